@@ -1,0 +1,110 @@
+# One door to everything. `make help` lists the targets; every target that needs .venv makes it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# -- variables, set on the command line: make fcn32s VOC_DIR=/data/VOCdevkit/VOC2011 ...
+PYTHON  ?= python3
+RUNS    ?= runs
+GPU     ?=
+VOC_DIR ?=
+SBD_DIR ?=
+WEIGHTS ?=
+ITERS   ?=
+MODEL   ?= voc-fcn8s
+ARGS    ?=
+
+PY     := .venv/bin/python
+READY  := .venv/.stamp
+SHARED := $(or $(FCN_SHARED_DATA),../shared)
+CODE   := engine nets solvers surgery voc_layers fcn tools tests benchmarks examples $(wildcard *.py)
+
+DEVICE := $(if $(GPU),--gpu $(GPU),--cpu)
+DATA   := $(if $(VOC_DIR),--voc-dir $(VOC_DIR)) $(if $(SBD_DIR),--sbd-dir $(SBD_DIR))
+SOLVE   = $(PY) solve.py $@ $(DEVICE) --runs $(RUNS) $(DATA) $(if $(ITERS),--iters $(ITERS))
+BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
+
+# $(call unless-trained,MODEL): that model's target, unless its run holds weights already.
+unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
+
+.PHONY: help setup demo test slow tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
+        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto bench golden clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: GPU (empty: CPU)  VOC_DIR  SBD_DIR  WEIGHTS (classifier)  ITERS  RUNS=$(RUNS)  MODEL=$(MODEL)"
+	@echo "             PYTHON=$(PYTHON) (makes .venv)  ARGS (passed on to the command)"
+
+# -- set-up: one stamp file, so that nobody has to call it
+setup: $(READY)  ## make .venv with the pinned requirements (every other target does it when needed)
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+# -- the paper on a laptop
+demo: $(READY)  ## classifier -> 32s -> 16s -> 8s on drawn images: table, curves, contact sheet in RUNS/demo
+	$(PY) -m fcn.demo --runs $(RUNS) $(ARGS)
+
+# -- checks
+test: $(READY)  ## lint, then the tests that need minutes; nothing to download
+	$(MAKE) lint
+	$(PY) -m pytest -m "not slow" $(ARGS)
+
+slow: $(READY)  ## the tests that `make test` leaves out
+	$(PY) -m pytest -m slow $(ARGS)
+
+tiny: $(READY)  ## ten seconds: parse, forward, backward, one step; the architecture rules
+	$(PY) -m pytest -q tests/test_tiny.py tests/test_architecture.py
+
+lint: $(READY)  ## ruff
+	$(PY) -m ruff check $(CODE)
+
+format: $(READY)  ## sort imports and mend what ruff can mend by itself
+	$(PY) -m ruff check --fix $(CODE)
+
+types: $(READY)  ## mypy on the engine and the toolkit
+	$(PY) -m mypy
+
+# -- nets and training; a stage first makes the stage it starts from
+nets: $(READY)  ## write every model's prototxts to RUNS/nets
+	$(PY) -m nets --out $(RUNS)/nets $(ARGS)
+
+fcn32s: voc-fcn32s              ## train FCN-32s from the classifier WEIGHTS
+fcn16s: voc-fcn16s              ## train FCN-16s from FCN-32s
+fcn8s: voc-fcn8s                ## train FCN-8s from FCN-16s
+fcn8s-atonce: voc-fcn8s-atonce  ## train FCN-8s in one stage from the classifier WEIGHTS
+fcn-alexnet: voc-fcn-alexnet    ## train FCN-AlexNet from the classifier WEIGHTS
+
+voc-fcn32s voc-fcn8s-atonce voc-fcn-alexnet: $(READY)
+	$(SOLVE) $(BASE) $(ARGS)
+
+voc-fcn16s: $(READY) $(call unless-trained,voc-fcn32s)
+	$(SOLVE) $(ARGS)
+
+voc-fcn8s: $(READY) $(call unless-trained,voc-fcn16s)
+	$(SOLVE) $(ARGS)
+
+score: $(READY)  ## score the run of MODEL: accuracies, IU per class, the paper's row
+	$(PY) score.py $(RUNS)/$(MODEL) $(DEVICE) $(DATA) $(ARGS)
+
+# -- for those who change the engine
+proto: build/protoc/.stamp  ## generate caffe_pb2.py from caffe.proto, with a compiler in an environment of its own
+	build/protoc/bin/python tools/generate_proto.py
+
+build/protoc/.stamp: tools/generate_proto.py
+	$(PYTHON) -m venv build/protoc
+	build/protoc/bin/pip install --quiet --disable-pip-version-check 'grpcio-tools==1.62.3' setuptools
+	touch $@
+
+bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
+	$(PY) -m benchmarks.bench_fcn $(ARGS)
+
+golden: $(READY)  ## run the recorded cases of a real Caffe (in FCN_SHARED_DATA) against this engine
+	$(PY) $(SHARED)/golden/check.py $(SHARED)/golden --python $(CURDIR)/$(PY) --cli $(CURDIR)/.venv/bin/caffe $(ARGS)
+
+clean:  ## remove .venv, runs of `make demo` and `make nets`, and caches; your own runs stay
+	rm -rf .venv build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,277 @@
+"""Blob: an N-d array with a value and a gradient, seen by pycaffe as NumPy and by layers as tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from .errors import BlobError
+from .memory import Memory
+
+MAX_AXES = 32
+MAX_COUNT = 2**31 - 1
+
+
+class _Vector(list):
+    """A list under the name Boost.Python gave its vectors."""
+
+
+class IntVec(_Vector):
+    """A blob's shape, or blob ids."""
+
+
+class DtypeVec(_Vector):
+    """Numbers, one per blob."""
+
+
+class StringVec(_Vector):
+    """Names."""
+
+
+class BoolVec(_Vector):
+    """Flags."""
+
+
+class LayerVec(_Vector):
+    """Layers in the order they run."""
+
+
+class NetVec(_Vector):
+    """Test nets."""
+
+
+class RawBlobVec(_Vector):
+    """What a Python layer is given as `bottom` and `top`."""
+
+
+class BlobVec(_Vector):
+    """A layer's parameters."""
+
+    def add_blob(self, *dims: int, **kwargs: object) -> None:
+        """Append a zero-filled blob of the given shape."""
+        if kwargs:
+            raise RuntimeError("BlobVec.add_blob takes no kwargs")
+        self.append(make_blob(check_dims(dims)))
+
+
+def check_dims(dims: Sequence[int]) -> tuple[int, ...]:
+    """The shape as a tuple of ints.
+
+    Raises:
+        TypeError: a dim is not an integer.
+        BlobError: a negative dim, too many axes, or more numbers than a signed 32-bit count holds.
+    """
+    for dim in dims:
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+            raise TypeError(f"a blob's dims are ints, not {type(dim).__name__}: {tuple(dims)}")
+    shape = tuple(int(dim) for dim in dims)
+    if len(shape) > MAX_AXES:
+        raise BlobError(f"a blob has at most {MAX_AXES} axes, not {len(shape)}: {shape}")
+    if any(dim < 0 for dim in shape):
+        raise BlobError(f"a blob's dims are not negative: {shape}")
+    if math.prod(shape) > MAX_COUNT:
+        raise BlobError(f"blob size exceeds INT_MAX: shape {shape} has {math.prod(shape)} values")
+    return shape
+
+
+def make_blob(dims: Iterable[int] | None = None) -> Blob:
+    """A new blob: unshaped (no axes and count 0), or zero-filled of the given shape."""
+    blob = Blob.__new__(Blob)
+    blob._dims = None
+    blob._count = 0
+    blob._data, blob._diff = Memory(), Memory()
+    if dims is not None:
+        blob.resize(dims)
+    return blob
+
+
+class Blob:
+    """An array of 0 to 32 axes with `data` and `diff` of the same shape (Caffe's Blob).
+
+    Users see NumPy views that share the blob's memory; layers use the torch side (`value`, `put`,
+    `grad`, `put_grad`, `add_grad`). Cannot be constructed from Python, as in pycaffe.
+    """
+
+    __slots__ = ("__weakref__", "_count", "_data", "_diff", "_dims")
+
+    _dims: tuple[int, ...] | None
+    _count: int
+    _data: Memory
+    _diff: Memory
+
+    def __init__(self, *args: object) -> None:
+        raise RuntimeError("This class cannot be instantiated from Python: a net makes its blobs")
+
+    # ---- pycaffe ----------------------------------------------------------------------------
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values: an array of the blob's shape over the blob's memory."""
+        return self._array(self._data)
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The gradient: an array of the blob's shape over the blob's memory."""
+        return self._array(self._diff)
+
+    def _array(self, memory: Memory) -> np.ndarray:
+        self._require_shape()
+        return memory.array()[: self._count].reshape(self.dims)
+
+    @property
+    def shape(self) -> IntVec:
+        """The dims as a list."""
+        return IntVec(self.dims)
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return self._count
+
+    @property
+    def num(self) -> int:
+        """Dim 0 (1 if there is none)."""
+        return self._legacy(0)
+
+    @property
+    def channels(self) -> int:
+        """Dim 1 (1 if there is none)."""
+        return self._legacy(1)
+
+    @property
+    def height(self) -> int:
+        """Dim 2 (1 if there is none)."""
+        return self._legacy(2)
+
+    @property
+    def width(self) -> int:
+        """Dim 3 (1 if there is none)."""
+        return self._legacy(3)
+
+    def _legacy(self, axis: int) -> int:
+        if len(self.dims) > 4:
+            raise BlobError(
+                f"num/channels/height/width are for blobs of at most 4 axes; this one is {self.dims}: use .shape"
+            )
+        return self.dims[axis] if axis < len(self.dims) else 1
+
+    def reshape(self, *dims: int, **kwargs: object) -> None:
+        """Change the shape; other layers follow at the next forward or `net.reshape()`."""
+        if kwargs:
+            raise RuntimeError("Blob.reshape takes no kwargs")
+        self.resize(check_dims(dims))
+
+    # ---- for layers -------------------------------------------------------------------------
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The shape as a tuple."""
+        return self._dims or ()
+
+    def axis(self, index: int) -> int:
+        """`index` as a non-negative axis ("canonical axis").
+
+        Raises:
+            BlobError: there is no such axis.
+        """
+        axes = len(self.dims)
+        if not -axes <= index < axes:
+            raise BlobError(f"axis {index} out of range for a {axes}-axis blob of shape {self.dims}")
+        return index + axes if index < 0 else index
+
+    def resize(self, dims: Iterable[int]) -> None:
+        """Caffe's Reshape: memory is renewed (zeros) only when it must grow.
+
+        Renewed means a new Memory: whoever shared the old one keeps it.
+        """
+        shape = tuple(dims)
+        if shape == self._dims:
+            return
+        shape = check_dims(shape)
+        count = math.prod(shape)
+        if count > self._data.size:
+            self._data = Memory(count)
+        if count > self._diff.size:
+            self._diff = Memory(count)
+        self._dims, self._count = shape, count
+
+    def _require_shape(self) -> None:
+        if self._dims is None:
+            raise BlobError("this blob has no shape yet: reshape it (an Input layer without `shape`?)")
+
+    @property
+    def value(self) -> torch.Tensor:
+        """The data on the current device, in the blob's shape. Do not write into it."""
+        self._require_shape()
+        flat = self._data.read()
+        return (flat if flat.numel() == self._count else flat[: self._count]).view(self.dims)
+
+    def taken(self) -> torch.Tensor:
+        """The data, for a layer that replaces them in place and still needs them: `put` leaves them alone."""
+        return self.value.clone() if self._data.exported else self.value
+
+    def put(self, tensor: torch.Tensor) -> None:
+        """data := `tensor`, taking it over. It must hold as many values as the blob.
+
+        A tensor that is a view of other storage is copied, so that no two blobs ever share memory
+        by accident; the blob's own memory is left as it is.
+        """
+        self._put(self._data, tensor)
+
+    @property
+    def grad(self) -> torch.Tensor:
+        """The diff on the current device, in the blob's shape. Do not write into it."""
+        self._require_shape()
+        flat = self._diff.read()
+        return (flat if flat.numel() == self._count else flat[: self._count]).view(self.dims)
+
+    def put_grad(self, tensor: torch.Tensor) -> None:
+        """diff := `tensor`, on the terms of `put`."""
+        self._put(self._diff, tensor)
+
+    def _put(self, memory: Memory, tensor: torch.Tensor) -> None:
+        if tensor.numel() != self._count:
+            raise BlobError(f"{tuple(tensor.shape)} does not fit a blob of shape {self.dims}")
+        if memory.allocated and self._count and tensor.data_ptr() == memory.read().data_ptr():
+            memory.touched()
+            return
+        # Before detach(), which forgets that a tensor is a view.
+        borrowed = tensor._is_view() or not tensor.is_contiguous()
+        tensor = tensor.detach()
+        if borrowed:
+            tensor = tensor.clone(memory_format=torch.contiguous_format)
+        memory.adopt(tensor.view(-1))
+
+    def add_grad(self, tensor: torch.Tensor) -> None:
+        """diff += `tensor` (parameter gradients accumulate)."""
+        if not self._diff.allocated:
+            self.put_grad(tensor)
+            return
+        self.grad.add_(tensor.reshape(self.dims))
+        self._diff.touched()
+
+    def zero_grad(self) -> None:
+        """diff := 0."""
+        self._diff.zero()
+
+    def update(self) -> None:
+        """data -= diff, the last step of a solver's iteration."""
+        self.value.sub_(self.grad)
+        self._data.touched()
+
+    def share_data(self, other: Blob) -> None:
+        """Use `other`'s data memory; counts must agree, shapes may differ."""
+        self._check_count(other)
+        self._data = other._data
+
+    def share_diff(self, other: Blob) -> None:
+        """Use `other`'s diff memory; counts must agree, shapes may differ."""
+        self._check_count(other)
+        self._diff = other._diff
+
+    def _check_count(self, other: Blob) -> None:
+        if self._count != other._count:
+            raise BlobError(f"blobs of shape {self.dims} and {other.dims} cannot share memory: counts differ")

@@ -1,0 +1,106 @@
+"""What layers of several modules check alike: shapes as messages show them, and class labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .blob import Blob
+from .layer import Layer
+
+
+def dims_text(dims: Sequence[int]) -> str:
+    """A shape as prose has it: 1x21x500x500; a scalar is ()."""
+    return "x".join(map(str, dims)) or "()"
+
+
+def shown(layer: Layer, bottom: Sequence[Blob], index: int) -> str:
+    """Bottom `index` for a message: its name and shape."""
+    names = layer.layer_param.bottom
+    name = f"'{names[index]}'" if index < len(names) else f"bottom {index}"
+    return f"{name} ({dims_text(bottom[index].dims)})"
+
+
+def split_at(dims: Sequence[int], axis: int) -> tuple[int, int, int]:
+    """(O, K, I): how many items before `axis`, along it, and after it."""
+    return math.prod(dims[:axis]), dims[axis], math.prod(dims[axis + 1 :])
+
+
+def predictions(layer: Layer, bottom: Sequence[Blob], axis: int) -> tuple[int, int, int]:
+    """(O, K, I) of the scores in bottom 0 with K classes on `axis`, for the O*I labels in bottom 1.
+
+    Raises:
+        LayerError: bottom 1 holds another number of labels.
+    """
+    axis = bottom[0].axis(axis)
+    outer, classes, inner = split_at(bottom[0].dims, axis)
+    found, needed = bottom[1].count, outer * inner
+    if found != needed:
+        dims = bottom[0].dims
+        hint = ""
+        if found in (3 * needed, 4 * needed):
+            hint = f"; labels of {found // needed} channels look like colours: give one class index per pixel"
+        layer.fail(
+            f"Number of labels must match number of predictions: scores {shown(layer, bottom, 0)} with "
+            f"classes on axis {axis} need {dims_text(dims[:axis] + dims[axis + 1 :])} = {needed} labels, one "
+            f"class index each; labels {shown(layer, bottom, 1)} are {found}{hint}"
+        )
+    return outer, classes, inner
+
+
+class Labels(NamedTuple):
+    """Class labels ready to index with. `valid` None: all of them count."""
+
+    ids: Tensor  # (O, 1, I) int64 in [0, K); 0 where ignored
+    valid: Tensor | None  # (O, 1, I) bool; False where ignored
+    counted: int  # how many are not ignored
+
+
+def read_labels(
+    layer: Layer, bottom: Sequence[Blob], shape: tuple[int, int, int], ignore: int | None
+) -> Labels:
+    """The labels in bottom 1, cut to integers (toward zero as a C++ cast does).
+
+    Args:
+        shape: (O, K, I); bottom 1 holds O*I labels.
+        ignore: the label that does not count, if there is one.
+
+    Raises:
+        LayerError: a label is neither a class, 0 to K-1, nor `ignore`.
+    """
+    outer, classes, inner = shape
+    raw = bottom[1].value.reshape(outer, 1, inner)
+    ids, valid, counted = raw.long(), None, raw.numel()
+    if not counted:
+        return Labels(ids, valid, counted)
+    if ignore is not None:
+        valid = ids != ignore
+        ids = ids.masked_fill(~valid, 0)
+        low, high, counted = torch.stack((*ids.aminmax(), valid.sum())).tolist()
+    else:
+        low, high = torch.stack(ids.aminmax()).tolist()
+    if low < 0 or high >= classes:
+        _refuse_label(layer, bottom, (ids < 0) | (ids >= classes), classes, ignore)
+    return Labels(ids, valid, counted)
+
+
+def _refuse_label(
+    layer: Layer, bottom: Sequence[Blob], bad: Tensor, classes: int, ignore: int | None
+) -> None:
+    first = int(bad.reshape(-1).int().argmax())
+    value = float(bottom[1].value.reshape(-1)[first])
+    place = tuple(int(i) for i in np.unravel_index(first, bottom[1].dims)) if bottom[1].dims else ()
+    mend = (
+        f"ignore_label is {ignore}"
+        if ignore is not None
+        else "if it marks what is not to count, set ignore_label to it"
+    )
+    layer.fail(
+        f"label {value:g} at {place} of {shown(layer, bottom, 1)} is not a class: valid labels are 0 to "
+        f"{classes - 1} ({int(bad.sum())} such label(s); {mend})"
+    )

@@ -1,0 +1,208 @@
+"""Mode, device, seed and number type: the only state of the whole process besides the registry.
+
+Caffe keeps these per thread; here they are one object, so that a thread started by a user computes
+in the mode the main thread chose.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import torch
+
+from .errors import DeviceError
+from .log import log
+
+
+@dataclass
+class _State:
+    gpu: bool = False
+    device_id: int = 0
+    dtype: torch.dtype = torch.float32
+    generators: dict[str, torch.Generator] = field(default_factory=dict)
+    solver_count: int = 1
+    solver_rank: int = 0
+    multiprocess: bool = False
+
+
+_state = _State()
+
+
+def gpu_kind() -> str | None:
+    """The accelerator torch can use here: ``"cuda"``, ``"mps"`` (Apple), or None."""
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return None
+
+
+def gpu_count() -> int:
+    """How many devices `set_device` may name."""
+    kind = gpu_kind()
+    return torch.cuda.device_count() if kind == "cuda" else int(kind == "mps")
+
+
+def set_mode_cpu() -> None:
+    """Compute on the CPU (the default)."""
+    _state.gpu = False
+
+
+def set_mode_gpu() -> None:
+    """Compute on the GPU chosen by `set_device` (0 if none was).
+
+    Raises:
+        DeviceError: there is no GPU. With ``CAFFE_FALLBACK=cpu`` in the environment the CPU is used
+            instead, with a warning.
+    """
+    if gpu_kind() is None:
+        _no_gpu("set_mode_gpu()")
+        return
+    _state.gpu = True
+
+
+def set_device(device_id: int) -> None:
+    """Choose the GPU by number; does not switch the mode.
+
+    Raises:
+        DeviceError: there is no such GPU (or see `set_mode_gpu` on ``CAFFE_FALLBACK``).
+    """
+    if not isinstance(device_id, int):
+        raise TypeError(f"set_device: an int is needed, not {type(device_id).__name__}")
+    if gpu_kind() is None:
+        _no_gpu(f"set_device({device_id})")
+        return
+    if not 0 <= device_id < gpu_count():
+        raise DeviceError(f"set_device({device_id}): this machine has GPUs 0 to {gpu_count() - 1}")
+    _state.device_id = device_id
+    if gpu_kind() == "cuda":
+        torch.cuda.set_device(device_id)
+
+
+def _no_gpu(call: str) -> None:
+    if os.environ.get("CAFFE_FALLBACK", "").lower() == "cpu":
+        log.warning("%s: no GPU that PyTorch can use; running on the CPU (CAFFE_FALLBACK=cpu)", call)
+        return
+    raise DeviceError(
+        f"{call}: PyTorch {torch.__version__} finds no GPU here. Call caffe.set_mode_cpu(), or set "
+        "CAFFE_FALLBACK=cpu in the environment to run on with a warning"
+    )
+
+
+def current() -> torch.device:
+    """The device the next operation runs on."""
+    if not _state.gpu:
+        return _CPU
+    kind = gpu_kind()
+    return torch.device(kind, _state.device_id) if kind == "cuda" else torch.device(kind or "cpu")
+
+
+_CPU = torch.device("cpu")
+
+
+def synchronize() -> None:
+    """Wait for the device; the CPU is always done."""
+    device = current()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def dtype() -> torch.dtype:
+    """The number type of blobs made from now on (float32)."""
+    return _state.dtype
+
+
+def set_dtype(value: torch.dtype) -> None:
+    """float64 makes gradient checks exact; Caffe's numbers are float32."""
+    _state.dtype = value
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed fillers, Dropout and data layers (an unsigned int, as in pycaffe).
+
+    Raises:
+        OverflowError: `seed` is negative.
+    """
+    if not isinstance(seed, int):
+        raise TypeError(f"set_random_seed: an int is needed, not {type(seed).__name__}")
+    if seed < 0:
+        raise OverflowError("can't convert negative value to unsigned int")
+    _state.generators.clear()
+    _state.generators["seed"] = torch.Generator().manual_seed(seed)
+
+
+def cpu_generator() -> torch.Generator:
+    """The generator fillers draw from: the same numbers whatever the device."""
+    if "seed" not in _state.generators:
+        generator = torch.Generator()
+        generator.seed()
+        _state.generators["seed"] = generator
+    return _state.generators["seed"]
+
+
+def generator() -> torch.Generator:
+    """The generator of the current device, seeded from `cpu_generator` when first used."""
+    device = current()
+    if device.type == "cpu":
+        return cpu_generator()
+    key = str(device)
+    if key not in _state.generators:
+        _state.generators[key] = torch.Generator(device).manual_seed(draw_seed())
+    return _state.generators[key]
+
+
+def draw_seed() -> int:
+    """A seed for somebody's private generator."""
+    return int(torch.randint(0, 2**31 - 1, (1,), generator=cpu_generator()))
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """The state of every generator, for an exact resume."""
+    return {key: value.get_state() for key, value in _state.generators.items()}
+
+
+def restore_random_state(state: dict[str, torch.Tensor]) -> None:
+    """Put back what `random_state` returned; generators of absent devices are left out."""
+    for key, value in state.items():
+        if key == "seed":
+            cpu_generator().set_state(value)
+        elif str(current()) == key:
+            generator().set_state(value)
+
+
+def solver_count() -> int:
+    """How many solvers train together."""
+    return _state.solver_count
+
+
+def set_solver_count(count: int) -> None:
+    """Say how many solvers train together (bookkeeping of parallel training)."""
+    _state.solver_count = int(count)
+
+
+def solver_rank() -> int:
+    """Which of the solvers this process is; 0 logs, tests and snapshots."""
+    return _state.solver_rank
+
+
+def set_solver_rank(rank: int) -> None:
+    """Say which of the solvers this process is."""
+    _state.solver_rank = int(rank)
+
+
+def root_solver() -> bool:
+    """Whether this is the solver that logs, tests and writes snapshots."""
+    return _state.solver_rank == 0
+
+
+def multiprocess() -> bool:
+    """Whether parallel solvers are processes of their own."""
+    return _state.multiprocess
+
+
+def set_multiprocess(value: bool) -> None:
+    """Say whether parallel solvers are processes of their own."""
+    _state.multiprocess = bool(value)

@@ -1,0 +1,171 @@
+"""The contract of a layer, for the built-in types and for users' Python layers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
+
+import torch
+
+from .blob import Blob, BlobVec, make_blob
+from .errors import LayerError
+from .filler import fill
+
+if TYPE_CHECKING:
+    from ..proto.caffe_pb2 import FillerParameter, LayerParameter
+
+
+class Arity(NamedTuple):
+    """How many blobs a layer takes or makes; `most` None is no limit, and defaults to `least`."""
+
+    least: int
+    most: int | None = -1
+
+    def allows(self, count: int) -> bool:
+        """Whether `count` blobs are right."""
+        if self.most is None:
+            return count >= self.least
+        return self.least <= count <= (self.least if self.most == -1 else self.most)
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"at least {self.least}"
+        return str(self.least) if self.most in (-1, self.least) else f"{self.least} to {self.most}"
+
+
+class Layer:
+    """Base of every layer (``caffe.Layer``).
+
+    A Python layer defines `setup(bottom, top)`, run once; `reshape(bottom, top)`, run after setup and
+    before every forward; `forward(bottom, top)`; `backward(top, propagate_down, bottom)`. Before setup
+    it has `param_str` (str) and `phase` (0 TRAIN, 1 TEST); its parameters are in `blobs`
+    (`self.blobs.add_blob(*shape)`). Bottom diffs are overwritten, parameter diffs accumulate.
+
+    Built-in layers add class attributes: `bottoms` and `tops` (`Arity`), `same_tops` (as many tops as
+    bottoms), `auto_top` (missing tops are made), `is_loss`.
+    """
+
+    type: ClassVar[str] = "Python"
+    bottoms: ClassVar[Arity] = Arity(0, None)
+    tops: ClassVar[Arity] = Arity(0, None)
+    same_tops: ClassVar[bool] = False
+    auto_top: ClassVar[bool] = False
+    is_loss: ClassVar[bool] = False
+
+    layer_param: LayerParameter
+    phase: int
+    param_str: str
+    blobs: BlobVec
+    #: Which parameters want a diff; set by the net.
+    param_flags: list[bool]
+    #: Whether the net will call backward; set by the net.
+    wants_gradient: bool = True
+
+    def __init__(self, layer_param: LayerParameter) -> None:
+        self._attach(layer_param)
+
+    def _attach(self, layer_param: LayerParameter) -> None:
+        self.layer_param = layer_param
+        self.phase = layer_param.phase
+        self.param_str = layer_param.python_param.param_str
+        self.blobs = BlobVec()
+        self.param_flags = []
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """One-time set-up: read the parameters, make the blobs."""
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Give the tops their shapes for the bottoms' present shapes."""
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Compute the tops' data from the bottoms'."""
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """Compute the bottoms' diffs, where `propagate_down` says so, and add to the parameters'."""
+
+    def allow_force_backward(self, index: int) -> bool:
+        """Whether `force_backward` may ask this layer for the gradient of bottom `index`."""
+        return not (self.is_loss and index == 1)
+
+    def check(self, condition: object, message: str) -> None:
+        """Raise `LayerError` naming this layer unless `condition` holds."""
+        if not condition:
+            self.fail(message)
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise `LayerError` naming this layer."""
+        raise LayerError(f"layer '{self.layer_param.name}' ({self.type}): {message}")
+
+    def fill_param(self, index: int, dims: Sequence[int], filler: FillerParameter | None) -> None:
+        """Make parameter `index` of shape `dims`, filled; kept as it is if the prototxt brought it.
+
+        Raises:
+            LayerError: the prototxt's blob has another shape.
+        """
+        if index < len(self.blobs):
+            found = self.blobs[index].dims
+            self.check(found == tuple(dims), f"param {index} in the prototxt is {found}, expected {tuple(dims)}")
+            return
+        blob = make_blob(dims)
+        if filler is not None:
+            fill(blob, filler, f"layer '{self.layer_param.name}' ({self.type}), param {index}")
+        self.blobs.append(blob)
+
+
+class AutogradLayer(Layer):
+    """A layer whose gradient is the derivative of its forward: torch's autograd does the backward.
+
+    Subclasses define `compute`. The graph is kept from forward to backward, so the gradient is right
+    in place as well.
+    """
+
+    _inputs: tuple[torch.Tensor, ...] = ()
+    _outputs: tuple[torch.Tensor, ...] = ()
+
+    def compute(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """The tops from the bottoms' values followed by the parameters' values; no in-place operations."""
+        self.fail("defines no compute()")
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._run(bottom)
+        for blob, tensor in zip(top, self._outputs):
+            # The graph holds this tensor: the blob gets its own, so that in-place layers cannot spoil it.
+            blob.put(tensor.detach().clone() if tensor.requires_grad else tensor)
+
+    def _run(self, bottom: Sequence[Blob]) -> None:
+        self._inputs = tuple(blob.value.detach() for blob in [*bottom, *self.blobs])
+        wanted = self.wants_gradient
+        if wanted:
+            # Copies: blobs may be overwritten in place before the backward pass reads them.
+            self._inputs = tuple(t.clone().requires_grad_(t.is_floating_point()) for t in self._inputs)
+        with torch.set_grad_enabled(wanted):
+            outputs = self.compute(*self._inputs)
+        self._outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        if not wanted:
+            self._inputs = ()
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not self._inputs:
+            with_graph, self.wants_gradient = self.wants_gradient, True
+            self._run(bottom)
+            self.wants_gradient = with_graph
+        flags = [*propagate_down, *self.param_flags]
+        wanted = [tensor for tensor, flag in zip(self._inputs, flags) if flag]
+        if not wanted:
+            return
+        grads = iter(
+            torch.autograd.grad(
+                self._outputs, wanted, [blob.grad for blob in top], retain_graph=True, allow_unused=True
+            )
+        )
+        for blob, flag, is_param in zip(
+            [*bottom, *self.blobs], flags, [False] * len(bottom) + [True] * len(self.blobs)
+        ):
+            if not flag:
+                continue
+            grad = next(grads)
+            grad = torch.zeros_like(blob.value) if grad is None else grad
+            if is_param:
+                blob.add_grad(grad)
+            else:
+                blob.put_grad(grad)

@@ -1,0 +1,363 @@
+"""Element-wise activations, and Softmax. Tops have the bottom's shape.
+
+x, y: bottom and top data; dx, dy: their diffs. Sources: Caffe's *_layer.cpp of the same names. A layer
+may run in place; where the gradient needs x, a copy of x is kept, so that it is right there as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe.proto.caffe_pb2 import ExpParameter, FillerParameter, LogParameter
+
+from ..blob import Blob
+from ..layer import Arity, Layer
+from ..registry import register
+
+Blobs = Sequence[Blob]
+
+
+class ElementWise(Layer):
+    """y = function(x), dx = gradient(x, y, dy), all of one shape.
+
+    In place, `gradient` is given y for x unless `needs_input` is set.
+    """
+
+    bottoms = Arity(1)
+    tops = Arity(1)
+    needs_input = False
+    _kept: Tensor | None = None
+
+    def function(self, x: Tensor) -> Tensor:
+        """A new tensor: y."""
+        self.fail("defines no function()")
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        """A new tensor: dx."""
+        self.fail("has no gradient")
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        top[0].resize(bottom[0].dims)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        x = bottom[0].value
+        self._keep(x, bottom, top)
+        top[0].put(self.function(x))
+
+    def _keep(self, x: Tensor, bottom: Blobs, top: Blobs) -> None:
+        wanted = self.needs_input and self.wants_gradient and top[0] is bottom[0]
+        self._kept = x.clone() if wanted else None
+
+    def _input(self, bottom: Blobs) -> Tensor:
+        return bottom[0].value if self._kept is None else self._kept
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            bottom[0].put_grad(self.gradient(self._input(bottom), top[0].value, top[0].grad))
+
+
+@register("ReLU")
+class ReLU(ElementWise):
+    """y = max(x, 0) + s min(x, 0); dx = dy where x > 0, else s dy. In place nothing is allocated."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.slope = self.layer_param.relu_param.negative_slope
+        self.needs_input = self.slope < 0  # else the signs of y are those of x
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        x, in_place = bottom[0].value, top[0] is bottom[0]
+        self._keep(x, bottom, top)
+        if self.slope:
+            top[0].put(F.leaky_relu(x, self.slope, in_place))
+        else:
+            top[0].put(F.relu(x, in_place))
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        x, dy = self._input(bottom), top[0].grad
+        dx = dy if top[0] is bottom[0] else torch.empty_like(dy)
+        if self.slope:
+            torch.ops.aten.leaky_relu_backward.grad_input(dy, x, self.slope, False, grad_input=dx)
+        else:
+            torch.ops.aten.threshold_backward.grad_input(dy, x, 0, grad_input=dx)
+        bottom[0].put_grad(dx)
+
+
+@register("PReLU")
+class PReLU(ElementWise):
+    """y = max(x, 0) + a min(x, 0) with a learned slope a per channel (axis 1), or one for all.
+
+    Param 0: (C,), or a scalar if `channel_shared`; 0.25 unless there is a filler.
+    """
+
+    needs_input = True
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.layer_param.prelu_param
+        self._check_axes(bottom[0])
+        self.shared = param.channel_shared
+        if not self.blobs:
+            default = FillerParameter(type="constant", value=0.25)
+            dims = () if self.shared else bottom[0].dims[1:2]
+            self.fill_param(0, dims, param.filler if param.HasField("filler") else default)
+        self._check_slopes(bottom[0])
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        self._check_axes(bottom[0])
+        self._check_slopes(bottom[0])
+        super().reshape(bottom, top)
+
+    def _check_axes(self, bottom: Blob) -> None:
+        self.check(len(bottom.dims) >= 2, f"the bottom needs at least 2 axes; it is {bottom.dims}")
+
+    def _check_slopes(self, bottom: Blob) -> None:
+        expected = 1 if self.shared else bottom.dims[1]
+        self.check(
+            self.blobs[0].count == expected,
+            f"param 0 has shape {self.blobs[0].dims}, but a bottom of {bottom.dims} "
+            f"{'with channel_shared ' if self.shared else ''}needs {expected} slope(s)",
+        )
+
+    def function(self, x: Tensor) -> Tensor:
+        return F.prelu(x, self.blobs[0].value.view(-1))
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        x, dy = self._input(bottom), top[0].grad
+        positive = torch.ops.aten.threshold_backward(dy, x, 0)
+        negative = dy - positive
+        if self.param_flags[0]:
+            axes = [axis for axis in range(x.ndim) if self.shared or axis != 1]
+            self.blobs[0].add_grad((negative * x).sum(axes))
+        if propagate_down[0]:
+            slopes = self.blobs[0].value.view(-1, *[1] * (x.ndim - 2))
+            bottom[0].put_grad(positive.addcmul_(negative, slopes))
+
+
+@register("ELU")
+class ELU(ElementWise):
+    """y = x where x > 0, else alpha (e^x - 1); dx = dy where x > 0, else dy (alpha + y)."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.alpha = self.layer_param.elu_param.alpha
+        self.needs_input = self.alpha < 0  # else the signs of y are those of x
+
+    def function(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        positive = torch.ops.aten.threshold_backward(dy, x, 0)
+        return positive.addcmul_(dy - positive, y + self.alpha)
+
+
+@register("Sigmoid")
+class Sigmoid(ElementWise):
+    """y = tanh(x/2)/2 + 1/2, as Caffe computes it; dx = dy y (1 - y)."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return (x * 0.5).tanh_().mul_(0.5).add_(0.5)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return torch.ops.aten.sigmoid_backward(dy, y)
+
+
+@register("TanH")
+class TanH(ElementWise):
+    """y = tanh(x); dx = dy (1 - y^2)."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return torch.ops.aten.tanh_backward(dy, y)
+
+
+@register("Swish")
+class Swish(ElementWise):
+    """y = x g with g = sigmoid(beta x); dx = dy (beta y + g (1 - beta y))."""
+
+    needs_input = True
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.beta = self.layer_param.swish_param.beta
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x * self.beta).mul_(x)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        gate, scaled = torch.sigmoid(x * self.beta), y * self.beta
+        return dy * (scaled + gate * (1 - scaled))
+
+
+@register("BNLL")
+class BNLL(ElementWise):
+    """y = log(1 + e^x), without overflow ("binomial normal log likelihood", softplus)."""
+
+    needs_input = True
+
+    def function(self, x: Tensor) -> Tensor:
+        return F.softplus(x)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return torch.sigmoid(x).mul_(dy)
+
+
+@register("Clip")
+class Clip(ElementWise):
+    """y = max(min, min(x, max)); dx = dy inside, both ends included, else 0."""
+
+    needs_input = True
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.least, self.most = self.layer_param.clip_param.min, self.layer_param.clip_param.max
+
+    def function(self, x: Tensor) -> Tensor:
+        return x.clamp(max=self.most).clamp_(min=self.least)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return dy * ((x >= self.least) & (x <= self.most))
+
+
+@register("Threshold")
+class Threshold(ElementWise):
+    """y = 1 where x > threshold, else 0. There is no backward."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return (x > self.layer_param.threshold_param.threshold).to(x.dtype)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        self.fail("is a step: it has no gradient; put `propagate_down: false` into this layer")
+
+
+@register("AbsVal")
+class AbsVal(ElementWise):
+    """y = |x|; dx = dy sign(x), 0 at 0. Not in place."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.check(top[0] is not bottom[0], "does not run in place: give its top a name of its own")
+
+    def function(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return x.sign().mul_(dy)
+
+
+@register("Power")
+class Power(ElementWise):
+    """y = (shift + scale x)^power.
+
+    dx as Caffe writes it, power scale y / (shift + scale x): NaN where the base is 0, unless power is
+    1 or 2. With power or scale 0, y is constant and dx is 0.
+    """
+
+    needs_input = True
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.layer_param.power_param
+        self.power, self.scale, self.shift = param.power, param.scale, param.shift
+
+    def _base(self, x: Tensor) -> Tensor:
+        return (x * self.scale).add_(self.shift)
+
+    def function(self, x: Tensor) -> Tensor:
+        if self.power == 0:
+            return torch.ones_like(x)
+        if self.scale == 0:
+            return torch.full_like(x, self.shift).pow_(self.power)
+        base = self._base(x)
+        return base if self.power == 1 else base.pow_(self.power)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        factor = self.power * self.scale
+        if factor == 0:
+            return torch.zeros_like(dy)
+        if self.power == 1:
+            return dy * factor
+        if self.power == 2:
+            return self._base(x).mul_(factor).mul_(dy)
+        if self.shift == 0:
+            return (y / x).mul_(self.power).mul_(dy)
+        return (y / self._base(x)).mul_(factor).mul_(dy)
+
+
+class _Logarithmic(ElementWise):
+    """What Exp and Log share: the base, -1 meaning e."""
+
+    def _log_base(self, param: ExpParameter | LogParameter) -> float:
+        self.check(
+            param.base == -1 or param.base > 0, f"base must be -1 (for e) or positive, not {param.base:g}"
+        )
+        return 1.0 if param.base == -1 else math.log(param.base)
+
+
+@register("Exp")
+class Exp(_Logarithmic):
+    """y = base^(shift + scale x), computed as base^shift e^(ln base scale x); dx = dy y scale ln base."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.layer_param.exp_param
+        log_base = self._log_base(param)
+        self.check(math.isfinite(log_base), f"the logarithm of base {param.base:g} is not finite")
+        self.inner = log_base * param.scale
+        self.outer = torch.tensor(log_base * param.shift, dtype=torch.float64).exp().item()
+
+    def function(self, x: Tensor) -> Tensor:
+        y = torch.exp(x if self.inner == 1 else x * self.inner)
+        return y if self.outer == 1 else y.mul_(self.outer)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        dx = dy * y
+        return dx if self.inner == 1 else dx.mul_(self.inner)
+
+
+@register("Log")
+class Log(_Logarithmic):
+    """y = log_base(shift + scale x); dx = dy scale / (ln base (shift + scale x))."""
+
+    needs_input = True
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.layer_param.log_param
+        self.log_base = self._log_base(param)
+        self.check(
+            math.isfinite(self.log_base) and self.log_base != 0,
+            f"there is no logarithm to base {param.base:g}: 1 / log(base) is not a number",
+        )
+        self.scale, self.shift = param.scale, param.shift
+
+    def _base(self, x: Tensor) -> Tensor:
+        return (x * self.scale).add_(self.shift)
+
+    def function(self, x: Tensor) -> Tensor:
+        y = self._base(x).log_()
+        return y if self.log_base == 1 else y.mul_(1 / self.log_base)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return self._base(x).reciprocal_().mul_(self.scale / self.log_base).mul_(dy)
+
+
+@register("Softmax")
+class Softmax(ElementWise):
+    """y = e^x / sum e^x along `axis`, shifted by the maximum; dx = y (dy - sum dy y).
+
+    Like Caffe's, it computes the bottom's diff whenever it runs backward.
+    """
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
+        self.axis = bottom[0].axis(self.layer_param.softmax_param.axis)
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.softmax(x, self.axis)
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        super().backward(top, [True], bottom)
+
+    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
+        return torch.ops.aten._softmax_backward_data(dy, y, self.axis, y.dtype)

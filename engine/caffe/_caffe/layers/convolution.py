@@ -1,0 +1,366 @@
+"""Convolution, Deconvolution, Im2col.
+
+Legend: N is the product of the axes before `axis`, C the channels at `axis`, every axis after it is
+spatial (any number of them, also none); O is `num_output`, G is `group`, K the size of a window.
+Weights are (O, C/G, kernel...) for Convolution and (C, O/G, kernel...) for Deconvolution, biases (O).
+A Convolution is a cross-correlation: the kernel is not flipped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ..blob import Blob
+from ..layer import Arity, Layer
+from ..log import log
+from ..registry import register
+
+Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel walks over the spatial axes; one number per axis in each field."""
+
+    kernel: Ints
+    stride: Ints
+    pad: Ints
+    dilation: Ints
+
+    @property
+    def extent(self) -> Ints:
+        """What a dilated kernel spans."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
+
+    def placements(self, size: Sequence[int]) -> Ints:
+        """How often the kernel fits into `size`, by C's division: it truncates toward zero.
+
+        A kernel larger than the padded input by less than a stride therefore fits once.
+        """
+        spans = [n + 2 * p - e for n, p, e in zip(size, self.pad, self.extent)]
+        return tuple((abs(span) // s) * (1 if span >= 0 else -1) + 1 for span, s in zip(spans, self.stride))
+
+    def spread(self, size: Sequence[int]) -> Ints:
+        """The size whose `placements` are `size`: what a deconvolution makes of it."""
+        return tuple(s * (n - 1) + e - 2 * p for n, s, e, p in zip(size, self.stride, self.extent, self.pad))
+
+    def overhangs(self, size: Sequence[int]) -> bool:
+        """Whether a kernel is larger than the padded input on some axis."""
+        return any(n + 2 * p < e for n, p, e in zip(size, self.pad, self.extent))
+
+
+def columns(x: torch.Tensor, window: Window) -> torch.Tensor:
+    """im2col: (N, C, size...) to (N, C*K, placements...), reading zeros outside the input."""
+    batch, channels, *size = x.shape
+    places = window.placements(size)
+    shape = (batch, channels * math.prod(window.kernel), *places)
+    if 0 in shape:
+        return x.new_zeros(shape)
+    margins = [
+        (p, (o - 1) * s + e - n - p)
+        for n, o, s, e, p in zip(size, places, window.stride, window.extent, window.pad)
+    ]
+    padded = F.pad(x, [side for margin in reversed(margins) for side in margin]).contiguous()
+    steps = padded.stride()[2:]
+    taps = [step * d for step, d in zip(steps, window.dilation)]
+    hops = [step * s for step, s in zip(steps, window.stride)]
+    view = padded.as_strided((batch, channels, *window.kernel, *places), (*padded.stride()[:2], *taps, *hops))
+    return view.reshape(shape)
+
+
+def uncolumns(cols: torch.Tensor, size: Sequence[int], window: Window) -> torch.Tensor:
+    """col2im, the adjoint of `columns`: (N, C*K, placements...) to (N, C, size...), overlaps summed."""
+    places = cols.shape[2:]
+    batch, channels = len(cols), cols.shape[1] // math.prod(window.kernel)
+    if cols.numel() == 0:
+        return cols.new_zeros(batch, channels, *size)
+    taps = cols.reshape(batch, channels, *window.kernel, *places)
+    canvas = [
+        max((o - 1) * s + e, p + n)
+        for n, o, s, e, p in zip(size, places, window.stride, window.extent, window.pad)
+    ]
+    padded = cols.new_zeros(batch, channels, *canvas)
+    for offset in itertools.product(*map(range, window.kernel)):
+        at = [
+            slice(i * d, i * d + (o - 1) * s + 1, s)
+            for i, d, o, s in zip(offset, window.dilation, places, window.stride)
+        ]
+        padded[(..., *at)] += taps[(slice(None), slice(None), *offset)]
+    return padded[(..., *(slice(p, p + n) for p, n in zip(window.pad, size)))]
+
+
+def correlate(x: torch.Tensor, weight: torch.Tensor, window: Window, groups: int) -> torch.Tensor:
+    """A convolution through `columns`: (N, C, size...) to (N, O, placements...)."""
+    cols = columns(x, window)
+    places = cols.shape[2:]
+    cols = cols.view(len(x), groups, cols.shape[1] // groups, math.prod(places))
+    return (_grouped(weight, groups) @ cols).reshape(len(x), weight.shape[0], *places)
+
+
+def adjoint(
+    y: torch.Tensor, weight: torch.Tensor, size: Sequence[int], window: Window, groups: int
+) -> torch.Tensor:
+    """The adjoint of `correlate` in its first argument: (N, O, placements...) to (N, C, size...)."""
+    batch, outputs, *places = y.shape
+    cols = _grouped(weight, groups).mT @ y.reshape(batch, groups, outputs // groups, math.prod(places))
+    return uncolumns(cols.reshape(batch, weight[0].numel() * groups, *places), size, window)
+
+
+def weight_gradient(x: torch.Tensor, y: torch.Tensor, window: Window, groups: int) -> torch.Tensor:
+    """The adjoint of `correlate` in the weight, summed over N: (G, O/G, C/G*K)."""
+    cols = columns(x, window)
+    cols = cols.view(len(x), groups, cols.shape[1] // groups, math.prod(cols.shape[2:]))
+    y = y.reshape(len(y), groups, y.shape[1] // groups, math.prod(y.shape[2:]))
+    return torch.einsum("ngol,ngkl->gok", y, cols)
+
+
+def _grouped(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    return weight.reshape(groups, weight.shape[0] // groups, weight[0].numel())
+
+
+class _WindowLayer(Layer):
+    """Reads the geometry of a `convolution_param`."""
+
+    channel_axis: int
+    window: Window
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.channel_axis = bottom[0].axis(self.layer_param.convolution_param.axis)
+        self.window = self._read_window(len(bottom[0].dims) - self.channel_axis - 1)
+
+    def _read_window(self, axes: int) -> Window:
+        kernel = self._per_axis("kernel_size", "kernel", axes, None)
+        stride = self._per_axis("stride", "stride", axes, 1)
+        window = Window(
+            kernel, stride, self._per_axis("pad", "pad", axes, 0), self._per_axis("dilation", None, axes, 1)
+        )
+        self.check(all(kernel), f"kernel_size must not be 0, is {kernel}")
+        self.check(all(stride), f"stride must not be 0, is {stride} (stride_h and stride_w go together)")
+        return window
+
+    def _per_axis(self, field: str, prefix: str | None, axes: int, default: int | None) -> Ints:
+        """The repeated `field`, or `prefix`_h and `prefix`_w, as one number per spatial axis."""
+        param = self.layer_param.convolution_param
+        values = tuple(getattr(param, field))
+        if prefix and (param.HasField(f"{prefix}_h") or param.HasField(f"{prefix}_w")):
+            self.check(axes == 2, f"{prefix}_h and {prefix}_w are for 2 spatial axes; this input has {axes}")
+            self.check(not values, f"give either {field} or {prefix}_h and {prefix}_w, not both")
+            return getattr(param, f"{prefix}_h"), getattr(param, f"{prefix}_w")
+        if not values and default is not None:
+            return (default,) * axes
+        self.check(
+            len(values) in (1, axes),
+            f"{field} must be specified once, or once per spatial axis; it is specified {len(values)} "
+            f"times and there are {axes} spatial axes",
+        )
+        return values * axes if len(values) == 1 else values
+
+
+class _Correlation(_WindowLayer):
+    """What Convolution and Deconvolution share: one is the other's adjoint."""
+
+    bottoms = tops = Arity(1, None)
+    same_tops = True
+    transposed = False
+
+    channels: int
+    axes: int
+    native: bool
+    core: Window
+    torch_args: dict[str, Any]
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().setup(bottom, top)
+        param = self.layer_param.convolution_param
+        self.axes = len(bottom[0].dims)
+        self.channels = bottom[0].dims[self.channel_axis]
+        self.check(param.num_output > 0, "num_output must be given and positive")
+        self.check(param.group > 0, "group must be positive")
+        for what, count in (("the bottom's channels", self.channels), ("num_output", param.num_output)):
+            self.check(
+                count % param.group == 0, f"{what} ({count}) must be a multiple of group ({param.group})"
+            )
+        params = 1 + param.bias_term
+        self.check(
+            len(self.blobs) in (0, params), f"the prototxt has {len(self.blobs)} blobs, expected {params}"
+        )
+        out, into = (
+            (self.channels, param.num_output) if self.transposed else (param.num_output, self.channels)
+        )
+        self.fill_param(0, (out, into // param.group, *self.window.kernel), param.weight_filler)
+        if param.bias_term:
+            self.fill_param(1, (param.num_output,), param.bias_filler)
+        # Without spatial axes the layer is a matrix product, which a 1-D kernel of size 1 is as well.
+        self.core = core = self.window if self.window.kernel else Window((1,), (1,), (0,), (1,))
+        self.torch_args = {
+            "stride": core.stride,
+            "padding": core.pad,
+            "dilation": core.dilation,
+            "transposed": self.transposed,
+            "output_padding": (0,) * len(core.kernel),
+            "groups": param.group,
+        }
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        dims = bottom[0].dims
+        self.check(len(dims) == self.axes, f"bottom had {self.axes} axes at set-up, now it is {dims}")
+        self.check(
+            dims[self.channel_axis] == self.channels,
+            f"bottom had {self.channels} channels at set-up, now it is {dims}",
+        )
+        for i, other in enumerate(bottom):
+            self.check(other.dims == dims, f"all bottoms must be of one shape: bottom 0 is {dims}, "
+                                           f"bottom {i} is {other.dims}")  # fmt: skip
+        size = dims[self.channel_axis + 1 :]
+        out = self.window.spread(size) if self.transposed else self.window.placements(size)
+        self.check(
+            all(n >= 0 for n in out),
+            f"kernel {self.window.kernel}, pad {self.window.pad}, dilation {self.window.dilation} do "
+            f"not fit the bottom {dims}: the top's spatial size would be {out}",
+        )
+        for blob in top:
+            blob.resize((*dims[: self.channel_axis], self.layer_param.convolution_param.num_output, *out))
+        # What torch has no kernel for goes through columns and a matrix product.
+        self.native = (
+            len(self.window.kernel) <= 3
+            and all(self.window.dilation)
+            and bottom[0].count > 0
+            and top[0].count > 0
+            and (self.transposed or not self.window.overhangs(size))
+        )
+
+    def _folded(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(N, channels, size...), with one spatial axis of 1 where there is none."""
+        dims = tensor.shape
+        batch = math.prod(dims[: self.channel_axis])
+        return tensor.view(batch, dims[self.channel_axis], *(dims[self.channel_axis + 1 :] or (1,)))
+
+    def _weight(self) -> torch.Tensor:
+        weight = self.blobs[0].value
+        return weight if self.window.kernel else weight.unsqueeze(-1)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        weight = self._weight()
+        bias = self.blobs[1].value if len(self.blobs) > 1 else None
+        for source, target in zip(bottom, top):
+            x = self._folded(source.value)
+            if self.native:
+                y = torch.convolution(x, weight, bias, **self.torch_args)
+            else:
+                y = self._by_columns(x, weight, target.dims[self.channel_axis + 1 :])
+                y = y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2))
+            target.put(y)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        weight = self._weight()
+        flags = [bool(flag) for flag in self.param_flags[: len(self.blobs)]]
+        for source, target, down in zip(bottom, top, propagate_down):
+            wanted = [bool(down), *flags, *[False] * (2 - len(flags))]
+            if not any(wanted):
+                continue
+            x, dy = self._folded(source.value), self._folded(target.grad)
+            if self.native:
+                outputs = [self.layer_param.convolution_param.num_output]
+                grads = torch.ops.aten.convolution_backward(
+                    dy, x, weight, outputs, **self.torch_args, output_mask=wanted
+                )
+            else:
+                grads = self._backward_by_columns(x, weight, dy, wanted)
+            for blob, grad, flag in zip(self.blobs, grads[1:], flags):
+                if flag:
+                    blob.add_grad(grad)
+            if down:
+                source.put_grad(grads[0])
+
+    def _by_columns(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
+        """The layer without its bias; `size` is the top's spatial size."""
+        if self.transposed:
+            return adjoint(x, weight, size or (1,), self.core, self.torch_args["groups"])
+        return correlate(x, weight, self.core, self.torch_args["groups"])
+
+    def _backward_by_columns(
+        self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]
+    ) -> tuple[torch.Tensor | None, ...]:
+        """The gradients of bottom, weight and bias that are wanted."""
+        core, groups = self.core, self.torch_args["groups"]
+        dx = dw = db = None
+        if wanted[0] and self.transposed:
+            dx = correlate(dy, weight, core, groups)
+        elif wanted[0]:
+            dx = adjoint(dy, weight, x.shape[2:], core, groups)
+        if wanted[1]:
+            fine, coarse = (dy, x) if self.transposed else (x, dy)
+            dw = weight_gradient(fine, coarse, core, groups).reshape(weight.shape)
+        if wanted[2]:
+            db = dy.sum([0, *range(2, dy.dim())])
+        return dx, dw, db
+
+
+@register("Convolution")
+class Convolution(_Correlation):
+    """Cross-correlation plus bias; every bottom makes its top with the same weights.
+
+    Top: C becomes O and each spatial size (in + 2 pad - (dilation (kernel - 1) + 1)) / stride + 1,
+    truncated toward zero. `engine` and `force_nd_im2col` choose among Caffe's implementations and have
+    no effect. Source: Caffe's convolution_layer, base_conv_layer.
+    """
+
+
+@register("Deconvolution")
+class Deconvolution(_Correlation):
+    """The adjoint of Convolution plus bias, on the same parameters.
+
+    Top: C becomes O and each spatial size stride (in - 1) + dilation (kernel - 1) + 1 - 2 pad.
+    Source: Caffe's deconv_layer.
+    """
+
+    transposed = True
+
+
+@register("Im2col")
+class Im2col(_WindowLayer):
+    """The windows of a Convolution as channels: (N, C, size...) to (N, C*K, placements...).
+
+    Channel c*K + k of the top is channel c under tap k, row-major in the kernel.
+    Source: Caffe's im2col_layer.
+    """
+
+    bottoms = tops = Arity(1)
+    _unused = ("num_output", "bias_term", "group", "weight_filler", "bias_filler")
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().setup(bottom, top)
+        self.check(
+            self.window.kernel, f"needs a spatial axis after the channels; the bottom is {bottom[0].dims}"
+        )
+        for field in self._unused:
+            if self.layer_param.convolution_param.HasField(field):
+                log.warning("layer '%s' (Im2col): %s has no effect", self.layer_param.name, field)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        dims, axis = bottom[0].dims, self.channel_axis
+        places = self.window.placements(dims[axis + 1 :])
+        self.check(
+            len(dims) == axis + 1 + len(self.window.kernel) and all(n >= 0 for n in places),
+            f"kernel {self.window.kernel} with pad {self.window.pad} does not fit the bottom {dims}",
+        )
+        top[0].resize((*dims[:axis], dims[axis] * math.prod(self.window.kernel), *places))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        dims = bottom[0].dims[self.channel_axis :]
+        top[0].put(columns(bottom[0].value.reshape(self._batch(bottom), *dims), self.window))
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        dims = top[0].dims[self.channel_axis :]
+        cols = top[0].grad.reshape(self._batch(bottom), *dims)
+        bottom[0].put_grad(uncolumns(cols, bottom[0].dims[self.channel_axis + 1 :], self.window))
+
+    def _batch(self, bottom: Sequence[Blob]) -> int:
+        return math.prod(bottom[0].dims[: self.channel_axis])

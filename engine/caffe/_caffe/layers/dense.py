@@ -1,0 +1,119 @@
+"""InnerProduct and Embed.
+
+Legend: M items of K features in, N = `num_output` features out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from ..blob import Blob
+from ..layer import Arity, Layer
+from ..registry import register
+
+
+class _Dense(Layer):
+    """A weight and an optional bias."""
+
+    bottoms = tops = Arity(1)
+
+    def _make_params(self, weight: Sequence[int], bias: bool, fillers) -> None:
+        count = 1 + bias
+        self.check(
+            len(self.blobs) in (0, count), f"the prototxt has {len(self.blobs)} blobs, expected {count}"
+        )
+        self.fill_param(0, weight, fillers.weight_filler)
+        if bias:
+            self.fill_param(1, (fillers.num_output,), fillers.bias_filler)
+
+    def _bias_backward(self, dy: torch.Tensor) -> None:
+        if len(self.blobs) > 1 and self.param_flags[1]:
+            self.blobs[1].add_grad(dy.sum(0))
+
+
+@register("InnerProduct")
+class InnerProduct(_Dense):
+    """y = x W' + b, where x is the axes from `axis` on as one vector of K.
+
+    Top: the axes before `axis`, then N. Weight (N, K), or (K, N) with `transpose`; bias (N).
+    Source: Caffe's inner_product_layer.
+    """
+
+    features: int
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.layer_param.inner_product_param
+        self.check(param.num_output > 0, "num_output must be given and positive")
+        self.features = math.prod(bottom[0].dims[bottom[0].axis(param.axis) :])
+        shape = (param.num_output, self.features)
+        self._make_params(shape[::-1] if param.transpose else shape, param.bias_term, param)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.layer_param.inner_product_param
+        dims, axis = bottom[0].dims, bottom[0].axis(param.axis)
+        found = math.prod(dims[axis:])
+        self.check(
+            found == self.features,
+            f"the weights are for {self.features} inputs; the bottom {dims} has {found} from axis {axis} on",
+        )
+        top[0].resize((*dims[:axis], param.num_output))
+
+    def _weight(self) -> torch.Tensor:
+        """(N, K)"""
+        weight = self.blobs[0].value
+        return weight.t() if self.layer_param.inner_product_param.transpose else weight
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        bias = self.blobs[1].value if len(self.blobs) > 1 else None
+        x = bottom[0].value.view(-1, self.features)
+        top[0].put(torch.nn.functional.linear(x, self._weight(), bias))
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        param = self.layer_param.inner_product_param
+        dy = top[0].grad.view(-1, param.num_output)
+        if self.param_flags[0]:
+            x = bottom[0].value.view(-1, self.features)
+            self.blobs[0].add_grad(x.t() @ dy if param.transpose else dy.t() @ x)
+        self._bias_backward(dy)
+        if propagate_down[0]:
+            bottom[0].put_grad(dy @ self._weight())
+
+
+@register("Embed")
+class Embed(_Dense):
+    """Row x of a table of K = `input_dim` vectors of N, plus a bias; x is truncated to an integer.
+
+    Top: the bottom's axes, then N. Weight (K, N), bias (N). The indices get no gradient.
+    Source: Caffe's embed_layer, which does not check the range of the indices.
+    """
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.layer_param.embed_param
+        self.check(param.num_output > 0, "num_output must be given and positive")
+        self.check(param.input_dim > 0, "input_dim must be given and positive")
+        self._make_params((param.input_dim, param.num_output), param.bias_term, param)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].resize((*bottom[0].dims, self.layer_param.embed_param.num_output))
+
+    def _rows(self, bottom: Sequence[Blob]) -> torch.Tensor:
+        rows, limit = bottom[0].value.reshape(-1).long(), self.layer_param.embed_param.input_dim
+        wrong = (rows < 0) | (rows >= limit)
+        if wrong.any():
+            self.fail(f"index {int(rows[wrong][0])} is not in 0 to {limit - 1} (input_dim {limit})")
+        return rows
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        values = self.blobs[0].value[self._rows(bottom)]
+        top[0].put(values + self.blobs[1].value if len(self.blobs) > 1 else values)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        self.check(not propagate_down[0], "cannot backpropagate to the indices; set propagate_down: false")
+        dy = top[0].grad.view(-1, self.layer_param.embed_param.num_output)
+        if self.param_flags[0]:
+            grad = torch.zeros_like(self.blobs[0].value)
+            self.blobs[0].add_grad(grad.index_add_(0, self._rows(bottom), dy))
+        self._bias_backward(dy)

@@ -1,0 +1,392 @@
+"""The seven losses. Shapes: O items before the class axis, K classes on it, I items after; N = dim 0.
+
+Top 0 is a scalar; gradients are scaled by its diff, which holds the loss weight. Gradients are written
+out: the normaliser, the ignored labels and the clamps are not what differentiation would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...proto.caffe_pb2 import BlobProto, HingeLossParameter, LossParameter
+from .. import device
+from ..blob import Blob, make_blob
+from ..blobproto import proto_array
+from ..checks import Labels, predictions, read_labels, shown
+from ..layer import Arity, Layer
+from ..proto_io import read_binary
+from ..registry import register
+
+FLT_MIN = float(np.finfo(np.float32).tiny)
+LOG_THRESHOLD = 1e-20
+
+
+class _Loss(Layer):
+    """What the losses share: two bottoms of equal dim 0, and a scalar top that is made if it is missing."""
+
+    bottoms = Arity(2)
+    tops = Arity(1)
+    auto_top = True
+    is_loss = True
+    #: How many bottoms are predictions; the rest are labels, which get no gradient.
+    inputs: ClassVar[int] = 1
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.check(
+            bottom[0].dims and bottom[0].dims[:1] == bottom[1].dims[:1],
+            "The data and label should have the same first dimension: "
+            f"{shown(self, bottom, 0)}, {shown(self, bottom, 1)}",
+        )
+        top[0].resize(())
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for i in range(self.inputs, len(bottom)):
+            self.check(
+                not propagate_down[i],
+                f"cannot backpropagate to label inputs: {shown(self, bottom, i)}; "
+                "set propagate_down: false for it",
+            )
+        if any(propagate_down):
+            grad = self.gradient(bottom, top[0].grad)
+            if propagate_down[0]:
+                bottom[0].put_grad(grad)
+            if self.inputs > 1 and propagate_down[1]:
+                bottom[1].put_grad(-grad)
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        """The gradient of bottom 0, times the scalar `weight`; that of a second input is its opposite."""
+        self.fail("defines no gradient()")
+
+    def _item_labels(self, bottom: Sequence[Blob], what: str) -> tuple[int, int, int]:
+        """(N, K, 1) for one label per item, whatever the axes of the scores after the first."""
+        items = bottom[0].dims[0]
+        self.check(
+            bottom[1].count == items,
+            f"one label per item is needed, {items} in all: {what} {shown(self, bottom, 0)}, labels "
+            f"{shown(self, bottom, 1)}; for a label per pixel use SoftmaxWithLoss",
+        )
+        return items, bottom[0].count // max(items, 1), 1
+
+
+def _normalization(param: LossParameter, default: int) -> int:
+    """The normalisation mode; the legacy `normalize` counts only where `normalization` is not set."""
+    if param.HasField("normalization"):
+        return param.normalization
+    if param.HasField("normalize"):
+        return LossParameter.VALID if param.normalize else LossParameter.BATCH_SIZE
+    return default
+
+
+def _normaliser(mode: int, outer: int, inner: int, valid: int) -> int:
+    """What the summed loss is divided by: never less than 1 (Caffe: GetNormalizer)."""
+    sizes = {
+        LossParameter.FULL: outer * inner,
+        LossParameter.VALID: valid,
+        LossParameter.BATCH_SIZE: outer,
+        LossParameter.NONE: 1,
+    }
+    return max(1, sizes[mode])
+
+
+def _ignored(param: LossParameter) -> int | None:
+    return param.ignore_label if param.HasField("ignore_label") else None
+
+
+class _SoftmaxLoss(_Loss):
+    """A loss over the softmax of bottom 0; the probabilities are the second top, which shares memory."""
+
+    tops = Arity(1, 2)
+
+    _labels: Labels | None = None
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._prob = make_blob()
+        self._ignore = _ignored(self.layer_param.loss_param)
+        self._mode = _normalization(self.layer_param.loss_param, LossParameter.VALID)
+
+    def _reshape(self, bottom: Sequence[Blob], top: Sequence[Blob], axis: int) -> None:
+        self._shape = predictions(self, bottom, axis)
+        self._prob.resize(bottom[0].dims)
+        if len(top) > 1:
+            top[1].resize(bottom[0].dims)
+            top[1].share_data(self._prob)
+
+    def _predict(self, bottom: Sequence[Blob]) -> tuple[Tensor, Labels]:
+        """The probabilities, (O, K, I), and the labels; kept for backward with the normaliser."""
+        self._labels = read_labels(self, bottom, self._shape, self._ignore)
+        outer, _, inner = self._shape
+        self._norm = _normaliser(self._mode, outer, inner, self._labels.counted)
+        prob = torch.softmax(bottom[0].value.view(self._shape), 1)
+        self._prob.put(prob)
+        return prob, self._labels
+
+    def _recall(self) -> tuple[Tensor, Labels]:
+        """The probabilities and the labels of the last forward."""
+        if self._labels is None:
+            self.fail("backward needs a forward before it")
+        return self._prob.value.view(self._shape), self._labels
+
+
+@register("SoftmaxWithLoss")
+class SoftmaxWithLoss(_SoftmaxLoss):
+    """Caffe's SoftmaxWithLoss: -log of the label's softmax probability, summed and normalised.
+
+    Bottom 0 has K classes on `softmax_param.axis`, bottom 1 O*I labels. Probabilities are clamped at
+    FLT_MIN, so a label costs at most 87.34; the gradient, p - 1 for the label and p for the others,
+    does not know of it. Labels equal to `loss_param.ignore_label` cost nothing and get no gradient.
+
+    Raises:
+        LayerError: the number of labels is not O*I, or a label is no class.
+    """
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self._reshape(bottom, top, self.layer_param.softmax_param.axis)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        prob, (ids, valid, _) = self._predict(bottom)
+        logs = prob.gather(1, ids).clamp_min_(FLT_MIN).log_()
+        self._any_nan = logs.isnan().any()
+        if valid is not None:
+            logs = torch.where(valid, logs, 0)
+        top[0].put(-logs.sum() / self._norm)
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        prob, (ids, valid, _) = self._recall()
+        scale = weight / self._norm
+        scale = scale.expand(ids.shape) if valid is None else valid * scale
+        grad = (prob * scale).scatter_add_(1, ids, -scale)
+        if valid is not None and self._any_nan:
+            grad.masked_fill_(~valid, 0)  # 0 * NaN
+        return grad
+
+
+@register("InfogainLoss")
+class InfogainLoss(_SoftmaxLoss):
+    """Caffe's InfogainLoss: softmax loss with a K x K matrix H, which weighs every class for every label.
+
+    L = -sum over items n and classes l of H[label_n, l] * log(max(p[n, l], 1e-20)), normalised. H is
+    bottom 2 or the BlobProto in the binary file `infogain_loss_param.source`.
+
+    Raises:
+        LayerError: no H, a file that cannot be read, or a size other than K * K; what SoftmaxWithLoss raises.
+    """
+
+    bottoms = Arity(2, 3)
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().setup(bottom, top)
+        self.check(
+            not self.layer_param.loss_param.HasField("normalize"),
+            'normalize is deprecated. use "normalization": VALID for true, BATCH_SIZE for false',
+        )
+        if len(bottom) < 3:
+            source = self.layer_param.infogain_loss_param.source
+            self.check(source, "Infogain matrix source must be specified, or the matrix given as bottom 2")
+            self._matrix = torch.from_numpy(proto_array(read_binary(source, BlobProto())))
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self._reshape(bottom, top, self.layer_param.infogain_loss_param.axis)
+        classes = self._shape[1]
+        found = bottom[2].count if len(bottom) > 2 else self._matrix.numel()
+        self.check(
+            found == classes**2,
+            f"the infogain matrix must be {classes} x {classes} for the classes of {shown(self, bottom, 0)}; "
+            f"it has {found} values",
+        )
+
+    def _rows(self, bottom: Sequence[Blob], ids: Tensor) -> Tensor:
+        """The row of H for every label, (O, K, I)."""
+        matrix = bottom[2].value if len(bottom) > 2 else self._matrix.to(device.current(), device.dtype())
+        return matrix.reshape(self._shape[1], -1)[ids[:, 0]].movedim(-1, 1)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        prob, (ids, valid, _) = self._predict(bottom)
+        gain = (self._rows(bottom, ids) * prob.clamp_min(LOG_THRESHOLD).log_()).sum(1, keepdim=True)
+        if valid is not None:
+            gain = torch.where(valid, gain, 0)
+        top[0].put(-gain.sum() / self._norm)
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        prob, (ids, valid, _) = self._recall()
+        rows = self._rows(bottom, ids)
+        grad = (prob * rows.sum(1, keepdim=True) - rows) * (weight / self._norm)
+        return grad if valid is None else torch.where(valid, grad, 0)
+
+
+@register("SigmoidCrossEntropyLoss")
+class SigmoidCrossEntropyLoss(_Loss):
+    """Caffe's SigmoidCrossEntropyLoss: -(t log s(x) + (1 - t) log(1 - s(x))), summed and normalised.
+
+    Targets t, bottom 1, may be fractions. `loss_param.normalization` is BATCH_SIZE if unset, despite
+    the default in the proto. Elements whose target, cut to an integer, is `ignore_label` are skipped.
+
+    Raises:
+        LayerError: the counts of the bottoms differ.
+    """
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self.check(
+            bottom[0].count == bottom[1].count,
+            f"inputs must have the same count: {shown(self, bottom, 0)}, {shown(self, bottom, 1)}",
+        )
+
+    def _skipped(self, target: Tensor) -> Tensor | None:
+        ignore = _ignored(self.layer_param.loss_param)
+        return None if ignore is None else target.trunc() == ignore
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        x, target = bottom[0].value.view(-1), bottom[1].value.view(-1)
+        loss = x.clamp_min(0) - x * target + torch.log1p(torch.exp(-x.abs()))
+        skipped, valid = self._skipped(target), x.numel()
+        if skipped is not None:
+            loss.masked_fill_(skipped, 0)
+            valid -= int(skipped.sum())
+        outer = bottom[0].dims[0]
+        mode = _normalization(self.layer_param.loss_param, LossParameter.BATCH_SIZE)
+        self._norm = _normaliser(mode, outer, x.numel() // max(outer, 1), valid)
+        top[0].put(loss.sum() / self._norm)
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        target = bottom[1].value.view(-1)
+        grad = torch.sigmoid(bottom[0].value.view(-1)).sub_(target)
+        skipped = self._skipped(target)
+        if skipped is not None:
+            grad.masked_fill_(skipped, 0)
+        return grad.mul_(weight / self._norm)
+
+
+@register("MultinomialLogisticLoss")
+class MultinomialLogisticLoss(_Loss):
+    """Caffe's MultinomialLogisticLoss: -log(max(p[label], 1e-20)) / N for probabilities in bottom 0.
+
+    Raises:
+        LayerError: not one label per item, or a label is no class.
+    """
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self._shape = self._item_labels(bottom, "probabilities")
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._ids = read_labels(self, bottom, self._shape, None).ids
+        top[0].put(-self._picked(bottom).log().sum() / self._shape[0])
+
+    def _picked(self, bottom: Sequence[Blob]) -> Tensor:
+        return bottom[0].value.view(self._shape).gather(1, self._ids).clamp_min_(LOG_THRESHOLD)
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        slope = -weight / (self._shape[0] * self._picked(bottom))
+        return bottom[0].value.new_zeros(self._shape).scatter_(1, self._ids, slope)
+
+
+@register("EuclideanLoss")
+class EuclideanLoss(_Loss):
+    """Caffe's EuclideanLoss: the sum of (a - b)^2 over 2N; both bottoms get a gradient.
+
+    Raises:
+        LayerError: the items of the bottoms differ in size.
+    """
+
+    inputs = 2
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self.check(
+            bottom[0].count == bottom[1].count,
+            f"Inputs must have the same dimension: {shown(self, bottom, 0)}, {shown(self, bottom, 1)}",
+        )
+
+    def allow_force_backward(self, index: int) -> bool:
+        return True
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._difference = bottom[0].value.view(-1) - bottom[1].value.view(-1)
+        top[0].put(torch.dot(self._difference, self._difference) / (2 * bottom[0].dims[0]))
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        return self._difference * (weight / bottom[0].dims[0])
+
+
+@register("HingeLoss")
+class HingeLoss(_Loss):
+    """Caffe's HingeLoss: one against all. Margin max(0, 1 - x) for the label, max(0, 1 + x) for the others.
+
+    The loss is the sum over N of the margins (`norm` L1) or of their squares (L2).
+
+    Raises:
+        LayerError: not one label per item, or a label is no class.
+    """
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self._shape = self._item_labels(bottom, "scores")
+
+    def _flip(self, values: Tensor) -> Tensor:
+        """`values` with the sign of the label's class turned."""
+        return values.scatter(1, self._ids, -values.gather(1, self._ids))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._ids = read_labels(self, bottom, self._shape, None).ids
+        self._margins = self._flip(bottom[0].value.view(self._shape)).add_(1).clamp_min_(0)
+        squared = self.layer_param.hinge_loss_param.norm == HingeLossParameter.L2
+        top[0].put((self._margins**2 if squared else self._margins).sum() / self._shape[0])
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        squared = self.layer_param.hinge_loss_param.norm == HingeLossParameter.L2
+        slope = 2 * self._margins if squared else self._margins.sign()
+        return self._flip(slope) * (weight / self._shape[0])
+
+
+@register("ContrastiveLoss")
+class ContrastiveLoss(_Loss):
+    """Caffe's ContrastiveLoss over pairs a, b (N, C) with bottom 2 telling which are alike.
+
+    With d the distance of a pair: L = 1/(2N) * sum of d^2 if alike, else max(margin - d, 0)^2, or with
+    `legacy_version` max(margin - d^2, 0) (Hadsell et al., CVPR 2006).
+
+    Raises:
+        LayerError: a and b differ in size, or bottom 2 has not one value per pair.
+    """
+
+    bottoms = Arity(3)
+    inputs = 2
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        a, b, alike = bottom
+        self.check(
+            a.count == b.count and max(a.dims[2:] + b.dims[2:], default=1) == 1,
+            "the pairs must be (N, C) or (N, C, 1, 1), both of one size: "
+            f"{shown(self, bottom, 0)}, {shown(self, bottom, 1)}",
+        )
+        self.check(
+            alike.dims[:1] == a.dims[:1] and alike.count == a.dims[0],
+            f"one value per pair is needed, {a.dims[0]} in all: {shown(self, bottom, 2)}",
+        )
+
+    def allow_force_backward(self, index: int) -> bool:
+        return index != 2
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param, pairs = self.layer_param.contrastive_loss_param, bottom[0].dims[0]
+        self._difference = bottom[0].value.view(pairs, -1) - bottom[1].value.view(pairs, -1)
+        squared = (self._difference**2).sum(1)
+        alike = bottom[2].value.view(-1).trunc() != 0
+        distance = squared.sqrt()
+        gap = param.margin - (squared if param.legacy_version else distance)
+        apart = gap.clamp_min(0) if param.legacy_version else gap.clamp_min(0) ** 2
+        top[0].put(torch.where(alike, squared, apart).sum() / (2 * pairs))
+        # Caffe's slope of the gap: d + 1e-4 keeps it finite where a equals b.
+        slope = torch.ones_like(gap) if param.legacy_version else gap / (distance + 1e-4)
+        self._slope = torch.where(alike, 1, torch.where(gap > 0, -slope, 0))
+
+    def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
+        return self._difference * (self._slope * (weight / bottom[0].dims[0]))[:, None]

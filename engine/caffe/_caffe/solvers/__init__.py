@@ -1,0 +1,28 @@
+"""Solvers: the training loop, Caffe's learning-rate policies and update rules, snapshots."""
+
+from .build import read_solver
+from .control import SolverAction, SolverParameter
+from .loop import Solver
+from .types import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    create_solver,
+)
+
+__all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "NesterovSolver",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Solver",
+    "SolverAction",
+    "SolverParameter",
+    "create_solver",
+    "read_solver",
+]

@@ -1,0 +1,120 @@
+"""From a solver prototxt to its message and its nets (Caffe: solver.cpp Init*, upgrade_proto.cpp)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...proto import caffe_pb2
+from ..errors import SolverError
+from ..graph.upgrade import upgrade_solver
+from ..net import Net, read_net
+from ..proto_io import read_text
+
+
+def read_solver(path: str) -> caffe_pb2.SolverParameter:
+    """The SolverParameter of a prototxt, upgraded, its snapshot prefix filled in.
+
+    Raises:
+        ParseError: the file is missing or malformed.
+    """
+    solver = read_text(path, caffe_pb2.SolverParameter())
+    upgrade_solver(solver)
+    stem = os.path.splitext(os.fspath(path))[0]
+    if not solver.HasField("snapshot_prefix"):
+        solver.snapshot_prefix = stem
+    elif Path(solver.snapshot_prefix).is_dir():
+        solver.snapshot_prefix = os.path.join(solver.snapshot_prefix, os.path.basename(stem))
+    return solver
+
+
+def check_settings(param: caffe_pb2.SolverParameter, type_name: str) -> None:
+    """What must hold before a solver of the class `type_name` is built.
+
+    Raises:
+        SolverError: naming the field.
+    """
+    if param.average_loss < 1:
+        raise SolverError(f"average_loss should be at least 1, not {param.average_loss}")
+    if param.iter_size < 1:
+        raise SolverError(f"iter_size should be at least 1, not {param.iter_size}")
+    if type_name in ("AdaGrad", "RMSProp") and param.momentum != 0:
+        raise SolverError(f"Momentum cannot be used with {type_name}: momentum is {param.momentum:g}; remove it")
+    if type_name == "RMSProp" and not 0 <= param.rms_decay < 1:
+        raise SolverError(f"rms_decay should lie between 0 and 1, not {param.rms_decay:g}")
+    if param.snapshot > 0:
+        check_prefix(param.snapshot_prefix)
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise SolverError unless snapshots can be written at `prefix`."""
+    folder = Path(prefix).parent
+    if not prefix or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise SolverError(
+            f"Cannot write to snapshot prefix '{prefix}': make sure that the folder '{folder}' exists and is "
+            "writable, or change snapshot_prefix"
+        )
+
+
+def train_net(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> Net:
+    """The net the solver trains.
+
+    Raises:
+        SolverError: not exactly one of net, net_param, train_net, train_net_param.
+    """
+    given = [
+        name for name in ("net", "net_param", "train_net", "train_net_param") if param.HasField(name)
+    ]
+    if len(given) != 1:
+        raise SolverError(
+            "SolverParameter must specify a train net using exactly one of these fields: net, net_param, "
+            f"train_net, train_net_param; given: {', '.join(given) or 'none'}"
+        )
+    source = getattr(param, given[0])
+    net = read_net(source) if isinstance(source, str) else _inline(source)
+    return _with_state(net, caffe_pb2.TRAIN, param.train_state, net_class)
+
+
+def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Net]:
+    """The nets the solver tests: test_net_param, then test_net, then the generic net for the rest.
+
+    Raises:
+        SolverError: test_iter, test_state or test_interval do not fit the number of nets.
+    """
+    generic = param.net or (param.net_param if param.HasField("net_param") else None)
+    own = [*param.test_net_param, *param.test_net]
+    count = len(param.test_iter)
+    if count < len(own) or (not generic and count != len(own)):
+        raise SolverError(
+            f"test_iter must be specified once per test net: {count} given for {len(own)} test net(s)"
+        )
+    if param.test_state and len(param.test_state) != count:
+        raise SolverError(
+            f"test_state must be unspecified or given once per test net: {len(param.test_state)} for {count}"
+        )
+    if count and param.test_interval <= 0:
+        raise SolverError(f"test_interval must be positive to test {count} net(s), not {param.test_interval}")
+    sources = own + [generic] * (count - len(own))
+    nets = []
+    for index, source in enumerate(sources):
+        net = read_net(source) if isinstance(source, str) else _inline(source)
+        state = param.test_state[index] if param.test_state else caffe_pb2.NetState()
+        nets.append(_with_state(net, caffe_pb2.TEST, state, net_class))
+    return nets
+
+
+def _inline(source: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
+    # Nets inside a solver are not upgraded: legacy fields in them count for nothing (surprise 12).
+    net = caffe_pb2.NetParameter()
+    net.CopyFrom(source)
+    return net
+
+
+def _with_state(
+    net: caffe_pb2.NetParameter, phase: int, state: caffe_pb2.NetState, net_class: type[Net]
+) -> Net:
+    merged = caffe_pb2.NetState(phase=phase)
+    merged.MergeFrom(net.state)
+    merged.MergeFrom(state)
+    net.state.CopyFrom(merged)
+    return net_class.from_proto(net)

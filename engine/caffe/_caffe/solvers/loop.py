@@ -1,0 +1,337 @@
+"""The training loop with Caffe's schedule of tests, displays and snapshots (solver.cpp)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+
+from ...proto import caffe_pb2
+from .. import device
+from ..blob import Blob, NetVec
+from ..errors import SolverError
+from ..log import log
+from ..net import Net
+from . import report, resume, state, updates
+from .build import check_prefix, check_settings, read_solver, test_nets, train_net
+from .control import SolverAction, SolverParameter
+from .lr_policy import learning_rate
+
+
+class Solver:
+    """Trains a net by a solver prototxt.
+
+    Raises:
+        ParseError: the file cannot be read. SolverError: settings that contradict each other.
+    """
+
+    type_name: ClassVar[str] = ""
+    net_class: ClassVar[type[Net]] = Net
+    #: history blobs per parameter, and the rule that uses them
+    histories: ClassVar[int] = 1
+    rule: ClassVar[updates.Rule]
+
+    def __init__(self, solver_file: str | os.PathLike[str]) -> None:
+        if not isinstance(solver_file, (str, os.PathLike)):
+            raise TypeError(f"a solver file's name is needed, not {type(solver_file).__name__}")
+        self._setup(read_solver(os.fspath(solver_file)))
+
+    @classmethod
+    def from_proto(cls, param: caffe_pb2.SolverParameter) -> Solver:
+        """A solver from a message, as the command line makes it."""
+        solver = cls.__new__(cls)
+        solver._setup(param)
+        return solver
+
+    def _setup(self, param: caffe_pb2.SolverParameter) -> None:
+        if not self.type_name:
+            raise SolverError("a solver is one of caffe.SGDSolver, caffe.AdamSolver, ...; or caffe.get_solver(file)")
+        check_settings(param, self.type_name)
+        self._message = param
+        if device.root_solver():
+            log.info("Initializing solver from parameters: \n%s", param)
+        if param.random_seed >= 0:
+            device.set_random_seed(param.random_seed + device.solver_rank())
+        self.net = train_net(param, self.net_class)
+        self._load_weights(self.net)
+        self.test_nets = NetVec(test_nets(param, self.net_class))
+        for net in self.test_nets:
+            self._load_weights(net)
+        self._iter = 0
+        self._current_step = 0
+        self._losses: list[float] = []
+        self._smoothed = 0.0
+        self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._action: Callable[[], SolverAction] = lambda: SolverAction.NONE
+        self._stopped = False
+        self._displayed = (time.perf_counter(), 0)
+        self._history = [
+            [torch.zeros(blob.dims, dtype=device.dtype(), device=device.current()) for blob in self._blobs]
+            for _ in range(self.histories)
+        ]
+        self._random_before = resume.random_text()
+        log.info("Solver scaffolding done.")
+
+    def _load_weights(self, net: Net) -> None:
+        for entry in self._message.weights:
+            for path in entry.split(","):
+                log.info("Finetuning from %s", path.strip())
+                net.copy_from(path.strip())
+
+    @property
+    def _blobs(self) -> list[Blob]:
+        return [blob for _, blob in self.net._learnable]
+
+    # ---- pycaffe -----------------------------------------------------------------------------
+
+    @property
+    def iter(self) -> int:
+        """Updates done so far."""
+        return self._iter
+
+    @property
+    def lr(self) -> float:
+        """The learning rate now; reading it evaluates the policy, which may move `multistep` on."""
+        return self._rate()
+
+    @property
+    def param(self) -> SolverParameter:
+        """`max_iter`, `display`, `layer_wise_reduce` and the settable `base_lr`."""
+        return SolverParameter(self._message)
+
+    def add_callback(self, on_start: object, on_gradients_ready: Callable[[], None] | None = None) -> None:
+        """Call `on_start()` before each iteration's forward and `on_gradients_ready()` before its update.
+
+        A `caffe.NCCL` object may be given instead of the two functions.
+        """
+        if on_gradients_ready is None:
+            self._callbacks.append((on_start.on_start, on_start.on_gradients_ready))  # type: ignore[attr-defined]
+        else:
+            self._callbacks.append((on_start, on_gradients_ready))  # type: ignore[arg-type]
+
+    def share_weights(self, net: Net) -> None:
+        """Make `net` use the train net's parameters from now on."""
+        net.share_with(self.net)
+
+    def set_action_function(self, poll: Callable[[], SolverAction]) -> None:
+        """Ask `poll` after every iteration, and inside tests, what to do (stop, snapshot, nothing)."""
+        self._action = poll
+
+    def step(self, iterations: int) -> None:
+        """Train for a number of iterations, with the tests, displays and snapshots that fall due."""
+        if isinstance(iterations, bool) or not isinstance(iterations, int):
+            raise TypeError(f"step(iterations): an int is needed, not {type(iterations).__name__}")
+        start, stop = self._iter, self._iter + iterations
+        self._losses, self._smoothed = [], 0.0
+        self._displayed = (time.perf_counter(), self._iter)
+        while self._iter < stop:
+            self._iteration(start)
+            if self._stopped:
+                return
+
+    def solve(self, resume_file: str | None = None) -> None:
+        """Train to `max_iter`, with the final snapshot and tests.
+
+        Args:
+            resume_file: a solverstate to restore first.
+        """
+        param = self._message
+        log.info("Solving %s", self.net._name)
+        log.info("Learning Rate Policy: %s", param.lr_policy)
+        self._stopped = False
+        if resume_file:
+            log.info("Restoring previous solver status from %s", resume_file)
+            self.restore(resume_file)
+        start = self._iter
+        self.step(param.max_iter - self._iter)
+        if param.snapshot_after_train and not (param.snapshot and self._iter % param.snapshot == 0):
+            self.snapshot()
+        if self._stopped:
+            log.info("Optimization stopped early.")
+            return
+        if param.display and self._iter % param.display == 0:
+            loss = self.net._forward(0, len(self.net._layer_list) - 1)
+            self._smooth(loss, start)
+            log.info("Iteration %d, loss = %g", self._iter, self._smoothed)
+        if param.test_interval and self._iter % param.test_interval == 0:
+            self._test_all()
+        log.info("Optimization Done.")
+
+    def apply_update(self) -> None:
+        """Turn the gradients in the diffs into updates, subtract them, count one iteration."""
+        param = self._message
+        rate = self._rate()
+        if param.display and self._iter % param.display == 0 and device.root_solver():
+            log.info("Iteration %d, lr = %g", self._iter, rate)
+        with torch.no_grad():
+            self._clip()
+            for index, (spec, blob) in enumerate(self.net._learnable):
+                gradient = blob.grad
+                self._regularize(spec.decay_mult, blob, gradient)
+                history = [histories[index] for histories in self._history]
+                blob.put_grad(type(self).rule(param, gradient, rate * spec.lr_mult, history, self._iter))
+            for blob in self._blobs:
+                blob.update()
+        self._iter += 1
+
+    def snapshot(self) -> None:
+        """Write the model and the state of this iteration as `<prefix>_iter_<N>.*`.
+
+        A hidden file beside Caffe's two keeps what they cannot: the random state and the positions of
+        the data layers (see `resume`).
+        """
+        check_prefix(self._message.snapshot_prefix)
+        stem = f"{self._message.snapshot_prefix}_iter_{self._iter}"
+        hdf5 = self._message.snapshot_format == caffe_pb2.SolverParameter.HDF5
+        suffix, kind = (".h5", "HDF5") if hdf5 else ("", "binary proto")
+        model, status = f"{stem}.caffemodel{suffix}", f"{stem}.solverstate{suffix}"
+        log.info("Snapshotting to %s file %s", kind, model)
+        save = self.net.save_hdf5 if hdf5 else self.net.save
+        save(model, self._message.snapshot_diff)
+        resume.save(resume.path_for(status), self._all_nets(), self._random_before)
+        log.info("Snapshotting solver state to %s file %s", kind, status)
+        history = [tensor.cpu().numpy() for histories in self._history for tensor in histories]
+        write = state.save_hdf5 if hdf5 else state.save_binary
+        write(status, self._iter, model, self._current_step, history)
+
+    def restore(self, path: str) -> None:
+        """Continue from a `.solverstate` (binary) or `.solverstate.h5`.
+
+        With the hidden `.resume` file beside it the run goes on bit for bit (on a CPU) as if never stopped;
+        without it data layers start over and random numbers are fresh, as in Caffe.
+
+        Raises:
+            SolverError, WeightsError: the file, or the model it names, is missing or belongs to another
+                solver or net. Nothing is changed in that case.
+        """
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"restore(path): a file name is needed, not {type(path).__name__}")
+        path = os.fspath(path)
+        flat = [tensor for histories in self._history for tensor in histories]
+        loaded = state.load(path, [tuple(tensor.shape) for tensor in flat], self.type_name)
+        if loaded.learned_net:
+            self.net.copy_from(loaded.learned_net)
+        loaded.read_history(flat)
+        self._iter, self._current_step = loaded.iter, loaded.current_step
+        resume.load(resume.path_for(path), self._all_nets())
+
+    # ---- one iteration -------------------------------------------------------------------------
+
+    def _all_nets(self) -> list[Net]:
+        return [self.net, *self.test_nets]
+
+    def _iteration(self, start: int) -> None:
+        param = self._message
+        self.net.clear_param_diffs()
+        if param.test_interval and self._iter % param.test_interval == 0:
+            if (self._iter > 0 or param.test_initialization) and device.root_solver():
+                self._test_all()
+            if self._stopped:
+                return
+        for on_start, _ in self._callbacks:
+            on_start()
+        display = bool(param.display) and self._iter % param.display == 0
+        self.net.debug_info = display and param.debug_info
+        last = len(self.net._layer_list) - 1
+        loss = 0.0
+        for _ in range(param.iter_size):
+            loss += self.net._forward(0, last)
+            self.net._backward(last, 0)
+        self._smooth(loss / param.iter_size, start)
+        if display and device.root_solver():
+            self._display()
+        for _, on_gradients_ready in self._callbacks:
+            on_gradients_ready()
+        self.apply_update()
+        action = self._action()
+        due = param.snapshot and self._iter % param.snapshot == 0
+        if (due and device.root_solver()) or action is SolverAction.SNAPSHOT:
+            self.snapshot()
+        self._stopped = action is SolverAction.STOP
+
+    def _smooth(self, loss: float, start: int) -> None:
+        window = self._message.average_loss
+        if len(self._losses) < window:
+            self._losses.append(loss)
+            count = len(self._losses)
+            self._smoothed = (self._smoothed * (count - 1) + loss) / count
+        else:
+            slot = (self._iter - start) % window
+            self._smoothed += (loss - self._losses[slot]) / window
+            self._losses[slot] = loss
+
+    def _rate(self) -> float:
+        rate, step = learning_rate(self._message, self._iter, self._current_step)
+        if self._message.lr_policy == "multistep" and step != self._current_step:
+            log.info("MultiStep Status: Iteration %d, step = %d", self._iter, step)
+        self._current_step = step
+        return rate
+
+    def _clip(self) -> None:
+        limit = self._message.clip_gradients
+        if limit < 0:
+            return
+        norm = float(sum((blob.grad.double() ** 2).sum() for blob in self._blobs)) ** 0.5
+        if norm > limit:
+            log.info(
+                "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
+                norm, limit, limit / norm,
+            )  # fmt: skip
+            for blob in self._blobs:
+                blob.put_grad(blob.grad.mul_(limit / norm))
+
+    def _regularize(self, decay_mult: float, blob: Blob, gradient: torch.Tensor) -> None:
+        param = self._message
+        if param.iter_size != 1:
+            gradient.div_(param.iter_size)
+        decay = param.weight_decay * decay_mult
+        if not decay:
+            return
+        if param.regularization_type == "L2":
+            gradient.add_(blob.value, alpha=decay)
+        elif param.regularization_type == "L1":
+            gradient.add_(blob.value.sign(), alpha=decay)
+        else:
+            raise SolverError(f"Unknown regularization type: {param.regularization_type}; known: L2, L1")
+
+    # ---- reports -------------------------------------------------------------------------------
+
+    def _display(self) -> None:
+        now, (then, iteration) = time.perf_counter(), self._displayed
+        lapse = now - then
+        log.info(
+            "Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
+            self._iter, (self._iter - iteration) / (lapse or 1), lapse, self._message.display, self._smoothed,
+        )  # fmt: skip
+        self._displayed = (now, self._iter)
+        report.log_outputs("Train", self.net, report.output_values(self.net))
+
+    def _test_all(self) -> None:
+        for index in range(len(self.test_nets)):
+            if self._stopped:
+                return
+            self._test(index)
+
+    def _test(self, index: int) -> None:
+        log.info("Iteration %d, Testing net (#%d)", self._iter, index)
+        net, count = self.test_nets[index], self._message.test_iter[index]
+        net.share_with(self.net)
+        totals: list[torch.Tensor] = []
+        loss = 0.0
+        for _ in range(count):
+            action = self._action()
+            if action is SolverAction.SNAPSHOT:
+                self.snapshot()
+            elif action is SolverAction.STOP:
+                self._stopped = True
+                log.info("Test interrupted.")
+                return
+            loss += net._forward(0, len(net._layer_list) - 1)
+            values = report.output_values(net)
+            totals = [a + b for a, b in zip(totals, values)] if totals else values
+        if self._message.test_compute_loss and count:
+            log.info("Test loss: %g", loss / count)
+        report.log_outputs("Test", net, [total / count for total in totals])

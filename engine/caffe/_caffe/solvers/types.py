@@ -1,0 +1,68 @@
+"""The six solvers by name."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import SolverError
+from . import updates
+from .build import read_solver
+from .loop import Solver
+
+
+class SGDSolver(Solver):
+    """Stochastic gradient descent with momentum."""
+
+    type_name = "SGD"
+    rule = updates.sgd
+
+
+class NesterovSolver(SGDSolver):
+    """Nesterov's accelerated gradient."""
+
+    type_name = "Nesterov"
+    rule = updates.nesterov
+
+
+class AdaGradSolver(SGDSolver):
+    """AdaGrad; takes no momentum."""
+
+    type_name = "AdaGrad"
+    rule = updates.adagrad
+
+
+class RMSPropSolver(SGDSolver):
+    """RMSProp; takes no momentum, `rms_decay` in [0, 1)."""
+
+    type_name = "RMSProp"
+    rule = updates.rmsprop
+
+
+class AdaDeltaSolver(SGDSolver):
+    """AdaDelta; `momentum` is the decay of both averages."""
+
+    type_name = "AdaDelta"
+    histories = 2
+    rule = updates.adadelta
+
+
+class AdamSolver(SGDSolver):
+    """Adam; `momentum` and `momentum2` are beta1 and beta2."""
+
+    type_name = "Adam"
+    histories = 2
+    rule = updates.adam
+
+
+def create_solver(solver_file: str, classes: dict[str, type[Solver]]) -> Solver:
+    """The solver of the class that the file's `type` names in `classes`.
+
+    Raises:
+        SolverError: no such type.
+    """
+    if not isinstance(solver_file, (str, os.PathLike)):
+        raise TypeError(f"get_solver: a file name is needed, not {type(solver_file).__name__}")
+    param = read_solver(os.fspath(solver_file))
+    if param.type not in classes:
+        raise SolverError(f"Unknown solver type: {param.type} (known types: {', '.join(sorted(classes))})")
+    return classes[param.type].from_proto(param)

@@ -1,0 +1,237 @@
+"""The pycaffe half of Net, and the solver classes: dictionaries by name, NumPy in and out."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import zip_longest
+
+import numpy as np
+
+from . import _caffe
+from ._caffe import Blob, BlobVec, Layer
+
+Arrays = dict[str, np.ndarray]
+
+
+class Net(_caffe.Net):
+    """``Net(network_file, phase, level=0, stages=None, weights=None)``: a network over named blobs.
+
+    See `_caffe.Net` for the arguments and what is raised.
+    """
+
+    @cached_property
+    def blobs(self) -> OrderedDict[str, Blob]:
+        """Blobs by name in creation order, automatic splits included."""
+        return OrderedDict(zip(self._blob_names, self._blobs))
+
+    @cached_property
+    def blob_loss_weights(self) -> OrderedDict[str, float]:
+        """Loss weights by blob name, 0 where there is none."""
+        return OrderedDict(zip(self._blob_names, self._blob_loss_weights))
+
+    @cached_property
+    def layer_dict(self) -> OrderedDict[str, Layer]:
+        """Layers by name; of equal names the last."""
+        return OrderedDict(zip(self._layer_names, self.layers))
+
+    @cached_property
+    def params(self) -> OrderedDict[str, BlobVec]:
+        """The parameters of the layers that have any, by layer name."""
+        return OrderedDict(
+            (name, layer.blobs) for name, layer in zip(self._layer_names, self.layers) if len(layer.blobs)
+        )
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        """The names of the net's inputs: the tops of its Input layers."""
+        names = list(self.blobs)
+        return [names[i] for i in self._inputs]
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """The names of the blobs nobody reads, in byte order."""
+        names = list(self.blobs)
+        return [names[i] for i in self._outputs]
+
+    @cached_property
+    def top_names(self) -> OrderedDict[str, list[str]]:
+        """The names of each layer's tops, by layer name."""
+        return self._names_of(self._top_ids)
+
+    @cached_property
+    def bottom_names(self) -> OrderedDict[str, list[str]]:
+        """The names of each layer's bottoms, by layer name."""
+        return self._names_of(self._bottom_ids)
+
+    def _names_of(self, ids) -> OrderedDict[str, list[str]]:
+        names = list(self._blob_names)
+        return OrderedDict(
+            (layer, [names[i] for i in ids(number)]) for number, layer in enumerate(self._layer_names)
+        )
+
+    def forward(
+        self,
+        blobs: list[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **kwargs: np.ndarray,
+    ) -> Arrays:
+        """Run the layers from `start` to `end` (names, both included; default all).
+
+        Args:
+            blobs: names of further blobs to return.
+            kwargs: values of all inputs, by name, or none to use what the blobs hold.
+
+        Returns:
+            The data of the net's outputs (or the tops of `end`) and of `blobs`: views, not copies.
+
+        Raises:
+            Exception: `kwargs` are not exactly the inputs, or have another batch size than the blobs.
+            ValueError: no such layer, or values that do not fit. KeyError: no such blob.
+        """
+        names = list(self._layer_names)
+        first = names.index(start) if start is not None else 0
+        last = names.index(end) if end is not None else len(names) - 1
+        wanted = set(self.top_names[end] if end is not None else self.outputs) | set((blobs or []) + [])
+        self._feed(kwargs, self.inputs, "data", "Input blob arguments do not match net inputs.", "Input")
+        self._forward(first, last)
+        return {name: self.blobs[name].data for name in wanted}
+
+    def backward(
+        self,
+        diffs: list[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **kwargs: np.ndarray,
+    ) -> Arrays:
+        """Run the layers backward from `start` (default the last) down to `end` (default the first).
+
+        Args:
+            diffs: names of further blobs whose diff to return.
+            kwargs: the diffs of all outputs, by name, or none to use what the blobs hold.
+
+        Returns:
+            The diffs of the net's inputs (or the bottoms of `end`) and of `diffs`: views, not copies.
+
+        Raises:
+            Exception: `kwargs` are not exactly the outputs, or have another batch size than the blobs.
+            ValueError: no such layer, or values that do not fit. KeyError: no such blob.
+        """
+        names = list(self._layer_names)
+        first = names.index(start) if start is not None else len(names) - 1
+        last = names.index(end) if end is not None else 0
+        wanted = set(self.bottom_names[end] if end is not None else self.inputs) | set((diffs or []) + [])
+        self._feed(kwargs, self.outputs, "diff", "Top diff arguments do not match net outputs.", "Diff")
+        self._backward(first, last)
+        return {name: self.blobs[name].diff for name in wanted}
+
+    def _feed(self, given: Arrays, expected: Sequence[str], side: str, mismatch: str, what: str) -> None:
+        if not given:
+            return
+        if set(given) != set(expected):
+            raise Exception(f"{mismatch} Given: {sorted(given)}; expected: {sorted(expected)}")
+        for name, value in given.items():
+            blob = self.blobs[name]
+            if value.shape and blob.dims and value.shape[0] != blob.dims[0]:
+                raise Exception(
+                    f"{what} is not batch sized: '{name}' is {value.shape}, the blob is {blob.dims}; "
+                    "reshape the blob first"
+                )
+            getattr(blob, side)[...] = value
+
+    def forward_all(self, blobs: list[str] | None = None, **kwargs: np.ndarray) -> Arrays:
+        """Run any number of items through the net in batches of its size.
+
+        Args:
+            blobs: names of further blobs to return.
+            kwargs: values of all inputs, by name; axis 0 counts items.
+
+        Returns:
+            New arrays: the outputs and `blobs` of all items, padding removed.
+        """
+        collected: dict[str, list[np.ndarray]] = {}
+        for batch in self._batch(kwargs):
+            for name, value in self.forward(blobs=blobs, **batch).items():
+                collected.setdefault(name, []).extend(value.copy())
+        return self._without_padding(collected, kwargs)
+
+    def forward_backward_all(
+        self, blobs: list[str] | None = None, diffs: list[str] | None = None, **kwargs: np.ndarray
+    ) -> tuple[Arrays, Arrays]:
+        """Run forward and backward in batches; `kwargs` hold inputs and the diffs of outputs.
+
+        Returns:
+            The data and the diffs, each as `forward_all` returns them.
+        """
+        forward = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
+        backward = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
+        data: dict[str, list[np.ndarray]] = {}
+        grads: dict[str, list[np.ndarray]] = {}
+        for values, tops in zip_longest(forward, backward, fillvalue={}):
+            for name, value in self.forward(blobs=blobs, **values).items():
+                data.setdefault(name, []).extend(value.copy())
+            for name, value in self.backward(diffs=diffs, **tops).items():
+                grads.setdefault(name, []).extend(value.copy())
+        return self._without_padding(data, kwargs), self._without_padding(grads, kwargs)
+
+    @staticmethod
+    def _without_padding(collected: dict[str, list[np.ndarray]], given: Arrays) -> Arrays:
+        if not given:
+            raise RuntimeError("no input arrays given: name at least one input")
+        items = len(next(iter(given.values())))
+        return {name: np.asarray(values[:items]) for name, values in collected.items()}
+
+    def _batch(self, blobs: Arrays) -> Iterator[Arrays]:
+        """Cut `blobs` (axis 0 counts items) into batches of the net's size, the last padded with zeros."""
+        if not blobs:
+            raise RuntimeError("no arrays to cut into batches: name at least one")
+        items = len(next(iter(blobs.values())))
+        size = next(iter(self.blobs.values())).num
+        for begin in range(0, items, size):
+            batch = {name: np.asarray(value[begin : begin + size]) for name, value in blobs.items()}
+            short = size - min(size, items - begin)
+            if short:
+                batch = {
+                    name: np.concatenate([value, np.zeros((short, *value.shape[1:]), value.dtype)])
+                    for name, value in batch.items()
+                }
+            yield batch
+
+
+class SGDSolver(_caffe.SGDSolver):
+    """Stochastic gradient descent with momentum. ``SGDSolver(solver_file)``."""
+
+    net_class = Net
+
+
+class NesterovSolver(_caffe.NesterovSolver, SGDSolver):
+    """Nesterov's accelerated gradient."""
+
+
+class AdaGradSolver(_caffe.AdaGradSolver, SGDSolver):
+    """AdaGrad."""
+
+
+class RMSPropSolver(_caffe.RMSPropSolver, SGDSolver):
+    """RMSProp."""
+
+
+class AdaDeltaSolver(_caffe.AdaDeltaSolver, SGDSolver):
+    """AdaDelta."""
+
+
+class AdamSolver(_caffe.AdamSolver, SGDSolver):
+    """Adam."""
+
+
+_SOLVERS = {
+    solver.type_name: solver
+    for solver in (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
+}
+
+
+def get_solver(solver_file: str) -> SGDSolver:
+    """The solver a solver prototxt describes, of the class its `type` names."""
+    return _caffe.create_solver(solver_file, _SOLVERS)

@@ -1,0 +1,58 @@
+"""What can be scored without looking at shapes: the best constant, and a per-pixel classifier on colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fcn.dataset import Dataset
+from fcn.metrics import Scores, fast_hist
+
+
+class ColourClassifier:
+    """The commonest class of each colour, in `bins`^3 cells of RGB; of all classes in a cell never seen."""
+
+    def __init__(self, classes: int, bins: int = 16):
+        self.classes, self.bins = classes, bins
+        self.counts = np.zeros((bins**3, classes), np.int64)
+
+    def _cells(self, image: np.ndarray) -> np.ndarray:
+        levels = image.astype(np.int64) * self.bins // 256
+        return (levels * (self.bins**2, self.bins, 1)).sum(-1)
+
+    def add(self, image: np.ndarray, label: np.ndarray) -> None:
+        """Count one training pair: uint8 H x W x 3 and H x W, 255 = void."""
+        seen = label < self.classes
+        joint = self._cells(image)[seen] * self.classes + label[seen]
+        self.counts += np.bincount(joint, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def predict(self, image: np.ndarray, balanced: bool = False) -> np.ndarray:
+        """H x W class indices. balanced: weigh each class by the inverse of its frequency."""
+        totals = self.counts.sum(0)
+        votes = self.counts / np.maximum(totals, 1) if balanced else self.counts
+        choice = np.where(self.counts.any(1), votes.argmax(1), totals.argmax())
+        return choice[self._cells(image)]
+
+
+def _hist(data: Dataset, names: Iterable[str], model: ColourClassifier, balanced: bool) -> np.ndarray:
+    return sum(fast_hist(data.label(n), model.predict(data.image(n), balanced), model.classes) for n in names)
+
+
+def baselines(data: Dataset, train: str = "train", val: str = "val") -> dict[str, Scores]:
+    """Scores on `val` of the best constant class and of a colour classifier, both fitted on `train`.
+
+    The best constant is the commonest class: a constant map's mean IU is its class's share of the pixels over
+    the number of classes. The colour classifier is balanced or not, whichever scores better on `train`.
+    """
+    model = ColourClassifier(len(data.classes))
+    train_names, val_names = data.ids(train), data.ids(val)
+    for name in train_names:
+        model.add(data.image(name), data.label(name))
+    totals = model.counts.sum(0)
+    truth = sum(np.bincount(data.label(n).ravel(), minlength=256)[: len(data.classes)] for n in val_names)
+    constant = np.zeros((len(data.classes), len(data.classes)), np.int64)
+    constant[:, totals.argmax()] = truth
+    fitted = {b: Scores(_hist(data, train_names, model, b)).mean_iu for b in (False, True)}
+    colour = _hist(data, val_names, model, max(fitted, key=fitted.__getitem__))
+    return {"best constant": Scores(constant), "colour per pixel": Scores(colour)}

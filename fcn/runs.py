@@ -1,0 +1,141 @@
+"""A run is a folder: prototxts, solver, snapshots, log, curves and ``run.json``; nothing lies elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CURVES = ("iteration", "images", "loss_per_image", "loss_per_pixel", "images_per_second", "seconds")
+WEIGHTS = (".caffemodel", ".caffemodel.h5")
+STATES = (".solverstate", ".solverstate.h5")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run and the names of what is in it."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: str | Path, name: str) -> Run:
+        """``root``/``name``, made if it is not there."""
+        run = cls(Path(root) / name)
+        (run.path / "snapshot").mkdir(parents=True, exist_ok=True)
+        return run
+
+    @property
+    def solver(self) -> Path:
+        return self.path / "solver.prototxt"
+
+    @property
+    def prefix(self) -> Path:
+        """What snapshot names start with: ``<prefix>_iter_<N>.caffemodel``."""
+        return self.path / "snapshot" / "train"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.csv"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.csv"
+
+    @property
+    def info(self) -> Path:
+        return self.path / "run.json"
+
+    def net(self, form: str) -> Path:
+        """The prototxt of 'train', 'val' or 'deploy'."""
+        return self.path / f"{form}.prototxt"
+
+    def snapshots(self, suffixes: tuple[str, ...] = WEIGHTS) -> dict[int, Path]:
+        """iteration -> file, ascending; ``suffixes`` are WEIGHTS or STATES."""
+        found = {}
+        for path in self.prefix.parent.glob(f"{self.prefix.name}_iter_*"):
+            match = re.fullmatch(rf"{re.escape(self.prefix.name)}_iter_(\d+)(\..+)", path.name)
+            if match and match[2] in suffixes:
+                found[int(match[1])] = path
+        return dict(sorted(found.items()))
+
+    def newest(self, suffixes: tuple[str, ...] = WEIGHTS) -> Path | None:
+        """The snapshot of the highest iteration, or None."""
+        found = self.snapshots(suffixes)
+        return found[max(found)] if found else None
+
+    def read_info(self) -> dict[str, Any]:
+        """``run.json``, or an empty dict where there is none yet."""
+        return json.loads(self.info.read_text()) if self.info.is_file() else {}
+
+    def write_info(self, facts: dict[str, Any], launch: dict[str, Any]) -> None:
+        """Write ``run.json``: ``facts`` of the run, and one more entry in its list of launches."""
+        launches = [*self.read_info().get("launches", []), launch]
+        temporary = self.info.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps({**facts, "launches": launches}, indent=2, default=str) + "\n")
+        temporary.replace(self.info)
+
+    def append(self, path: Path, row: dict[str, Any]) -> None:
+        """Add a row to a CSV file (``curves`` or ``scores``), with its header if the file is new."""
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def rewind(self, iteration: int) -> None:
+        """Drop the rows of ``curves`` and ``scores`` beyond ``iteration``: a resumed run writes them anew."""
+        for path in (self.curves, self.scores):
+            if path.is_file():
+                rows = [row for row in read_rows(path) if int(row["iteration"]) <= iteration]
+                path.unlink()
+                for row in rows:
+                    self.append(path, row)
+
+    def set_aside(self, iteration: int) -> list[Path]:
+        """Rename the snapshots from ``iteration`` on to ``*.nonfinite``: nothing shall resume from them."""
+        moved = []
+        for suffixes in (WEIGHTS, STATES):
+            for number, path in self.snapshots(suffixes).items():
+                if number >= iteration:
+                    moved.append(path.rename(path.with_name(path.name + ".nonfinite")))
+        return moved
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, as text."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def versions() -> dict[str, str]:
+    """What ran: Python, NumPy, caffe and where it came from, and the commit of this toolkit if known."""
+    import caffe
+
+    facts = {"python": platform.python_version(), "numpy": np.__version__,
+             "caffe": getattr(caffe, "__version__", "unknown"), "caffe_file": caffe.__file__}
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, check=True,
+                              capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        head = "unknown"
+    return {**facts, "commit": head}
+
+
+def launch(iteration: int, source: str) -> dict[str, Any]:
+    """The entry of ``run.json`` for one start of the solver: when, how, from which iteration and file."""
+    return {"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), "command": sys.argv,
+            "from_iteration": iteration, "from": source, "versions": versions()}

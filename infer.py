@@ -1,0 +1,85 @@
+"""Segment images: for each, the label map, an overlay and a legend.
+
+    python infer.py cat.jpg dog.jpg --weights runs/voc-fcn8s -o out
+    python infer.py cat.jpg --weights fcn8s-heavy-pascal.caffemodel --model voc-fcn8s -o out
+
+For cat.jpg, `out` gets cat.png (class index per pixel, VOC palette), cat_overlay.png and cat_legend.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fcn.dataset import VOC_CLASSES
+from fcn.evaluate import save_label
+from fcn.figures import legend, shares
+from fcn.predict import Predictor, Source, use_device
+from vis import make_palette, vis_seg
+from voc_layers.reading import ClassList, DataError, read_classes, read_image
+
+
+def segment(net: Predictor, path: Path, out: Path, classes: Sequence[str], alpha: float = 0.5) -> np.ndarray:
+    """Segment one image file, write the three pictures into `out`; returns the label map, uint8 H x W."""
+    image = read_image(path)
+    label = net.labels(image)
+    save_label(label, out / f"{path.stem}.png")
+    overlay = vis_seg(image, label, make_palette(len(classes)), alpha)
+    Image.fromarray(overlay).save(out / f"{path.stem}_overlay.png")
+    legend(label, classes).save(out / f"{path.stem}_legend.png")
+    return label
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    net = parser.add_mutually_exclusive_group()
+    net.add_argument("--net", type=Path, help="deploy prototxt (default: that of the weights' run)")
+    net.add_argument("--model", help="model id, for weights that lie in no run: voc-fcn8s")
+    parser.add_argument("--classes", type=Path, help="class names, one a line (default: PASCAL VOC's)")
+    parser.add_argument("--alpha", type=float, default=0.5, help="opacity of the overlay")
+    device = parser.add_mutually_exclusive_group()
+    device.add_argument("--gpu", type=int, help="which GPU to run on")
+    device.add_argument("--cpu", action="store_true", help="run on the CPU (default)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse(argv)
+    try:
+        run(args)
+    except DataError as error:
+        print(f"infer.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """Segment all images of the command line; prints what is in each."""
+    repeated = sorted({p.stem for p in args.images if sum(q.stem == p.stem for q in args.images) > 1})
+    if repeated:
+        raise DataError(f"the pictures of {', '.join(repeated)} would overwrite each other: images need "
+                        "different names")
+    source = Source.find(args.weights, args.net, args.model)
+    named = args.classes or source.classes_file
+    listed = read_classes(named) if named else ClassList(VOC_CLASSES)
+    use_device(args.gpu)
+    net = source.load(len(listed.names), listed.mean)
+    if net.classes != len(listed.names):
+        raise DataError(f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "
+                        "name the classes with --classes FILE")
+    for path in args.images:
+        label = segment(net, path, args.out, listed.names, args.alpha)
+        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares(label, listed.names).items())
+        print(f"{path}: {found}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

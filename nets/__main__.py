@@ -1,0 +1,37 @@
+"""python -m nets [ID ...] --out DIR: write the prototxts of some or all models."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import MODELS, build, get, pascal
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m nets", description=__doc__)
+    parser.add_argument("models", nargs="*", metavar="ID", help=f"default: all of {', '.join(MODELS)}")
+    parser.add_argument("--out", type=Path, default=Path("prototxt"), help="one folder per model goes here")
+    parser.add_argument("--voc-dir", default="data/pascal/VOC2011")
+    parser.add_argument("--sbd-dir", default="data/sbdd/dataset")
+    parser.add_argument("--classes", type=int, help="score channels (default: those of the model)")
+    parser.add_argument("--width", type=float, default=1.0, help="multiply all widths of the trunk")
+    parser.add_argument("--seed", type=int, default=1337, help="seed of the training order")
+    args = parser.parse_args(argv)
+    for unknown in set(args.models) - set(MODELS):
+        parser.error(f"no model is called '{unknown}'; there are {', '.join(MODELS)}")
+    data = pascal(args.voc_dir, args.sbd_dir, seed=args.seed)
+    for model in args.models or MODELS:
+        row = get(model)
+        folder = args.out / model
+        folder.mkdir(parents=True, exist_ok=True)
+        options = {"data": data, "arch": row.arch.scaled(args.width), "classes": args.classes or row.classes}
+        for form in row.forms:
+            path = folder / f"{form}.prototxt"
+            path.write_text(str(build(model, form, **options)))
+            print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,113 @@
+"""The pieces every net is made of: small functions from ``caffe`` tops to ``caffe`` tops.
+
+Shapes are N x C x H x W; ``classes`` is the number of score channels K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from caffe import NetSpec
+from caffe import layers as L
+from caffe import params as P
+from caffe.coord_map import crop
+
+IGNORE_LABEL = 255
+
+# Weights learn at the solver's rate; biases at twice that, without decay (the paper's section 4.3).
+LEARNED = [{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
+FROZEN = [{"lr_mult": 0}]
+
+
+@dataclass(frozen=True)
+class PythonData:
+    """A Python data layer: its class, its ``param_str`` as a dict, and the module that defines it.
+
+    The layer has two tops: ``data`` (1 x 3 x H x W, BGR, mean subtracted) and ``label``.
+    """
+
+    layer: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    module: str = "voc_layers"
+
+    def tops(self) -> tuple[Any, Any]:
+        return L.Python(module=self.module, layer=self.layer, ntop=2, param_str=str(dict(self.params)))
+
+
+def begin(form: str, data: Mapping[str, PythonData], size: tuple[int, int]) -> NetSpec:
+    """A net with its ``data`` (and, unless ``form`` is 'deploy', ``label``) in place.
+
+    A deploy net takes 1 x 3 x ``size`` (H, W). Raises ValueError when ``data`` has no layer for ``form``.
+    """
+    n = NetSpec()
+    if form == "deploy":
+        n.data = L.Input(name="input", shape={"dim": [1, 3, *size]})
+    elif form in data:
+        n.data, n.label = data[form].tops()
+    else:
+        raise ValueError(f"no data layer for the form '{form}': give data={{'{form}': PythonData(...)}} "
+                         f"or build one of {sorted({*data, 'deploy'})}")
+    return n
+
+
+def conv_relu(bottom: Any, width: int, kernel: int = 3, stride: int = 1, pad: int = 1,
+              **options: Any) -> tuple[Any, Any]:
+    """Convolution and its in-place ReLU; ``options`` (``param``, ``group``, fillers) are the former's."""
+    conv = L.Convolution(bottom, num_output=width, kernel_size=kernel, stride=stride, pad=pad, **options)
+    return conv, L.ReLU(conv, in_place=True)
+
+
+def dense_relu(bottom: Any, width: int, **options: Any) -> tuple[Any, Any]:
+    """InnerProduct and its in-place ReLU."""
+    dense = L.InnerProduct(bottom, num_output=width, **options)
+    return dense, L.ReLU(dense, in_place=True)
+
+
+def max_pool(bottom: Any, kernel: int = 2, stride: int = 2) -> Any:
+    return L.Pooling(bottom, pool=P.Pooling.MAX, kernel_size=kernel, stride=stride)
+
+
+def dropout(bottom: Any, ratio: float) -> Any:
+    return L.Dropout(bottom, dropout_ratio=ratio, in_place=True)
+
+
+def score(bottom: Any, classes: int) -> Any:
+    """1 x 1 convolution to class scores. It has no filler: scores start at zero, as in the paper."""
+    return L.Convolution(bottom, num_output=classes, kernel_size=1, pad=0, param=LEARNED)
+
+
+def upsample(bottom: Any, classes: int, stride: int, kernel: int | None = None) -> Any:
+    """Frozen Deconvolution by ``stride``, kernel 2 x stride by default; ``surgery.interp`` fills it."""
+    settings = {"num_output": classes, "kernel_size": kernel or 2 * stride, "stride": stride,
+                "bias_term": False}
+    return L.Deconvolution(bottom, convolution_param=settings, param=FROZEN)
+
+
+def fixed_scale(bottom: Any, value: float) -> Any:
+    """Multiply by a constant that never learns."""
+    return L.Scale(bottom, filler={"type": "constant", "value": value}, param=FROZEN)
+
+
+def fuse(coarse: Any, cropped: Any) -> Any:
+    return L.Eltwise(coarse, cropped, operation=P.Eltwise.SUM)
+
+
+def record_wide(n: NetSpec, number: int, tops: tuple[Any, Any], ratio: float) -> Any:
+    """Name ``tops`` fc<number> and relu<number>, add drop<number> unless ``ratio`` is 0; returns the last."""
+    n[f"fc{number}"], n[f"relu{number}"] = tops
+    if not ratio:
+        return tops[1]
+    n[f"drop{number}"] = dropout(tops[1], ratio)
+    return n[f"drop{number}"]
+
+
+def softmax_loss(scores: Any, label: Any, normalize: bool) -> Any:
+    """Per-pixel softmax loss without the void pixels: a sum per image, or a mean when ``normalize``."""
+    settings = {"normalize": normalize, "ignore_label": IGNORE_LABEL}
+    return L.SoftmaxWithLoss(scores, label, loss_param=settings)
+
+
+__all__ = ["IGNORE_LABEL", "LEARNED", "PythonData", "begin", "conv_relu", "crop", "dense_relu", "dropout",
+           "fixed_scale", "fuse", "max_pool", "record_wide", "score", "softmax_loss", "upsample"]

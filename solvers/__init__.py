@@ -1,0 +1,8 @@
+"""Training recipes as data, and the solver prototxts made from them."""
+
+from __future__ import annotations
+
+from .prototxt import solver, text
+from .recipes import KINDS, RECIPES, Recipe, recipe
+
+__all__ = ["KINDS", "RECIPES", "Recipe", "recipe", "solver", "text"]

@@ -1,0 +1,87 @@
+"""The training recipes as data: one row per model and kind of optimisation.
+
+``heavy`` is that of the journal paper (Shelhamer, Long, Darrell, PAMI 2016) and of the reference release: one
+image per step, momentum 0.99, the loss summed over pixels, hence rates of 1e-10 and below. ``accum`` is that
+of the conference paper (Long, Shelhamer, Darrell, CVPR 2015): 20 images per step, momentum 0.9, the mean
+loss. Each coarser-to-finer step of the chain divides the rate by 100.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is trained. Counts are in steps; a step sees ``iter_size`` images."""
+
+    model: str
+    kind: str
+    goal: str
+    expected: str
+    source: str
+    base_lr: float
+    momentum: float = 0.99
+    iter_size: int = 1
+    normalize: bool = False
+    weight_decay: float = 0.0005
+    lr_policy: str = "fixed"
+    max_iter: int = 100_000
+    snapshot: int = 4000
+    test_every: int = 4000
+    test_iter: int = 736
+    display: int = 20
+    average_loss: int = 20
+
+    @property
+    def command(self) -> str:
+        """The command that runs this recipe."""
+        return f"python solve.py {self.model} --recipe {self.kind} --gpu 0"
+
+
+_RELEASE = "shelhamer/fcn.berkeleyvision.org, {}/solver.prototxt; scores from its README"
+_CVPR = "Long et al., CVPR 2015, sections 4.2 and 4.3, table 2"
+
+_HEAVY = Recipe(
+    "voc-fcn32s", "heavy", "end-to-end learning from an image classifier, stride 32",
+    "63.6 mean IU on seg11valid", _RELEASE.format("voc-fcn32s"), base_lr=1e-10,
+)
+_ACCUM = Recipe(
+    "voc-fcn32s", "accum", "the same in batches of 20 images, mean loss",
+    "59.4 mean IU on seg11valid", _CVPR, base_lr=1e-4, momentum=0.9, iter_size=20, normalize=True,
+)
+
+_ROWS = (
+    _HEAVY,
+    replace(_HEAVY, model="voc-fcn16s", goal="refine FCN-32s with a skip from pool4", base_lr=1e-12,
+            expected="65.0 mean IU on seg11valid", source=_RELEASE.format("voc-fcn16s")),
+    replace(_HEAVY, model="voc-fcn8s", goal="refine FCN-16s with a skip from pool3", base_lr=1e-14,
+            expected="65.5 mean IU on seg11valid", source=_RELEASE.format("voc-fcn8s")),
+    replace(_HEAVY, model="voc-fcn8s-atonce", goal="all three streams in one stage", max_iter=300_000,
+            expected="65.4 mean IU on seg11valid", source=_RELEASE.format("voc-fcn8s-atonce")),
+    _ACCUM,
+    replace(_ACCUM, model="voc-fcn16s", goal="refine FCN-32s with a skip from pool4", base_lr=1e-6,
+            expected="62.4 mean IU on seg11valid"),
+    replace(_ACCUM, model="voc-fcn8s", goal="refine FCN-16s with a skip from pool3", base_lr=1e-8,
+            expected="62.7 mean IU on seg11valid"),
+    replace(_ACCUM, model="voc-fcn8s-atonce", goal="all three streams in one stage",
+            expected="not published", source="the rate of FCN-32s"),
+    replace(_ACCUM, model="voc-fcn-alexnet", goal="end-to-end learning from CaffeNet, stride 32",
+            expected="48.0 mean IU on seg11valid", source=_RELEASE.format("voc-fcn-alexnet")),
+)
+
+#: model -> kind -> recipe; a model's first kind is the published one.
+RECIPES: dict[str, dict[str, Recipe]] = {}
+for _row in _ROWS:
+    RECIPES.setdefault(_row.model, {})[_row.kind] = _row
+KINDS = ("heavy", "accum")
+
+
+def recipe(model: str, kind: str | None = None) -> Recipe:
+    """The recipe of ``model``; by default the one it was published with. ValueError names the choices."""
+    if model not in RECIPES:
+        raise ValueError(f"no recipe for '{model}'; there are recipes for {', '.join(RECIPES)}")
+    kinds = RECIPES[model]
+    if kind is not None and kind not in kinds:
+        raise ValueError(f"'{model}' has no recipe '{kind}'; it has {', '.join(kinds)}")
+    return kinds[kind or next(iter(kinds))]

@@ -1,0 +1,87 @@
+"""The engine gives what a real Caffe gave (tests/golden)."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from google.protobuf import text_format
+
+import caffe
+from caffe.proto import caffe_pb2
+
+from . import golden
+
+NETSPEC = json.loads((golden.GOLDEN / "netspec" / "netspec.json").read_text())
+ERRORS = {case["name"]: case for case in json.loads((golden.GOLDEN / "errors.json").read_text())["cases"]}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(golden.GOLDEN / "layers" / "py"))
+    yield
+    for name in [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", golden.names("layers"))
+def test_layer(name):
+    golden.bring("layers")
+    golden.check_net(*golden.load("layers", name), rtol=5e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", golden.names("nets"))
+def test_net(name):
+    golden.check_net(*golden.load("nets", name), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in golden.names("solvers") if not name.startswith("snap_")])
+def test_solver(name):
+    golden.check_solver(*golden.load("solvers", name))
+
+
+@pytest.mark.parametrize("kind", ["restore", "weights", "own"])
+@pytest.mark.parametrize("name", golden.names("solvers", "snap_"))
+def test_snapshot(name, kind):
+    golden.check_snapshot(*golden.load("solvers", name), kind=kind)
+
+
+@pytest.mark.parametrize("name", golden.names("fcn"))
+def test_fcn(name):
+    golden.check_fcn_forward(*golden.load("fcn", name))
+
+
+@pytest.mark.parametrize("name", [name for name in golden.names("fcn") if name.endswith("_a")])
+def test_fcn_training(name):
+    golden.check_fcn_train(*golden.load("fcn", name))
+
+
+@pytest.mark.parametrize("name", golden.names("api"))
+def test_api_program(name):
+    golden.check_program("api", *golden.load("api", name), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETSPEC)
+def test_netspec_program(name):
+    scope = {"caffe": caffe, "__name__": "program"}
+    exec(compile(NETSPEC[name]["program"], "<program>", "exec"), scope)
+    want = text_format.Parse(NETSPEC[name]["prototxt"], caffe_pb2.NetParameter())
+    assert text_format.Parse(str(scope["proto"]), caffe_pb2.NetParameter()) == want
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_error(name):
+    case = ERRORS[name]
+    scope = {"caffe": caffe, "np": golden.np, "os": golden.os, "write": golden.write, "__name__": "program"}
+    exec(compile(case["setup"], "<setup>", "exec"), scope)
+    real = case["real"]
+    if real["kind"] in ("no-error", "undefined"):
+        return
+    # Where Caffe ends the process any exception that says something will do.
+    catch = tuple(getattr(__builtins__, n, None) or __builtins__[n] for n in real.get("catch", ["Exception"]))
+    with pytest.raises(catch) as caught:
+        exec(compile(case["misuse"], "<misuse>", "exec"), scope)
+    assert not isinstance(caught.value, NotImplementedError)
+    assert len(str(caught.value)) > 3

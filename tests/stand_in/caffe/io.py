@@ -1,0 +1,1 @@
+"""Nothing of `caffe.io` is needed to import the toolkit."""

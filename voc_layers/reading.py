@@ -1,0 +1,177 @@
+"""Images, label maps, class lists and split lists from files, checked. Imports no caffe.
+
+Labels are uint8 H x W: a class index per pixel, 255 = void. Images are uint8 H x W x 3, RGB, as stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+VOID = 255
+VOC_MEAN = (104.00699, 116.66877, 122.67892)  # BGR, of the reference release's VOC nets
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class DataError(ValueError):
+    """A data set is not what it should be: says the file, what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """classes.txt: a class name a line, the first is index 0; optional lines `# mean: B G R`, `# void: N`."""
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...] = VOC_MEAN
+    void: int = VOID
+
+
+def read_classes(path: str | Path) -> ClassList:
+    """Read a classes.txt; DataError where a line or a setting cannot be understood."""
+    path = Path(path)
+    names: list[str] = []
+    settings: dict[str, list[float]] = {}
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        line = line.strip()
+        if line.startswith("#"):
+            key, colon, rest = line[1:].partition(":")
+            if colon and key.strip() in ("mean", "void"):
+                settings[key.strip()] = _numbers(rest, 3 if key.strip() == "mean" else 1, f"{path}:{number}")
+        elif line:
+            names.append(line)
+    if not 1 <= len(names) <= VOID or len(set(names)) < len(names):
+        raise DataError(f"{path}: expected 1 to {VOID} different class names, one a line; found {len(names)} "
+                        f"lines, {len(set(names))} different")
+    mean, void = settings.get("mean", VOC_MEAN), settings.get("void", [VOID])[0]
+    return ClassList(tuple(names), tuple(mean), int(void))
+
+
+def _numbers(text: str, count: int, where: str) -> list[float]:
+    try:
+        values = [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise DataError(f"{where}: expected {count} number{'s' if count > 1 else ''} after the colon, "
+                        f"found {text.strip()!r}")
+    return values
+
+
+def read_split(path: str | Path) -> list[str]:
+    """The image ids of a split list, in order; DataError where the list is missing or empty."""
+    ids = [line.strip() for line in _text(Path(path)).splitlines() if line.strip()]
+    if not ids:
+        raise DataError(f"{path}: expected one image id a line, found an empty list")
+    return ids
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(f"{path}: expected a text file, found {'a folder' if path.is_dir() else 'nothing'}")
+    return path.read_text(encoding="utf-8")
+
+
+def find_image(folder: str | Path, name: str) -> Path:
+    """The image `name` in a folder, as .jpg, .jpeg or .png; DataError where there is none."""
+    for suffix in IMAGE_SUFFIXES:
+        path = Path(folder, name + suffix)
+        if path.is_file():
+            return path
+    wanted = Path(folder, name + IMAGE_SUFFIXES[0])
+    raise DataError(f"{wanted}: expected an image ({', '.join(IMAGE_SUFFIXES)}), found nothing")
+
+
+def _open(path: Path) -> Image.Image:
+    if not path.is_file():
+        raise DataError(f"{path}: expected an image, found nothing")
+    try:
+        image = Image.open(path)
+        image.load()
+    except OSError as error:
+        raise DataError(f"{path}: expected an image, found a file that does not decode ({error})") from error
+    return image
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as uint8 H x W x 3, RGB. Grey and palette images become RGB.
+
+    Transparency, CMYK and more than 8 bits a channel have no one meaning as RGB: DataError.
+    """
+    path = Path(path)
+    image = _open(path)
+    if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
+    if image.mode not in ("RGB", "L", "P", "1"):
+        raise DataError(f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode}; "
+                        "convert it, for example with Pillow's Image.convert('RGB')")
+    return np.array(image.convert("RGB"))
+
+
+def read_label_png(path: str | Path) -> np.ndarray:
+    """Read a label map, H x W: indices of a palette PNG, or values of a grey one. DataError for colour."""
+    path = Path(path)
+    image = _open(path)
+    if image.mode not in ("P", "L", "1", "I", "I;16"):
+        raise DataError(f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
+                        f"{image.mode} of {len(image.getbands())} channels; a picture of the label's colours "
+                        "is not a label: save the class index of each pixel")
+    return np.array(image)
+
+
+def read_label_mat(path: str | Path) -> np.ndarray:
+    """Read SBD's class segmentation, `GTcls.Segmentation` of a .mat file: H x W."""
+    from scipy.io import loadmat
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: expected a .mat file, found nothing")
+    try:
+        return np.asarray(loadmat(str(path))["GTcls"][0]["Segmentation"][0])
+    except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
+        raise DataError(f"{path}: expected a .mat file with GTcls.Segmentation, found {error!r}") from error
+
+
+def read_label(path: str | Path) -> np.ndarray:
+    """Read a label map of either kind, told by the suffix."""
+    return read_label_mat(path) if Path(path).suffix == ".mat" else read_label_png(path)
+
+
+def check_label(label: np.ndarray, path: str | Path, classes: int | None = None, void: int = VOID
+                ) -> np.ndarray:
+    """The label as uint8 with void as 255; DataError for a value neither void nor in 0 .. classes - 1.
+
+    With `classes` None (not known) only values above 255 are refused.
+    """
+    seen = np.unique(label)
+    limit = VOID + 1 if classes is None else classes
+    wrong = [int(v) for v in seen if not 0 <= v < limit and v != void]
+    if wrong:
+        pixels = int(np.isin(label, wrong).sum())
+        some = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
+        raise DataError(f"{path}: expected label values 0 .. {limit - 1} or {void} (void), found {some} "
+                        f"in {pixels} pixels")
+    return np.where(label == void, VOID, label).astype(np.uint8)
+
+
+def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, label_path: str | Path) -> None:
+    """DataError where image and label differ in height or width."""
+    if image.shape[:2] != label.shape[:2]:
+        turned = image.shape[:2] == label.shape[1::-1]
+        hint = "; one of them lies on its side: is the image rotated by its EXIF tag?" if turned else ""
+        raise DataError(f"{label_path}: expected a label of {_size(image.shape)} (H x W) as its image "
+                        f"{image_path}, found {_size(label.shape)}{hint}")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[0]} x {shape[1]}"
+
+
+def to_blob(image: np.ndarray, mean: Sequence[float]) -> np.ndarray:
+    """What a net reads: float32 3 x H x W, BGR, 0 .. 255, mean (BGR) subtracted; from RGB, H x W x 3."""
+    data = image[:, :, ::-1].astype(np.float32)
+    data -= np.asarray(mean, np.float64)
+    return data.transpose(2, 0, 1)
