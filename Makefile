@@ -100,11 +100,11 @@ build/protoc/.stamp: tools/generate_proto.py
 	touch $@
 
 bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
-	$(PY) -m benchmarks.bench_fcn $(ARGS)
+	$(PY) benchmarks/bench_fcn.py $(ARGS)
 
 golden: $(READY)  ## run the recorded cases of a real Caffe (in FCN_SHARED_DATA) against this engine
 	$(PY) $(SHARED)/golden/check.py $(SHARED)/golden --python $(CURDIR)/$(PY) --cli $(CURDIR)/.venv/bin/caffe $(ARGS)
 
-clean:  ## remove .venv, runs of `make demo` and `make nets`, and caches; your own runs stay
-	rm -rf .venv build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+clean:  ## remove caches, builds, and what `make demo` and `make nets` wrote; .venv and your runs stay
+	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -36,7 +36,9 @@ def segment(net: Predictor, path: Path, out: Path, classes: Sequence[str], alpha
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="infer.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     parser.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         run(args)
-    except DataError as error:
+    except (DataError, RuntimeError) as error:
         print(f"infer.py: {error}", file=sys.stderr)
         return 1
     return 0
@@ -65,20 +67,22 @@ def run(args: argparse.Namespace) -> None:
     """Segment all images of the command line; prints what is in each."""
     repeated = sorted({p.stem for p in args.images if sum(q.stem == p.stem for q in args.images) > 1})
     if repeated:
-        raise DataError(f"the pictures of {', '.join(repeated)} would overwrite each other: images need "
-                        "different names")
+        raise DataError(
+            f"the pictures of {', '.join(repeated)} would overwrite each other: images need different names"
+        )
     source = Source.find(args.weights, args.net, args.model)
-    named = args.classes or source.classes_file
-    listed = read_classes(named) if named else ClassList(VOC_CLASSES)
+    listed = read_classes(args.classes) if args.classes else source.listed or ClassList(VOC_CLASSES)
     use_device(args.gpu)
     net = source.load(len(listed.names), listed.mean)
     if net.classes != len(listed.names):
-        raise DataError(f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "
-                        "name the classes with --classes FILE")
+        raise DataError(
+            f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "
+            "name the classes with --classes FILE"
+        )
     for path in args.images:
         label = segment(net, path, args.out, listed.names, args.alpha)
-        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares(label, listed.names).items())
-        print(f"{path}: {found}")
+        found = (f"{name} {100 * share:.1f} %" for name, share in shares(label, listed.names).items())
+        print(f"{path}: {', '.join(found)}")
 
 
 if __name__ == "__main__":

@@ -20,54 +20,69 @@ from typing import Any
 import numpy as np
 
 from fcn.evaluate import compute_hist
-from fcn.metrics import METRICS, Scores, fast_hist
+from fcn.metrics import Scores, fast_hist
 from fcn.scoring import score_target
 from voc_layers.reading import DataError
 
 __all__ = ["compute_hist", "do_seg_tests", "fast_hist", "main", "seg_tests"]
 
 
-def seg_tests(solver: Any, save_format: str | None, dataset: Sequence[str], layer: str = "score",
-              gt: str = "label") -> np.ndarray:
+def seg_tests(
+    solver: Any, save_format: str | None, dataset: Sequence[str], layer: str = "score", gt: str = "label"
+) -> np.ndarray:
     """Score `solver`'s first test net with the weights it is training; see `do_seg_tests`."""
     print(">>>", datetime.now(), "Begin seg tests")
     solver.test_nets[0].share_with(solver.net)
     return do_seg_tests(solver.test_nets[0], solver.iter, save_format, dataset, layer, gt)
 
 
-def do_seg_tests(net: Any, iter: int, save_format: str | None, dataset: Sequence[str], layer: str = "score",
-                 gt: str = "label", loss: str | None = "loss") -> np.ndarray:
+def do_seg_tests(
+    net: Any,
+    iter: int,
+    save_format: str | None,
+    dataset: Sequence[str],
+    layer: str = "score",
+    gt: str = "label",
+    loss: str | None = "loss",
+) -> np.ndarray:
     """Run `net` over its data set, print the loss and the four metrics, and return the histogram.
 
     net: a `caffe.Net` that reads the images named in `dataset` in that order; layer, gt, loss: its blobs.
     save_format: folder for the predictions, `{}` in it becomes `iter`; None or '' saves none.
     """
-    hist, mean_loss = compute_hist(net, save_format.format(iter) if save_format else None, dataset, layer, gt, loss)
-    values = zip(("loss", *METRICS), (mean_loss, *Scores(hist).four()))
-    for name, value in list(values)[0 if loss else 1:]:
+    folder = save_format.format(iter) if save_format else None
+    hist, mean_loss = compute_hist(net, folder, dataset, layer, gt, loss)
+    lines = {**({"loss": mean_loss} if loss else {}), **Scores(hist).means()}
+    for name, value in lines.items():
         print(">>>", datetime.now(), "Iteration", iter, name, value)
     return hist
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", type=Path, help="folder of a run, weights file, or folder of predictions (PNG)")
+    parser = argparse.ArgumentParser(
+        prog="score.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("target", type=Path, help="a run's folder, a weights file, or a folder of PNGs")
     data = parser.add_argument_group("what to score against")
-    data.add_argument("--voc-dir", type=Path, help="folder in VOC layout (default: the run's own)")
-    data.add_argument("--split", help="list in ImageSets/Segmentation (default: seg11valid if there, else val)")
+    data.add_argument("--voc-dir", "--data", type=Path, help="in VOC layout (default: the run's own)")
+    data.add_argument("--split", help="of ImageSets/Segmentation (default: seg11valid if there, else val)")
     data.add_argument("--labels", type=Path, help="folder of label PNGs instead of --voc-dir")
-    data.add_argument("--classes", type=Path, help="class names for --labels (default: the 21 of PASCAL VOC)")
+    data.add_argument("--classes", type=Path, help="class names for --labels (default: PASCAL VOC's)")
     data.add_argument("--limit", type=int, help="score the first N images only")
-    data.add_argument("--sbd-dir", type=Path, help="the set trained on: warns where it holds images of the split")
+    data.add_argument("--sbd-dir", type=Path, help="what was trained on: warns where it shares images")
     net = parser.add_argument_group("the net")
     net.add_argument("--net", type=Path, help="deploy prototxt (default: the run's)")
-    net.add_argument("--model", help="model id: builds the net, and says which published row to print")
+    net.add_argument("--model", help="model id: builds the net, names the published rows to print")
     device = net.add_mutually_exclusive_group()
     device.add_argument("--gpu", type=int, help="which GPU to run on")
     device.add_argument("--cpu", action="store_true", help="run on the CPU (default)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the predictions as palette PNGs")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write score.{txt,json,csv} and confusion.csv "
-                        "(default for a run: its folder, score-SPLIT)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write score.txt, .json, .csv and confusion.csv (default for a run: score-SPLIT in its folder)",
+    )
     parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
     return parser.parse_args(argv)
 
@@ -76,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         report, out = score_target(args)
-    except DataError as error:
+    except (DataError, RuntimeError) as error:
         print(f"score.py: {error}", file=sys.stderr)
         return 1
     print({"text": report.text, "json": report.json, "csv": report.csv}[args.format](), end="")

@@ -22,11 +22,16 @@ from fcn.training import Interrupted
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="solve.py", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="solve.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
-    add("models", nargs="*", metavar="MODEL",
-        help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(CHAIN)}")
+    add(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(CHAIN)}",
+    )
     device = parser.add_mutually_exclusive_group()
     device.add_argument("--gpu", type=int, metavar="N", help="train on GPU N")
     device.add_argument("--cpu", action="store_true", help="train on the CPU (the default)")
@@ -50,7 +55,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def evaluate(solver: Any, ids: list[str]) -> Mapping[str, float]:
     """Score the solver's net on the images ``ids``; the four means by name."""
-    hist = score.seg_tests(solver, False, ids)
+    hist = score.seg_tests(solver, None, ids)
     return dict(zip(METRICS, Scores(hist).four()))
 
 
@@ -60,18 +65,31 @@ def run(args: argparse.Namespace) -> None:
         data = Inputs.own(args.data, args.val_split or "val")
     else:
         data = Inputs.pascal(args.voc_dir, args.sbd_dir, args.val_split or "seg11valid")
-    rows = recipes(models, args.recipe, args.base_lr, max_iter=args.iters, snapshot=args.snapshot,
-                   test_every=args.test_every)
-    train_chain(models, data, rows, root=args.runs, weights=args.weights, resume=args.resume,
-                classes=args.classes, width=args.width, seed=args.seed,
-                evaluate=None if args.test_every == 0 else evaluate)
+    rows = recipes(
+        models,
+        args.recipe,
+        args.base_lr,
+        max_iter=args.iters,
+        snapshot=args.snapshot,
+        test_every=args.test_every,
+    )
+    train_chain(
+        models,
+        data,
+        rows,
+        root=args.runs,
+        weights=args.weights,
+        resume=args.resume,
+        classes=args.classes,
+        width=args.width,
+        seed=args.seed,
+        evaluate=None if args.test_every == 0 else evaluate,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for handler in logging.getLogger("caffe").handlers:
-        handler.setLevel(logging.WARNING)  # the engine's own lines are in train.log
     if args.gpu is not None:
         caffe.set_device(args.gpu)
         caffe.set_mode_gpu()

@@ -36,7 +36,10 @@ class ColourClassifier:
 
 
 def _hist(data: Dataset, names: Iterable[str], model: ColourClassifier, balanced: bool) -> np.ndarray:
-    return sum(fast_hist(data.label(n), model.predict(data.image(n), balanced), model.classes) for n in names)
+    hist = np.zeros((model.classes, model.classes), np.int64)
+    for name in names:
+        hist += fast_hist(data.label(name), model.predict(data.image(name), balanced), model.classes)
+    return hist
 
 
 def baselines(data: Dataset, train: str = "train", val: str = "val") -> dict[str, Scores]:

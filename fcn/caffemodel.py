@@ -52,12 +52,18 @@ def check_fit(path: str | Path, params: Mapping[str, Any], found: dict[str, list
             if _bare(shape) != _bare(wanted):
                 wrong.append(f"  layer '{layer}', parameter {i}: file {shape}, net {wanted}")
     if wrong:
-        raise ValueError("\n".join([
-            f"{path} does not fit the net:", *wrong,
-            "Other numbers of outputs mean other classes (--classes) or widths (--width) than it was trained "
-            "with. To go on from it with other classes, rename the layer in the net, or load it by "
-            "surgery.transplant(new_net, old_net, skip=[layer]) or surgery.expand_score.",
-        ]))
+        raise ValueError(
+            "\n".join(
+                [
+                    f"{path} does not fit the net:",
+                    *wrong[:6],
+                    *([f"  ... and {len(wrong) - 6} more"] if len(wrong) > 6 else []),
+                    "Other numbers of outputs mean other classes (--classes) or widths (--width) than it was "
+                    "trained with. To go on from it with other classes, rename the layer in the net, or load "
+                    "it by surgery.transplant(new_net, old_net, skip=[layer]) or surgery.expand_score.",
+                ]
+            )
+        )
 
 
 def _bare(shape: Shape) -> Shape:

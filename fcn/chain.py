@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,16 @@ SOURCES = {
 }
 
 
-def recipes(models: list[str], kind: str | None = None, base_lr: float | None = None,
-            **changes: Any) -> list[solvers.Recipe]:
+def recipes(
+    models: list[str], kind: str | None = None, base_lr: float | None = None, **changes: Any
+) -> list[solvers.Recipe]:
     """The recipe of each model, changed.
 
     ``base_lr`` is the first model's rate, and the others keep their ratio to it; ``changes`` are other
     fields, None meaning the recipe's own. ValueError for a model without such a recipe.
     """
     rows = [solvers.recipe(model, kind) for model in models]
-    factor = base_lr / rows[0].base_lr if base_lr else 1.0
+    factor = 1.0 if base_lr is None else base_lr / rows[0].base_lr
     given = {key: value for key, value in changes.items() if value is not None}
     return [replace(row, base_lr=row.base_lr * factor, **given) for row in rows]
 
@@ -65,31 +67,47 @@ def train_chain(
     """
     forms = ("train", "val") if evaluate else ("train",)
     require(data, forms, missing_weights(models, root, weights, resume, width))
-    listed = data.class_list()
+    if evaluate:
+        _warn_of_leak(data)
     ids = data.ids("val") if evaluate else []
-    shared = data.shared_ids() if evaluate else []
-    if shared:
-        log.warning("%d of the %d images to score on are also trained on (%s, ...): their scores say nothing "
-                    "about new images", len(shared), len(ids), shared[0])
+    listed = data.class_list()
     names = listed.names if listed else None
-    classes = classes or (len(names) if names else None)
-    layers = data.layers(seed)
-    facts = {"voc_dir": data.voc_dir, "sbd_dir": data.sbd_dir, "class_names": names,
-             "data": {form: data.fingerprint(form) for form in forms}}
-    made = []
+    facts = {"voc_dir": data.voc_dir, "sbd_dir": data.sbd_dir, "class_names": names}
+    options: dict[str, Any] = {
+        "seed": seed,
+        "classes": classes or (len(names) if names else None),
+        "facts": {**facts, "data": {form: data.fingerprint(form) for form in forms}},
+        "evaluate": partial(_on, evaluate, ids) if evaluate else None,
+    }
+    made: list[Path] = []
     for i, (model, recipe) in enumerate(zip(models, recipes)):
-        run = Run.create(root, model)
-        state = resume_state(run, resume if i == 0 or resume == "auto" else None)
-        if state is not None and max(run.snapshots(), default=0) >= recipe.max_iter:
-            log.info("%s: already trained, %s", model, run.newest())
-            made.append(run.newest())
+        run, first = Run.create(root, model), i == 0
+        state = resume_state(run, resume if first or resume == "auto" else None)
+        last = run.newest()
+        if state is not None and last is not None and max(run.snapshots()) >= recipe.max_iter:
+            log.info("%s: already trained, %s", model, last)
+            made.append(last)
             continue
-        made.append(train_stage(
-            model, run, layers, replace(recipe, test_iter=len(ids) or recipe.test_iter), resume=state,
-            weights=find_weights(model, root, weights if i == 0 else None), seed=seed, facts=facts,
-            classes=classes, arch=nets.get(model).arch.scaled(width),
-            evaluate=(lambda solver: evaluate(solver, ids)) if evaluate else None))
+        start = find_weights(model, root, weights if first else None)
+        arch = nets.get(model).arch.scaled(width)
+        recipe = replace(recipe, test_iter=len(ids) or recipe.test_iter)
+        made.append(
+            train_stage(
+                model, run, data.layers(seed), recipe, arch=arch, weights=start, resume=state, **options
+            )
+        )
     return made
+
+
+def _on(evaluate: Callable[[Any, list[str]], Mapping[str, float]], ids: list[str], solver: Any) -> Any:
+    return evaluate(solver, ids)
+
+
+def _warn_of_leak(data: Inputs) -> None:
+    shared = data.shared_ids()
+    if shared:
+        text = "%d of the %d images to score on are also trained on (%s, ...): the scores will be too good"
+        log.warning(text, len(shared), len(data.ids("val")), shared[0])
 
 
 def find_weights(model: str, root: str | Path, given: str | Path | None = None) -> Path | None:
@@ -104,8 +122,9 @@ def find_weights(model: str, root: str | Path, given: str | Path | None = None) 
     return Run(Path(root) / parent).newest() if parent else None
 
 
-def missing_weights(models: list[str], root: str | Path, given: str | None, resume: str | None,
-                    width: float = 1.0) -> list[str]:
+def missing_weights(
+    models: list[str], root: str | Path, given: str | None, resume: str | None, width: float = 1.0
+) -> list[str]:
     """A line for each stage whose weights are neither there nor made by a stage before it."""
     lines = []
     for i, model in enumerate(models):
@@ -124,5 +143,7 @@ def _how_to_get(model: str, parent: str, root: str | Path, given: str | None, wi
         return f"{file}   ({model} starts from {parent}, which is made by: python solve.py {parent})"
     scale = f" --width {width:g}" if width != 1 else ""
     file = given or f"{parent}.caffemodel"
-    return (f"{file}   (the classifier that {model} starts from, for --weights: {SOURCES[parent]}; or a "
-            f"random stand-in: python -m fcn.weights random {parent}{scale} -o {file})")
+    return (
+        f"{file}   (the classifier that {model} starts from, for --weights: {SOURCES[parent]}; or a "
+        f"random stand-in: python -m fcn.weights random {parent}{scale} -o {file})"
+    )

@@ -1,14 +1,17 @@
-"""A data set in VOC layout on disk: its classes, splits, files, fingerprint, and a check of all of them.
+"""A data set in VOC layout: its classes, splits and files, and a check of all of them.
 
     ROOT/JPEGImages/ID.jpg                    ROOT/SegmentationClass/ID.png
     ROOT/ImageSets/Segmentation/SPLIT.txt     ROOT/classes.txt
 
-Without classes.txt the 21 classes of PASCAL VOC are meant.
+Without classes.txt the 21 classes of PASCAL VOC are meant. The check as a command:
+
+    python -m fcn.dataset DIR [--split val]
 """
 
 from __future__ import annotations
 
-import hashlib
+import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,16 +31,34 @@ from voc_layers.reading import (
 )
 
 VOC_CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
     "tvmonitor",
 )
 SPLITS = Path("ImageSets/Segmentation")
 LAYOUT = """\
-  {root}/JPEGImages/ID.jpg (or .png)
-  {root}/SegmentationClass/ID.png   palette or grey: class index per pixel, 255 = void
-  {root}/ImageSets/Segmentation/SPLIT.txt   one ID a line
-  {root}/classes.txt   one class a line, for data that is not PASCAL VOC"""
+  JPEGImages/ID.jpg                    or .png
+  SegmentationClass/ID.png             palette or grey: class index per pixel, 255 = void
+  ImageSets/Segmentation/SPLIT.txt     one ID a line
+  classes.txt                          one class a line, for data that is not PASCAL VOC"""
 
 
 @dataclass(frozen=True)
@@ -72,24 +93,23 @@ class Dataset:
         path = self.label_path(name)
         return check_label(read_label(path), path, len(self.classes), self.void)
 
-    def fingerprint(self, split: str) -> str:
-        """A short name of what a split holds: ids, sizes of their files, classes. Not of the pixels."""
-        digest = hashlib.sha256("\n".join(self.classes).encode())
-        for name in self.ids(split):
-            files = (find_image(self.root / "JPEGImages", name), self.label_path(name))
-            sizes = [path.stat().st_size if path.is_file() else -1 for path in files]
-            digest.update(f"{name} {sizes}\n".encode())
-        return digest.hexdigest()[:16]
-
 
 def open_dataset(root: str | Path) -> Dataset:
-    """The data set in a folder; DataError lists every missing part of the layout."""
+    """The folder with its classes; DataError lists every missing part of the layout."""
     root = Path(root)
     parts = [root / "JPEGImages", root / "SegmentationClass", root / SPLITS]
     missing = [str(p) for p in parts if not p.is_dir()]
     if missing:
-        raise DataError("\n".join([f"{root}: not in VOC layout; missing:", *(f"  {m}" for m in missing),
-                                   "expected:", LAYOUT.format(root=root)]))
+        raise DataError(
+            "\n".join(
+                [
+                    f"{root}: not in VOC layout; missing:",
+                    *(f"  {m}" for m in missing),
+                    "expected in it:",
+                    LAYOUT,
+                ]
+            )
+        )
     if not (root / "classes.txt").is_file():
         return Dataset(root)
     listed = read_classes(root / "classes.txt")
@@ -107,8 +127,10 @@ class Check:
 
     def text(self, classes: tuple[str, ...]) -> str:
         total = max(int(self.pixels.sum()), 1)
-        rows = [f"  {name:<16} {count:>12} {100 * count / total:6.2f} %"
-                for name, count in zip((*classes, "void"), self.pixels.tolist())]
+        rows = [
+            f"  {name:<16} {count:>12} {100 * count / total:6.2f} %"
+            for name, count in zip((*classes, "void"), self.pixels.tolist())
+        ]
         found = "no problems" if not self.problems else f"{len(self.problems)} problems"
         title = f"{self.split}: {self.images} images, {found}"
         return "\n".join([title, *(f"  {p}" for p in self.problems), *rows])
@@ -130,6 +152,19 @@ def check_split(data: Dataset, split: str) -> Check:
     return check
 
 
-def shared_ids(data: Dataset, split: str, other: str) -> list[str]:
-    """Ids that two splits share: a net scored on images it was trained on."""
-    return sorted(set(data.ids(split)) & set(data.ids(other)))
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m fcn.dataset", description="read and check a data set")
+    parser.add_argument("folder", type=Path, help="in VOC layout")
+    parser.add_argument("--split", action="append", help="default: train and val")
+    args = parser.parse_args(argv)
+    try:
+        data = open_dataset(args.folder)
+        checks = [check_split(data, split) for split in args.split or ("train", "val")]
+    except DataError as error:
+        parser.error(str(error))
+    print("\n\n".join(check.text(data.classes) for check in checks))
+    return int(any(check.problems for check in checks))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

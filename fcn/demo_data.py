@@ -23,20 +23,34 @@ from fcn.shapes import SHAPES, Shape, blob, draw
 from vis import make_palette
 
 VOID = 255
-VERSION = 1                # of the drawing: raise it when the same seed gives other images
+VERSION = 1  # of the drawing: raise it when the same seed gives other images
 CLASSES = ("background", *SHAPES)
-SIDES = (96, 160)          # sides of a scene, pixels
-CROP = 96                  # side of a classification image
-OBJECT_SIDES = (36, 84)    # sides of an object
-LIMBS = (6.0, 12.0)        # thickness of an object's limbs
-CONTRAST = 110             # least RGB distance between an object's colour and the background's colours
-MAX_COVER = 0.3            # how much of an object another one may hide
+SIDES = (96, 160)  # sides of a scene, pixels
+CROP = 96  # side of a classification image
+OBJECT_SIDES = (36, 84)  # sides of an object
+LIMBS = (6.0, 12.0)  # thickness of an object's limbs
+CONTRAST = 110  # least RGB distance between an object's colour and the background's colours
+MAX_COVER = 0.3  # how much of an object another one may hide
 
-PALETTE = np.array([
-    (222, 82, 70), (240, 160, 60), (236, 212, 90), (120, 176, 84), (44, 122, 92), (76, 178, 190),
-    (58, 104, 176), (104, 78, 158), (190, 100, 160), (132, 88, 60), (238, 236, 226), (150, 154, 160),
-    (72, 78, 88), (28, 30, 40),
-], np.float32)
+PALETTE = np.array(
+    [
+        (222, 82, 70),
+        (240, 160, 60),
+        (236, 212, 90),
+        (120, 176, 84),
+        (44, 122, 92),
+        (76, 178, 190),
+        (58, 104, 176),
+        (104, 78, 158),
+        (190, 100, 160),
+        (132, 88, 60),
+        (238, 236, 226),
+        (150, 154, 160),
+        (72, 78, 88),
+        (28, 30, 40),
+    ],
+    np.float32,
+)
 Where = tuple[slice, slice]
 _STREAMS = {"train": 0, "val": 1, "class": 2}
 
@@ -106,15 +120,22 @@ def _random_shape(rng: np.random.Generator, name: str) -> np.ndarray:
 
 def _window(mask: np.ndarray, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, Where]:
     """The part of a mask that falls into the image, and where."""
-    rows, columns = (slice(max(start, 0), min(start + length, end)) for start, length, end in
-                     ((top, mask.shape[0], height), (left, mask.shape[1], width)))
-    return mask[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left], (rows, columns)
+    rows, columns = (
+        slice(max(start, 0), min(start + length, end))
+        for start, length, end in ((top, mask.shape[0], height), (left, mask.shape[1], width))
+    )
+    return mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], (
+        rows,
+        columns,
+    )
 
 
-def _paint(canvas: np.ndarray, rng: np.random.Generator, mask: np.ndarray, where: Where, colour: np.ndarray
-           ) -> None:
+def _paint(
+    canvas: np.ndarray, rng: np.random.Generator, mask: np.ndarray, where: Where, colour: np.ndarray
+) -> None:
     alpha = mask[..., None]
-    canvas[where] = canvas[where] * (1 - alpha) + texture(rng, *mask.shape, colour) * alpha
+    surface = texture(rng, mask.shape[0], mask.shape[1], colour)
+    canvas[where] = canvas[where] * (1 - alpha) + surface * alpha
 
 
 def _distract(canvas: np.ndarray, rng: np.random.Generator, colour: np.ndarray) -> None:
@@ -127,8 +148,9 @@ def _distract(canvas: np.ndarray, rng: np.random.Generator, colour: np.ndarray) 
     _paint(canvas, rng, mask, where, colour)
 
 
-def _place(rng: np.random.Generator, instance: np.ndarray, areas: list[int], mask: np.ndarray
-           ) -> tuple[np.ndarray, Where] | None:
+def _place(
+    rng: np.random.Generator, instance: np.ndarray, areas: list[int], mask: np.ndarray
+) -> tuple[np.ndarray, Where] | None:
     """A place mostly inside the image that hides no object by more than MAX_COVER; None if crowded."""
     height, width = instance.shape
     for _ in range(12):
@@ -216,8 +238,9 @@ def _write_classification(root: Path, seed: int, count: int) -> None:
         (root / f"Classification/{split}.txt").write_text("".join(lines))
 
 
-def make_dataset(out_dir: str | Path, seed: int = 0, n_train: int = 480, n_val: int = 120,
-                 n_class_images: int = 4000) -> Path:
+def make_dataset(
+    out_dir: str | Path, seed: int = 0, n_train: int = 480, n_val: int = 120, n_class_images: int = 4000
+) -> Path:
     """Draw the data set into `out_dir` (made if missing) and return it.
 
     JPEGImages, SegmentationClass (palette PNG, void 255) and ImageSets/Segmentation as in VOC, classes.txt,

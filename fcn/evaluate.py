@@ -25,8 +25,14 @@ def save_label(label: np.ndarray, path: str | Path) -> None:
     image.save(path)
 
 
-def compute_hist(net: Any, save_dir: str | Path | None, dataset: Sequence[str], layer: str = "score",
-                 gt: str = "label", loss: str | None = "loss") -> tuple[np.ndarray, float]:
+def compute_hist(
+    net: Any,
+    save_dir: str | Path | None,
+    dataset: Sequence[str],
+    layer: str = "score",
+    gt: str = "label",
+    loss: str | None = "loss",
+) -> tuple[np.ndarray, float]:
     """Run a net that reads its own data once for each id; the histogram, and the mean of the loss.
 
     net: a `caffe.Net` with blobs `layer` (1 x K x H x W), `gt` (1 x 1 x H x W) and `loss` (None: no loss).
@@ -36,7 +42,7 @@ def compute_hist(net: Any, save_dir: str | Path | None, dataset: Sequence[str], 
     for name in filter(None, (layer, gt, loss)):
         if name not in net.blobs:
             raise KeyError(f"the net has no blob '{name}'; it has {', '.join(net.blobs)}")
-    classes = net.blobs[layer].channels
+    classes = net.blobs[layer].data.shape[1]
     hist, total = np.zeros((classes, classes)), 0.0
     for name in dataset:
         net.forward()
@@ -48,14 +54,16 @@ def compute_hist(net: Any, save_dir: str | Path | None, dataset: Sequence[str], 
     return hist, total / max(len(dataset), 1)
 
 
-def score_net(net: Predictor, data: Dataset, names: Iterable[str], save_dir: str | Path | None = None
-              ) -> tuple[np.ndarray, int]:
+def score_net(
+    net: Predictor, data: Dataset, names: Iterable[str], save_dir: str | Path | None = None
+) -> tuple[np.ndarray, int]:
     """The histogram of a deploy net on images of a data set, and the number of void pixels."""
     return _score(data, names, lambda name: net.labels(data.image(name)), save_dir)
 
 
-def score_folder(folder: str | Path, data: Dataset, names: Sequence[str], save_dir: str | Path | None = None
-                 ) -> tuple[np.ndarray, int]:
+def score_folder(
+    folder: str | Path, data: Dataset, names: Sequence[str], save_dir: str | Path | None = None
+) -> tuple[np.ndarray, int]:
     """The histogram of predictions saved as ID.png, and the number of void pixels.
 
     DataError lists the ids without a prediction.
@@ -63,13 +71,20 @@ def score_folder(folder: str | Path, data: Dataset, names: Sequence[str], save_d
     missing = [name for name in names if not Path(folder, f"{name}.png").is_file()]
     if missing:
         some = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-        raise DataError(f"{folder}: expected {len(names)} predictions ID.png, found "
-                        f"{len(names) - len(missing)}; missing {some}")
+        raise DataError(
+            f"{folder}: expected {len(names)} predictions ID.png, found "
+            f"{len(names) - len(missing)}; missing {some}"
+        )
     return _score(data, names, lambda name: read_label(Path(folder, f"{name}.png")), save_dir, Path(folder))
 
 
-def _score(data: Dataset, names: Iterable[str], guess_of: Any, save_dir: str | Path | None,
-           folder: Path | None = None) -> tuple[np.ndarray, int]:
+def _score(
+    data: Dataset,
+    names: Iterable[str],
+    guess_of: Any,
+    save_dir: str | Path | None,
+    folder: Path | None = None,
+) -> tuple[np.ndarray, int]:
     n, void = len(data.classes), 0
     hist = np.zeros((n, n), np.int64)
     for name in names:

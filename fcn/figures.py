@@ -42,8 +42,9 @@ def legend(label: np.ndarray, classes: Sequence[str], line: int = 22) -> Image.I
     return picture
 
 
-def contact_sheet(columns: Mapping[str, Sequence[np.ndarray]], classes: int, cell: int = 160,
-                  gap: int = 6) -> Image.Image:
+def contact_sheet(
+    columns: Mapping[str, Sequence[np.ndarray]], classes: int, cell: int = 160, gap: int = 6
+) -> Image.Image:
     """Rows of pictures under column titles, as in the paper's figures.
 
     columns: title -> one array per row; H x W x 3 is an image, H x W a label map (void is drawn white).
@@ -67,8 +68,12 @@ def contact_sheet(columns: Mapping[str, Sequence[np.ndarray]], classes: int, cel
     return sheet
 
 
-def curves(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], path: str | Path,
-           x_label: str = "iteration", log_scale: Sequence[str] = ()) -> Path:
+def curves(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    path: str | Path,
+    x_label: str = "iteration",
+    log_scale: Sequence[str] = (),
+) -> Path:
     """Line plots side by side, written to `path` (PNG, SVG or PDF by its suffix).
 
     panels: title -> name of the line -> (x, y). log_scale: titles of panels with a logarithmic y axis.

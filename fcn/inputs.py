@@ -88,9 +88,15 @@ class Inputs:
     def layers(self, seed: int = 1337, **extra: Any) -> dict[str, nets.PythonData]:
         """The data layers of the 'train' and 'val' nets; ``extra`` are further keys of ``param_str``."""
         listed = self.class_list()
-        return nets.pascal(str(self.voc_dir), None if self.sbd_dir is None else str(self.sbd_dir),
-                           train_split=self.train_split, val_split=self.val_split,
-                           mean=listed.mean if listed else nets.MEAN_BGR, seed=seed, **extra)
+        return nets.pascal(
+            str(self.voc_dir),
+            None if self.sbd_dir is None else str(self.sbd_dir),
+            train_split=self.train_split,
+            val_split=self.val_split,
+            mean=listed.mean if listed else nets.MEAN_BGR,
+            seed=seed,
+            **extra,
+        )
 
     def missing(self, forms: tuple[str, ...] = ("train", "val")) -> list[str]:
         """A line for each list, and each file of a list, that is not there; many files count as one."""
@@ -139,6 +145,9 @@ def require(data: Inputs, forms: tuple[str, ...], weights_missing: list[str]) ->
         return
     parts = ["missing input:", *(f"  {line}" for line in files + weights_missing)]
     if files:
-        parts += ["the layout expected:", *(f"  {line}" for line in data.layout().splitlines()),
-                  OWN_HELP if data.sbd_dir is None else PASCAL_HELP]
+        parts += [
+            "the layout expected:",
+            *(f"  {line}" for line in data.layout().splitlines()),
+            OWN_HELP if data.sbd_dir is None else PASCAL_HELP,
+        ]
     raise MissingInputs("\n".join(parts))

@@ -85,3 +85,7 @@ class Scores:
     def four(self) -> tuple[float, float, float, float]:
         """In the order of `METRICS` and of the paper's tables."""
         return self.overall_accuracy, self.mean_accuracy, self.mean_iu, self.fwavacc
+
+    def means(self) -> dict[str, float]:
+        """The four numbers by name."""
+        return dict(zip(METRICS, self.four()))

@@ -26,8 +26,17 @@ class Meter:
     a step's loss is that of its last batch, as pycaffe shows no other.
     """
 
-    def __init__(self, run: Run, name: str, start: int, total: int, images_per_step: int, display: int,
-                 normalized: bool, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        start: int,
+        total: int,
+        images_per_step: int,
+        display: int,
+        normalized: bool,
+        stream: TextIO | None = None,
+    ) -> None:
         self.run, self.name, self.total, self.display = run, name, total, max(1, display)
         self.images_per_step, self.normalized = images_per_step, normalized
         self.stream = sys.stderr if stream is None else stream
@@ -39,9 +48,9 @@ class Meter:
     def update(self, iteration: int, loss: float, label: np.ndarray) -> bool:
         """Add the loss of step ``iteration``; returns whether it is a finite number."""
         images = label.shape[0]
-        valid = max(1, np.count_nonzero(label != nets.IGNORE_LABEL))
+        valid = max(1, int(np.count_nonzero(label != nets.IGNORE_LABEL)))
         pair = (loss * valid / images, loss) if self.normalized else (loss, loss * images / valid)
-        self.losses = [*self.losses, pair][-self.display:]
+        self.losses = [*self.losses, pair][-self.display :]
         if iteration % self.display == 0 or iteration == self.total:
             self._report(iteration)
         elif self.terminal and time.monotonic() - self.shown > 0.5:
@@ -60,14 +69,22 @@ class Meter:
         per_image, per_pixel = np.mean(self.losses, axis=0)
         rate = self._rate(iteration)
         left = timedelta(seconds=round((self.total - iteration) / rate))
-        return (f"{self.name} {iteration}/{self.total}  loss {per_image:.6g} per image, {per_pixel:.4f} per "
-                f"valid pixel  {rate * self.images_per_step:.2f} images/s  {left} left")
+        return (
+            f"{self.name} {iteration}/{self.total}  loss {per_image:.6g} per image, {per_pixel:.4f} per "
+            f"valid pixel  {rate * self.images_per_step:.2f} images/s  {left} left"
+        )
 
     def _report(self, iteration: int) -> None:
         per_image, per_pixel = np.mean(self.losses, axis=0)
         rate = self._rate(iteration) * self.images_per_step
-        values = (iteration, iteration * self.images_per_step, f"{per_image:.8g}", f"{per_pixel:.8g}",
-                  f"{rate:.4g}", f"{time.monotonic() - self.begun:.2f}")
+        values = (
+            iteration,
+            iteration * self.images_per_step,
+            f"{per_image:.8g}",
+            f"{per_pixel:.8g}",
+            f"{rate:.4g}",
+            f"{time.monotonic() - self.begun:.2f}",
+        )
         self.run.append(self.run.curves, dict(zip(CURVES, values)))
         line = self._line(iteration)
         log.log(logging.DEBUG if self.terminal else logging.INFO, line)

@@ -29,8 +29,10 @@ def percent(value: float | None, signed: bool = False) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns two spaces apart, the first to the left, the others to the right."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = ["  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-             for row in (header, *rows)]
+    lines = [
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        for row in (header, *rows)
+    ]
     return "\n".join(line.rstrip() for line in (lines[0], "-" * len(lines[0]), *lines[1:]))
 
 
@@ -63,8 +65,19 @@ class Report:
         """Everything a reader wants, as plain text."""
         scored = f"{self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void"
         loss = [f"loss {self.loss:.6g}"] if self.loss is not None else []
-        parts = [f"{self.title}: {scored}", *loss, "", self._numbers(), "", self._per_class(),
-                 *self._absent(), "", "confusion, % of the true class (row) predicted as (column)", self._confusion()]
+        title = "confusion, % of the true class (row) predicted as (column)"
+        parts = [
+            f"{self.title}: {scored}",
+            *loss,
+            "",
+            self._numbers(),
+            "",
+            self._per_class(),
+            *self._absent(),
+            "",
+            title,
+            self._confusion(),
+        ]
         return "\n".join(parts) + "\n"
 
     def _numbers(self) -> str:
@@ -80,8 +93,10 @@ class Report:
     def _per_class(self) -> str:
         iu, accuracy, true = self.scores.class_iu, self.scores.class_accuracy, self.hist.sum(1)
         share = true / max(true.sum(), 1)
-        rows = [(name, percent(iu[i]), percent(accuracy[i]), percent(share[i]), str(int(true[i])))
-                for i, name in enumerate(self.classes)]
+        rows = [
+            (name, percent(iu[i]), percent(accuracy[i]), percent(share[i]), str(int(true[i])))
+            for i, name in enumerate(self.classes)
+        ]
         return table(("class", "IU", "accuracy", "share", "true pixels"), rows)
 
     def _absent(self) -> list[str]:
@@ -92,19 +107,39 @@ class Report:
         true = np.maximum(self.hist.sum(1, keepdims=True), 1)
         cells = np.rint(100 * self.hist / true).astype(int)
         header = ("", *(str(i) for i in range(len(self.classes))))
-        return table(header, [(f"{i} {name}", *(str(c) if c else "." for c in cells[i]))
-                              for i, name in enumerate(self.classes)])
+        return table(
+            header,
+            [
+                (f"{i} {name}", *(str(c) if c else "." for c in cells[i]))
+                for i, name in enumerate(self.classes)
+            ],
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers are fractions of 1, published ones percent; what is not defined is None."""
         iu, accuracy = self.scores.class_iu, self.scores.class_accuracy
-        rows = [{"name": name, "iu": _none(iu[i]), "accuracy": _none(accuracy[i]),
-                 "true_pixels": int(self.hist[i].sum()), "predicted_pixels": int(self.hist[:, i].sum())}
-                for i, name in enumerate(self.classes)]
+        rows = [
+            {
+                "name": name,
+                "iu": _none(iu[i]),
+                "accuracy": _none(accuracy[i]),
+                "true_pixels": int(self.hist[i].sum()),
+                "predicted_pixels": int(self.hist[:, i].sum()),
+            }
+            for i, name in enumerate(self.classes)
+        ]
         paper = [{"source": p.source, "percent": dict(zip(METRICS, p.values))} for p in self.published]
-        return {"title": self.title, "model": self.model, "images": self.images, "void_pixels": self.void,
-                "loss": self.loss, "metrics": dict(zip(METRICS, map(_none, self.scores.four()))),
-                "published": paper, "classes": rows, "confusion": self.hist.astype(int).tolist()}
+        return {
+            "title": self.title,
+            "model": self.model,
+            "images": self.images,
+            "void_pixels": self.void,
+            "loss": self.loss,
+            "metrics": {k: _none(v) for k, v in self.scores.means().items()},
+            "published": paper,
+            "classes": rows,
+            "confusion": self.hist.astype(int).tolist(),
+        }
 
     def json(self) -> str:
         """`as_dict` as text."""

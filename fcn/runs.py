@@ -125,11 +125,21 @@ def versions() -> dict[str, str]:
     """What ran: Python, NumPy, caffe and where it came from, and the commit of this toolkit if known."""
     import caffe
 
-    facts = {"python": platform.python_version(), "numpy": np.__version__,
-             "caffe": getattr(caffe, "__version__", "unknown"), "caffe_file": caffe.__file__}
+    facts = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "caffe": getattr(caffe, "__version__", "unknown"),
+        "caffe_file": caffe.__file__,
+    }
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, check=True,
-                              capture_output=True, text=True, timeout=10).stdout.strip()
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         head = "unknown"
     return {**facts, "commit": head}
@@ -137,5 +147,10 @@ def versions() -> dict[str, str]:
 
 def launch(iteration: int, source: str) -> dict[str, Any]:
     """The entry of ``run.json`` for one start of the solver: when, how, from which iteration and file."""
-    return {"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), "command": sys.argv,
-            "from_iteration": iteration, "from": source, "versions": versions()}
+    return {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "from_iteration": iteration,
+        "from": source,
+        "versions": versions(),
+    }

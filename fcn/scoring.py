@@ -23,33 +23,40 @@ def score_target(args: argparse.Namespace) -> tuple[Report, Path | None]:
         return _predictions(args), args.out
     source = Source.find(target, args.net, args.model)
     run = Run(target) if target.is_dir() else None
-    data = open_dataset(args.voc_dir or _voc_dir_of(run))
-    split = args.split or data.default_split()
+    voc_dir, its_split = (args.voc_dir, None) if args.voc_dir else _of_run(run)
+    if voc_dir is None:
+        raise DataError("which images? Give --voc-dir, a folder in VOC layout")
+    data = open_dataset(voc_dir)
+    split = args.split or its_split or data.default_split()
     names = data.ids(split)[: args.limit]
     _warn_of_leak(args.sbd_dir, names, split)
     use_device(args.gpu)
     net = source.load(len(data.classes), data.mean)
     if net.classes != len(data.classes):
-        raise DataError(f"{source.net or source.model}: gives {net.classes} scores, but {data.root} has "
-                        f"{len(data.classes)} classes ({', '.join(data.classes[:4])} ...)")
+        raise DataError(
+            f"{source.net or source.model}: gives {net.classes} scores, but {data.root} has "
+            f"{len(data.classes)} classes ({', '.join(data.classes[:4])} ...)"
+        )
     hist, void = score_net(net, data, names, args.save)
     title = f"{source.model or source.weights.name} on {data.root.name} {split}"
     report = Report(title, hist, data.classes, len(names), void, source.model)
     return report, args.out or (run.path / f"score-{split}" if run else None)
 
 
-def _voc_dir_of(run: Run | None) -> Path:
-    stated = run.read_info().get("voc_dir") if run else None
-    if not stated:
-        raise DataError("which images? Give --voc-dir, a folder in VOC layout")
-    return Path(stated)
+def _of_run(run: Run | None) -> tuple[str | None, str | None]:
+    """Folder and list of the images that a run was scored on while it was trained."""
+    info = run.read_info() if run else {}
+    scored_on = info.get("data", {}).get("val", {}).get("list")
+    return info.get("voc_dir"), Path(scored_on).stem if scored_on else None
 
 
 def _predictions(args: argparse.Namespace) -> Report:
     """Saved predictions against a split of a data set, or against a plain folder of labels."""
     if args.labels is None and args.voc_dir is None:
-        raise DataError(f"{args.target}: no run (it has no deploy.prototxt); to score it as a folder of "
-                        "predictions, give --labels or --voc-dir")
+        raise DataError(
+            f"{args.target}: no run (it has no deploy.prototxt); to score it as a folder of "
+            "predictions, give --labels or --voc-dir"
+        )
     if args.labels is None:
         data = open_dataset(args.voc_dir)
         split = args.split or data.default_split()
@@ -83,5 +90,11 @@ def _warn_of_leak(sbd_dir: Path | None, names: list[str], split: str) -> None:
     if trained_on and trained_on.is_file():
         shared = sorted(set(read_split(trained_on)) & set(names))
         if shared:
-            log.warning("%d of the %d images of %s are also in %s (%s ...): the score is too good",
-                        len(shared), len(names), split, trained_on, shared[0])
+            log.warning(
+                "%d of the %d images of %s are also in %s (%s ...): the score is too good",
+                len(shared),
+                len(names),
+                split,
+                trained_on,
+                shared[0],
+            )

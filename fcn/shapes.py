@@ -30,8 +30,9 @@ class Shape:
     min_size: float = 5.0
 
 
-def _arc(radius: float, start: float, end: float, steps: int = 40,
-         centre: tuple[float, float] = (0, 0)) -> Points:
+def _arc(
+    radius: float, start: float, end: float, steps: int = 40, centre: tuple[float, float] = (0, 0)
+) -> Points:
     angles = np.linspace(math.radians(start), math.radians(end), steps)
     return [(centre[0] + radius * math.cos(a), centre[1] + radius * math.sin(a)) for a in angles]
 
@@ -84,8 +85,16 @@ def _triangle() -> Shape:
 
 
 SHAPES: dict[str, Callable[[], Shape]] = {
-    "ring": _ring, "cross": _cross, "star": _star, "arrow": _arrow, "comb": _comb,
-    "ladder": _ladder, "spiral": _spiral, "crescent": _crescent, "zigzag": _zigzag, "triangle": _triangle,
+    "ring": _ring,
+    "cross": _cross,
+    "star": _star,
+    "arrow": _arrow,
+    "comb": _comb,
+    "ladder": _ladder,
+    "spiral": _spiral,
+    "crescent": _crescent,
+    "zigzag": _zigzag,
+    "triangle": _triangle,
 }
 
 

@@ -73,9 +73,10 @@ def train_stage(
     """
     row = nets.get(model)
     classes, arch = classes or row.classes, arch or row.arch
+    make_solver = caffe.SGDSolver  # loads the engine, whose log is redirected next
     with _log_to(run.log):
         train_proto = write_prototxts(model, run, data, recipe, classes, arch, seed, val=evaluate is not None)
-        solver = caffe.SGDSolver(str(run.solver))
+        solver = make_solver(str(run.solver))
         if resume is not None:
             solver.restore(str(resume))
             run.rewind(solver.iter)
@@ -84,26 +85,49 @@ def train_stage(
             untouched = start_from(solver.net, model, weights, arch, run) if weights is not None else []
             surgery.interp(solver.net, [name for name in solver.net.params if "up" in name])
             startup.warn(startup.findings(solver.net, train_proto, untouched))
-        about = {"model": model, "classes": classes, "arch": asdict(arch), "seed": seed,
-                 "recipe": asdict(recipe), "weights": weights or run.read_info().get("weights")}
+        about = {
+            "model": model,
+            "classes": classes,
+            "arch": asdict(arch),
+            "seed": seed,
+            "recipe": asdict(recipe),
+            "weights": weights or run.read_info().get("weights"),
+        }
         run.write_info({**about, **(facts or {})}, launch(solver.iter, str(resume or weights)))
         _loop(solver, run, model, recipe, evaluate, stream)
     return run.snapshots()[solver.iter]
 
 
-def write_prototxts(model: str, run: Run, data: Mapping[str, nets.PythonData], recipe: solvers.Recipe,
-                    classes: int, arch: Any, seed: int | None, val: bool = True) -> Any:
+def write_prototxts(
+    model: str,
+    run: Run,
+    data: Mapping[str, nets.PythonData],
+    recipe: solvers.Recipe,
+    classes: int,
+    arch: Any,
+    seed: int | None,
+    val: bool = True,
+) -> Any:
     """Write the nets and the solver of a run; returns the NetParameter of 'train'."""
     options: dict[str, Any] = {"data": data, "classes": classes, "arch": arch}
     if nets.get(model).stride is not None:
         options["normalize"] = recipe.normalize
-    protos = {form: nets.build(model, form, **options) for form in ("train", "val", "deploy")
-              if form == "deploy" or form in data}
+    protos = {
+        form: nets.build(model, form, **options)
+        for form in ("train", "val", "deploy")
+        if form == "deploy" or form in data
+    }
     for form, proto in protos.items():
         run.net(form).write_text(str(proto))
-    run.solver.write_text(solvers.text(recipe, train_net=str(run.net("train")), seed=seed,
-                                       val_net=str(run.net("val")) if val else None,
-                                       snapshot_prefix=str(run.prefix)))
+    run.solver.write_text(
+        solvers.text(
+            recipe,
+            train_net=str(run.net("train")),
+            seed=seed,
+            val_net=str(run.net("val")) if val else None,
+            snapshot_prefix=str(run.prefix),
+        )
+    )
     return protos["train"]
 
 
@@ -142,16 +166,20 @@ def resume_state(run: Run, choice: str | None) -> Path | None:
     if choice is None:
         done = run.newest()
         if done is not None:
-            raise ValueError(f"{run.path} already holds {done.name}: --resume auto goes on from there; to "
-                             "start afresh, remove or rename the folder, or choose another with --runs")
+            raise ValueError(
+                f"{run.path} already holds {done.name}: --resume auto goes on from there; to "
+                "start afresh, remove or rename the folder, or choose another with --runs"
+            )
         return None
     if choice == "auto":
         return newest
     path = Path(choice)
     if path.name.endswith(WEIGHTS):
         state = path.with_name(path.name.replace(".caffemodel", ".solverstate"))
-        raise ValueError(f"{path} is a weights file; the state to resume from is {state} "
-                         f"({'found' if state.is_file() else 'not found'})")
+        raise ValueError(
+            f"{path} is a weights file; the state to resume from is {state} "
+            f"({'found' if state.is_file() else 'not found'})"
+        )
     if not path.is_file():
         raise ValueError(f"no solver state at {path}; newest of {run.path}: {newest or 'none'}")
     return path
@@ -164,14 +192,21 @@ def _convolutional(found: Mapping[str, list[tuple[int, ...]]] | None, net: Any) 
     return tuple(found["fc6"][0]) == tuple(net.params["fc6"][0].data.shape)
 
 
-def _loop(solver: Any, run: Run, model: str, recipe: solvers.Recipe, evaluate: Evaluate | None,
-          stream: TextIO | None) -> None:
+def _loop(
+    solver: Any,
+    run: Run,
+    model: str,
+    recipe: solvers.Recipe,
+    evaluate: Evaluate | None,
+    stream: TextIO | None,
+) -> None:
     net = solver.net
     batch = net.blobs["data"].data.shape[0]
     # A classifier's loss is Caffe's default, a mean over the labels.
     normalized = recipe.normalize or nets.get(model).stride is None
-    meter = Meter(run, model, solver.iter, recipe.max_iter, recipe.iter_size * batch, recipe.display,
-                  normalized, stream)
+    meter = Meter(
+        run, model, solver.iter, recipe.max_iter, recipe.iter_size * batch, recipe.display, normalized, stream
+    )
     scored = None
     with _stop_signals() as caught:
         while solver.iter < recipe.max_iter and not caught:
@@ -207,7 +242,8 @@ def _diverged(run: Run, iteration: int, loss: float) -> Diverged:
         f"the loss is {kind} at iteration {iteration} of {run.path.name}. Last good snapshot: "
         f"{good or 'none'}{f'; set aside: {[p.name for p in aside]}' if aside else ''}. The usual causes: "
         "a rate for the mean loss used with the summed one (or the reverse), the rate of an earlier stage, "
-        "label values outside the classes.")
+        "label values outside the classes."
+    )
 
 
 @contextmanager
@@ -238,15 +274,28 @@ def _stop_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    """Also write what the toolkit and caffe log to ``path``."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("fcn", "surgery", "score", "caffe")]
+    """Write what the toolkit and caffe log to ``path``, as glog lines, which log parsers read.
+
+    caffe's own handlers show warnings only for that time: its lines would bury the progress.
+    """
+    file = logging.FileHandler(path)
+    file.setFormatter(
+        logging.Formatter(
+            "%(levelname).1s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] %(message)s",
+            "%m%d %H:%M:%S",
+        )
+    )
+    loggers = [logging.getLogger(name) for name in ("fcn", "surgery", "caffe")]
+    before = [(handler, handler.level) for handler in loggers[-1].handlers]
+    for handler, _ in before:
+        handler.setLevel(logging.WARNING)
     for logger in loggers:
-        logger.addHandler(handler)
+        logger.addHandler(file)
     try:
         yield
     finally:
         for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()
+            logger.removeHandler(file)
+        for handler, level in before:
+            handler.setLevel(level)
+        file.close()

@@ -14,8 +14,9 @@ from typing import Any
 import nets
 
 
-def save_random(model: str, path: str | Path, *, seed: int = 1337, arch: Any = None,
-                classes: int | None = None) -> None:
+def save_random(
+    model: str, path: str | Path, *, seed: int = 1337, arch: Any = None, classes: int | None = None
+) -> None:
     """Write a caffemodel of the classifier ``model`` ('vgg16', 'caffenet'): He-filled weights, zero biases.
 
     ``arch`` and ``classes`` as in ``nets.build``. Raises ValueError for a model without fillers of its own.
@@ -24,8 +25,10 @@ def save_random(model: str, path: str | Path, *, seed: int = 1337, arch: Any = N
 
     row = nets.get(model)
     if row.stride is not None:
-        raise ValueError(f"'{model}' starts from '{row.parent}': make random weights for the classifier, one "
-                         f"of {', '.join(name for name, m in nets.MODELS.items() if m.stride is None)}")
+        raise ValueError(
+            f"'{model}' starts from '{row.parent}': make random weights for the classifier, one "
+            f"of {', '.join(name for name, m in nets.MODELS.items() if m.stride is None)}"
+        )
     caffe.set_random_seed(seed)
     proto = nets.build(model, "deploy", arch=arch or row.arch, classes=classes or row.classes)
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt", delete=False) as file:
@@ -41,7 +44,8 @@ def save_random(model: str, path: str | Path, *, seed: int = 1337, arch: Any = N
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fcn.weights", description=__doc__)
     random = parser.add_subparsers(dest="command", required=True).add_parser(
-        "random", help="fill a classifier at random")
+        "random", help="fill a classifier at random"
+    )
     random.add_argument("model", help="vgg16 or caffenet")
     random.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     random.add_argument("--seed", type=int, default=1337)
@@ -49,8 +53,13 @@ def main(argv: list[str] | None = None) -> int:
     random.add_argument("--width", type=float, default=1.0, help="multiply all widths of the trunk")
     args = parser.parse_args(argv)
     try:
-        save_random(args.model, args.out, seed=args.seed, classes=args.classes,
-                    arch=nets.get(args.model).arch.scaled(args.width))
+        save_random(
+            args.model,
+            args.out,
+            seed=args.seed,
+            classes=args.classes,
+            arch=nets.get(args.model).arch.scaled(args.width),
+        )
     except ValueError as error:
         parser.error(str(error))
     print(f"{args.out}: {args.model}, width {args.width:g}, random (seed {args.seed})")

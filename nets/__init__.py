@@ -1,7 +1,7 @@
 """Prototxt generators: two trunks, three heads, and the table of models made from them.
 
-    >>> import nets
-    >>> proto = nets.build('voc-fcn8s', 'train', data=nets.pascal(voc_dir='VOC2012', sbd_dir=None))
+>>> import nets
+>>> proto = nets.build('voc-fcn8s', 'train', data=nets.pascal(voc_dir='VOC2012', sbd_dir=None))
 """
 
 from __future__ import annotations
@@ -60,5 +60,17 @@ def build(model: str, form: str, **options: Any) -> Any:
     return row.build(form, **{"classes": row.classes, "arch": row.arch, **options})
 
 
-__all__ = ["IGNORE_LABEL", "MEAN_BGR", "MODELS", "AlexNet", "CAFFENET", "Model", "PythonData", "VGG", "VGG16",
-           "build", "get", "pascal"]
+__all__ = [
+    "IGNORE_LABEL",
+    "MEAN_BGR",
+    "MODELS",
+    "AlexNet",
+    "CAFFENET",
+    "Model",
+    "PythonData",
+    "VGG",
+    "VGG16",
+    "build",
+    "get",
+    "pascal",
+]

@@ -52,11 +52,13 @@ CAFFENET = AlexNet()
 
 def _convolutions(n: NetSpec, arch: AlexNet, first_pad: int, **options: Any) -> Any:
     #       kernel, stride, pad, group, then pool, then LRN
-    table = ((11, 4, first_pad, 1, True, True),
-             (5, 1, 2, 2, True, True),
-             (3, 1, 1, 1, False, False),
-             (3, 1, 1, 2, False, False),
-             (3, 1, 1, 2, True, False))
+    table = (
+        (11, 4, first_pad, 1, True, True),
+        (5, 1, 2, 2, True, True),
+        (3, 1, 1, 1, False, False),
+        (3, 1, 1, 2, False, False),
+        (3, 1, 1, 2, True, False),
+    )
     top = n.data
     for i, (width, (kernel, stride, pad, group, pool, norm)) in enumerate(zip(arch.widths, table), start=1):
         n[f"conv{i}"], n[f"relu{i}"] = conv_relu(top, width, kernel, stride, pad, group=group, **options)

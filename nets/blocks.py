@@ -47,13 +47,16 @@ def begin(form: str, data: Mapping[str, PythonData], size: tuple[int, int]) -> N
     elif form in data:
         n.data, n.label = data[form].tops()
     else:
-        raise ValueError(f"no data layer for the form '{form}': give data={{'{form}': PythonData(...)}} "
-                         f"or build one of {sorted({*data, 'deploy'})}")
+        raise ValueError(
+            f"no data layer for the form '{form}': give data={{'{form}': PythonData(...)}} "
+            f"or build one of {sorted({*data, 'deploy'})}"
+        )
     return n
 
 
-def conv_relu(bottom: Any, width: int, kernel: int = 3, stride: int = 1, pad: int = 1,
-              **options: Any) -> tuple[Any, Any]:
+def conv_relu(
+    bottom: Any, width: int, kernel: int = 3, stride: int = 1, pad: int = 1, **options: Any
+) -> tuple[Any, Any]:
     """Convolution and its in-place ReLU; ``options`` (``param``, ``group``, fillers) are the former's."""
     conv = L.Convolution(bottom, num_output=width, kernel_size=kernel, stride=stride, pad=pad, **options)
     return conv, L.ReLU(conv, in_place=True)
@@ -80,8 +83,12 @@ def score(bottom: Any, classes: int) -> Any:
 
 def upsample(bottom: Any, classes: int, stride: int, kernel: int | None = None) -> Any:
     """Frozen Deconvolution by ``stride``, kernel 2 x stride by default; ``surgery.interp`` fills it."""
-    settings = {"num_output": classes, "kernel_size": kernel or 2 * stride, "stride": stride,
-                "bias_term": False}
+    settings = {
+        "num_output": classes,
+        "kernel_size": kernel or 2 * stride,
+        "stride": stride,
+        "bias_term": False,
+    }
     return L.Deconvolution(bottom, convolution_param=settings, param=FROZEN)
 
 
@@ -109,5 +116,20 @@ def softmax_loss(scores: Any, label: Any, normalize: bool) -> Any:
     return L.SoftmaxWithLoss(scores, label, loss_param=settings)
 
 
-__all__ = ["IGNORE_LABEL", "LEARNED", "PythonData", "begin", "conv_relu", "crop", "dense_relu", "dropout",
-           "fixed_scale", "fuse", "max_pool", "record_wide", "score", "softmax_loss", "upsample"]
+__all__ = [
+    "IGNORE_LABEL",
+    "LEARNED",
+    "PythonData",
+    "begin",
+    "conv_relu",
+    "crop",
+    "dense_relu",
+    "dropout",
+    "fixed_scale",
+    "fuse",
+    "max_pool",
+    "record_wide",
+    "score",
+    "softmax_loss",
+    "upsample",
+]

@@ -18,18 +18,33 @@ from .vgg import VGG, VGG16
 HE = {"weight_filler": {"type": "msra"}}
 
 
-def vgg16(form: str, data: Mapping[str, PythonData] | None = None, classes: int = 1000, arch: VGG = VGG16,
-          size: tuple[int, int] | None = None) -> Any:
+def vgg16(
+    form: str,
+    data: Mapping[str, PythonData] | None = None,
+    classes: int = 1000,
+    arch: VGG = VGG16,
+    size: tuple[int, int] | None = None,
+) -> Any:
     return _net(form, data, classes, arch, size)
 
 
-def caffenet(form: str, data: Mapping[str, PythonData] | None = None, classes: int = 1000,
-             arch: AlexNet = CAFFENET, size: tuple[int, int] | None = None) -> Any:
+def caffenet(
+    form: str,
+    data: Mapping[str, PythonData] | None = None,
+    classes: int = 1000,
+    arch: AlexNet = CAFFENET,
+    size: tuple[int, int] | None = None,
+) -> Any:
     return _net(form, data, classes, arch, size)
 
 
-def _net(form: str, data: Mapping[str, PythonData] | None, classes: int, arch: VGG | AlexNet,
-         size: tuple[int, int] | None) -> Any:
+def _net(
+    form: str,
+    data: Mapping[str, PythonData] | None,
+    classes: int,
+    arch: VGG | AlexNet,
+    size: tuple[int, int] | None,
+) -> Any:
     """'deploy' ends in ``prob`` (N x K), 'train' in ``loss``, and 'val' adds ``accuracy``.
 
     Images come in ``arch.size``; labels hold one class per image (N values).

@@ -30,8 +30,9 @@ def head16(n: NetSpec, top: Any, classes: int) -> None:
     n.score = crop(n.upscore16, n.data)
 
 
-def head8(n: NetSpec, top: Any, classes: int,
-          scales: tuple[float | None, float | None] = (None, None)) -> None:
+def head8(
+    n: NetSpec, top: Any, classes: int, scales: tuple[float | None, float | None] = (None, None)
+) -> None:
     """Scores at stride 32, from pool4 and from pool3, fused at stride 8.
 
     ``scales`` multiply pool4 and pool3 before they are scored: the at-once net balances the gradients of

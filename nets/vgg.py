@@ -32,8 +32,10 @@ class VGG:
         if len(self.stages) != 5:
             raise ValueError(f"a VGG trunk has 5 stages (strides 2 to 32), got {len(self.stages)}")
         if self.fc_kernel < 4:
-            raise ValueError(f"fc_kernel is {self.fc_kernel}; below 4 the pool3 skip cannot be cropped for "
-                             "every image size. Train the classifier on images of 128 x 128 or more")
+            raise ValueError(
+                f"fc_kernel is {self.fc_kernel}; below 4 the pool3 skip cannot be cropped for "
+                "every image size. Train the classifier on images of 128 x 128 or more"
+            )
         if self.overhang < 0:
             raise ValueError(f"overhang is {self.overhang}; the score map has to cover the image (0 or more)")
 

@@ -23,9 +23,16 @@ from .vgg import VGG, VGG16
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 
-def pascal(voc_dir: str = "data/pascal/VOC2011", sbd_dir: str | None = "data/sbdd/dataset", *,
-           train_split: str = "train", val_split: str = "seg11valid",
-           mean: tuple[float, ...] = MEAN_BGR, seed: int = 1337, **extra: Any) -> dict[str, PythonData]:
+def pascal(
+    voc_dir: str = "data/pascal/VOC2011",
+    sbd_dir: str | None = "data/sbdd/dataset",
+    *,
+    train_split: str = "train",
+    val_split: str = "seg11valid",
+    mean: tuple[float, ...] = MEAN_BGR,
+    seed: int = 1337,
+    **extra: Any,
+) -> dict[str, PythonData]:
     """The data layers of a set in VOC layout, for 'train' and 'val'.
 
     Trains on SBD's labels, or on the VOC folder's own when ``sbd_dir`` is None. ``mean`` is BGR, 0 to 255;
@@ -65,9 +72,15 @@ def fcn_alexnet(form: str, **options: Any) -> Any:
     return fcn(form, partial(head32, kernel=63), **{"arch": CAFFENET, "normalize": True, **options})
 
 
-def fcn(form: str, head: Callable[[NetSpec, Any, int], None], data: Mapping[str, PythonData] | None = None,
-        classes: int = 21, arch: VGG | AlexNet = VGG16, normalize: bool = False,
-        size: tuple[int, int] = (500, 500)) -> Any:
+def fcn(
+    form: str,
+    head: Callable[[NetSpec, Any, int], None],
+    data: Mapping[str, PythonData] | None = None,
+    classes: int = 21,
+    arch: VGG | AlexNet = VGG16,
+    normalize: bool = False,
+    size: tuple[int, int] = (500, 500),
+) -> Any:
     """A fully convolutional net: data, trunk, ``head``, loss. See the top of this module for the options."""
     n = begin(form, pascal() if data is None else data, size)
     head(n, arch.convolutional(n, drop=form != "deploy"), classes)

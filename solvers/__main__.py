@@ -20,8 +20,10 @@ def main(argv: list[str] | None = None) -> int:
         except ValueError as error:
             parser.error(str(error))
         if args.out is None:
-            print(f"{row.model:18s} {row.kind:6s} lr {row.base_lr:<6g} momentum {row.momentum:<5g} "
-                  f"{row.iter_size:2d} image(s) a step, {row.max_iter} steps: {row.expected}")
+            print(
+                f"{row.model:18s} {row.kind:6s} lr {row.base_lr:<6g} momentum {row.momentum:<5g} "
+                f"{row.iter_size:2d} image(s) a step, {row.max_iter} steps: {row.expected}"
+            )
             continue
         path = args.out / model / "solver.prototxt"
         path.parent.mkdir(parents=True, exist_ok=True)

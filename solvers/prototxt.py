@@ -12,14 +12,27 @@ from .recipes import Recipe
 NEVER = 999_999_999
 
 
-def solver(recipe: Recipe, train_net: str = "train.prototxt", val_net: str | None = "val.prototxt",
-           snapshot_prefix: str = "snapshot/train", seed: int | None = None) -> Any:
+def solver(
+    recipe: Recipe,
+    train_net: str = "train.prototxt",
+    val_net: str | None = "val.prototxt",
+    snapshot_prefix: str = "snapshot/train",
+    seed: int | None = None,
+) -> Any:
     """SolverParameter of ``recipe``; no test net without ``val_net``, no fixed seed without ``seed``."""
     message = caffe_pb2.SolverParameter(
-        train_net=train_net, display=recipe.display, average_loss=recipe.average_loss,
-        lr_policy=recipe.lr_policy, base_lr=recipe.base_lr, momentum=recipe.momentum,
-        iter_size=recipe.iter_size, max_iter=recipe.max_iter, weight_decay=recipe.weight_decay,
-        snapshot=recipe.snapshot, snapshot_prefix=snapshot_prefix, test_initialization=False,
+        train_net=train_net,
+        display=recipe.display,
+        average_loss=recipe.average_loss,
+        lr_policy=recipe.lr_policy,
+        base_lr=recipe.base_lr,
+        momentum=recipe.momentum,
+        iter_size=recipe.iter_size,
+        max_iter=recipe.max_iter,
+        weight_decay=recipe.weight_decay,
+        snapshot=recipe.snapshot,
+        snapshot_prefix=snapshot_prefix,
+        test_initialization=False,
     )
     if val_net is not None:
         message.test_net.append(val_net)
@@ -32,6 +45,10 @@ def solver(recipe: Recipe, train_net: str = "train.prototxt", val_net: str | Non
 
 def text(recipe: Recipe, **options: Any) -> str:
     """Solver prototxt with the recipe's header as comments; ``options`` as in ``solver``."""
-    header = (f"{recipe.model}, {recipe.kind}: {recipe.goal}", f"expect: {recipe.expected}",
-              f"source: {recipe.source}", f"run: {recipe.command}")
+    header = (
+        f"{recipe.model}, {recipe.kind}: {recipe.goal}",
+        f"expect: {recipe.expected}",
+        f"source: {recipe.source}",
+        f"run: {recipe.command}",
+    )
     return "".join(f"# {line}\n" for line in header) + str(solver(recipe, **options))

@@ -43,31 +43,80 @@ _RELEASE = "shelhamer/fcn.berkeleyvision.org, {}/solver.prototxt; scores from it
 _CVPR = "Long et al., CVPR 2015, sections 4.2 and 4.3, table 2"
 
 _HEAVY = Recipe(
-    "voc-fcn32s", "heavy", "end-to-end learning from an image classifier, stride 32",
-    "63.6 mean IU on seg11valid", _RELEASE.format("voc-fcn32s"), base_lr=1e-10,
+    "voc-fcn32s",
+    "heavy",
+    "end-to-end learning from an image classifier, stride 32",
+    "63.6 mean IU on seg11valid",
+    _RELEASE.format("voc-fcn32s"),
+    base_lr=1e-10,
 )
 _ACCUM = Recipe(
-    "voc-fcn32s", "accum", "the same in batches of 20 images, mean loss",
-    "59.4 mean IU on seg11valid", _CVPR, base_lr=1e-4, momentum=0.9, iter_size=20, normalize=True,
+    "voc-fcn32s",
+    "accum",
+    "the same in batches of 20 images, mean loss",
+    "59.4 mean IU on seg11valid",
+    _CVPR,
+    base_lr=1e-4,
+    momentum=0.9,
+    iter_size=20,
+    normalize=True,
 )
 
 _ROWS = (
     _HEAVY,
-    replace(_HEAVY, model="voc-fcn16s", goal="refine FCN-32s with a skip from pool4", base_lr=1e-12,
-            expected="65.0 mean IU on seg11valid", source=_RELEASE.format("voc-fcn16s")),
-    replace(_HEAVY, model="voc-fcn8s", goal="refine FCN-16s with a skip from pool3", base_lr=1e-14,
-            expected="65.5 mean IU on seg11valid", source=_RELEASE.format("voc-fcn8s")),
-    replace(_HEAVY, model="voc-fcn8s-atonce", goal="all three streams in one stage", max_iter=300_000,
-            expected="65.4 mean IU on seg11valid", source=_RELEASE.format("voc-fcn8s-atonce")),
+    replace(
+        _HEAVY,
+        model="voc-fcn16s",
+        goal="refine FCN-32s with a skip from pool4",
+        base_lr=1e-12,
+        expected="65.0 mean IU on seg11valid",
+        source=_RELEASE.format("voc-fcn16s"),
+    ),
+    replace(
+        _HEAVY,
+        model="voc-fcn8s",
+        goal="refine FCN-16s with a skip from pool3",
+        base_lr=1e-14,
+        expected="65.5 mean IU on seg11valid",
+        source=_RELEASE.format("voc-fcn8s"),
+    ),
+    replace(
+        _HEAVY,
+        model="voc-fcn8s-atonce",
+        goal="all three streams in one stage",
+        max_iter=300_000,
+        expected="65.4 mean IU on seg11valid",
+        source=_RELEASE.format("voc-fcn8s-atonce"),
+    ),
     _ACCUM,
-    replace(_ACCUM, model="voc-fcn16s", goal="refine FCN-32s with a skip from pool4", base_lr=1e-6,
-            expected="62.4 mean IU on seg11valid"),
-    replace(_ACCUM, model="voc-fcn8s", goal="refine FCN-16s with a skip from pool3", base_lr=1e-8,
-            expected="62.7 mean IU on seg11valid"),
-    replace(_ACCUM, model="voc-fcn8s-atonce", goal="all three streams in one stage",
-            expected="not published", source="the rate of FCN-32s"),
-    replace(_ACCUM, model="voc-fcn-alexnet", goal="end-to-end learning from CaffeNet, stride 32",
-            expected="48.0 mean IU on seg11valid", source=_RELEASE.format("voc-fcn-alexnet")),
+    replace(
+        _ACCUM,
+        model="voc-fcn16s",
+        goal="refine FCN-32s with a skip from pool4",
+        base_lr=1e-6,
+        expected="62.4 mean IU on seg11valid",
+    ),
+    replace(
+        _ACCUM,
+        model="voc-fcn8s",
+        goal="refine FCN-16s with a skip from pool3",
+        base_lr=1e-8,
+        expected="62.7 mean IU on seg11valid",
+    ),
+    replace(
+        _ACCUM,
+        model="voc-fcn8s-atonce",
+        goal="all three streams in one stage",
+        expected="not published",
+        source="the rate of FCN-32s",
+    ),
+    replace(
+        _ACCUM,
+        model="voc-fcn-alexnet",
+        goal="end-to-end learning from CaffeNet, stride 32",
+        expected="48.0 mean IU on seg11valid",
+        source=_RELEASE.format("voc-fcn-alexnet"),
+    ),
 )
 
 #: model -> kind -> recipe; a model's first kind is the published one.

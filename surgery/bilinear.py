@@ -28,12 +28,16 @@ def interp(net: Any, layers: Iterable[str]) -> None:
     for layer in layers:
         weights = net.params[layer][0].data
         if weights.ndim != 4:
-            raise ValueError(f"layer '{layer}': weights are {weights.shape}; interp needs 4 axes "
-                             "(channels in, channels out, height, width)")
+            raise ValueError(
+                f"layer '{layer}': weights are {weights.shape}; interp needs 4 axes "
+                "(channels in, channels out, height, width)"
+            )
         inputs, outputs, height, width = weights.shape
         if inputs != outputs and outputs != 1:
-            raise ValueError(f"layer '{layer}': interpolation keeps channels apart, so it needs as many "
-                             f"outputs as inputs, or one output per group; the weights are {weights.shape}")
+            raise ValueError(
+                f"layer '{layer}': interpolation keeps channels apart, so it needs as many "
+                f"outputs as inputs, or one output per group; the weights are {weights.shape}"
+            )
         if height != width:
             raise ValueError(f"layer '{layer}': the kernel is {height} x {width}; interp needs a square one")
         kernels = np.zeros(weights.shape, weights.dtype)

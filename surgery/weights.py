@@ -22,9 +22,14 @@ class Report:
     untouched: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        rows = (("copied", self.copied), ("coerced", self.coerced), ("dropped", self.dropped),
-                ("received nothing", self.untouched))
-        return "\n".join(f"{verb}: {', '.join(names) or 'none'}" for verb, names in rows)
+        coerced = _layers(self.coerced)
+        rows = (
+            ("copied", [name for name in _layers(self.copied) if name not in coerced]),
+            ("coerced", coerced),
+            ("dropped", self.dropped),
+            ("received nothing", self.untouched),
+        )
+        return "\n".join(f"  {verb}: {', '.join(names) or 'none'}" for verb, names in rows)
 
 
 def transplant(new_net: Any, net: Any, suffix: str = "", *, skip: Collection[str] = ()) -> Report:
@@ -53,17 +58,12 @@ def transplant(new_net: Any, net: Any, suffix: str = "", *, skip: Collection[str
             source, target = blob.data, targets[i].data
             _check_count(old, new, i, source, target)
             (report.copied if source.shape == target.shape else report.coerced).append(f"{new}[{i}]")
-            log.info("%s %s[%d] %s -> %s %s", "copying" if source.shape == target.shape else "coercing",
-                     old, i, source.shape, new, target.shape)
             moves.append((new, source, target))
     for _, source, target in moves:
         target[...] = source.reshape(target.shape)
     filled = {name for name, _, _ in moves}
     report.untouched = [name for name in new_net.params if name not in filled]
-    for name in report.dropped:
-        log.info("dropping %s", name)
-    if report.untouched:
-        log.info("received nothing: %s", ", ".join(report.untouched))
+    log.info("transplant:\n%s", report)
     return report
 
 
@@ -77,11 +77,18 @@ def expand_score(new_net: Any, new_layer: str, net: Any, layer: str) -> None:
     weights, wider = old[0].data, new[0].data
     classes = weights.shape[0]
     if classes > wider.shape[0] or weights.shape[1:] != wider.shape[1:]:
-        raise ValueError(f"layer '{layer}' {weights.shape} does not fit into '{new_layer}' {wider.shape}: "
-                         "the first axis (classes) may grow, the others must be equal")
+        raise ValueError(
+            f"layer '{layer}' {weights.shape} does not fit into '{new_layer}' {wider.shape}: "
+            "the first axis (classes) may grow, the others must be equal"
+        )
     wider[:classes] = weights
     for bias, wider_bias in zip(old[1:], new[1:]):
         wider_bias.data.reshape(-1)[:classes] = np.ravel(bias.data)
+
+
+def _layers(parameters: list[str]) -> list[str]:
+    """The layers of ``name[index]`` entries, each once."""
+    return list(dict.fromkeys(name.rpartition("[")[0] for name in parameters))
 
 
 def _check_count(old: str, new: str, index: int, source: np.ndarray, target: np.ndarray) -> None:

@@ -36,8 +36,10 @@ def parse_params(text: str, layer: str, required: set[str], optional: set[str]) 
     missing, unknown = sorted(required - params.keys()), sorted(map(str, params.keys() - required - optional))
     for verb, keys in (("lacks", missing), ("has unknown", unknown)):
         if keys:
-            raise DataError(f"{layer}: param_str {verb} {', '.join(keys)}; it takes "
-                            f"{', '.join(sorted(required))} and optionally {', '.join(sorted(optional))}")
+            raise DataError(
+                f"{layer}: param_str {verb} {', '.join(keys)}; it takes "
+                f"{', '.join(sorted(required))} and optionally {', '.join(sorted(optional))}"
+            )
     return params
 
 
@@ -60,8 +62,10 @@ class OrderedLayer(caffe.Layer):
     def setup(self, bottom: Any, top: Any) -> None:
         name = type(self).__name__
         if len(bottom) != 0 or len(top) != 2:
-            raise DataError(f"{name}: expected no bottom and two tops (data, label), found {len(bottom)} "
-                            f"bottoms and {len(top)} tops")
+            raise DataError(
+                f"{name}: expected no bottom and two tops (data, label), found {len(bottom)} "
+                f"bottoms and {len(top)} tops"
+            )
         params = parse_params(self.param_str, name, set(self.required), set(self.optional))
         self.mean = np.array(params["mean"], np.float64)
         if self.mean.shape != (3,):

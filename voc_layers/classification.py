@@ -45,8 +45,10 @@ class ImageLabelLayer(OrderedLayer):
         path = self.items[index][0]
         image = read_image(path)
         if image.shape[:2] != (self.size, self.size):
-            raise DataError(f"{path}: expected an image of {self.size} x {self.size} (H x W), found "
-                            f"{image.shape[0]} x {image.shape[1]}")
+            raise DataError(
+                f"{path}: expected an image of {self.size} x {self.size} (H x W), found "
+                f"{image.shape[0]} x {image.shape[1]}"
+            )
         if self.cache is not None:
             self.cache[index] = image
         return image

@@ -91,9 +91,11 @@ class Prefetcher:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same list; ValueError where the list has another length or order."""
         if state["count"] != self._order.count or len(state["indices"]) != self._batch:
-            raise ValueError(f"the saved position is in a list of {state['count']} images, "
-                             f"{len(state['indices'])} at a time; this layer has {self._order.count}, "
-                             f"{self._batch} at a time")
+            raise ValueError(
+                f"the saved position is in a list of {state['count']} images, "
+                f"{len(state['indices'])} at a time; this layer has {self._order.count}, "
+                f"{self._batch} at a time"
+            )
         self._order.restore(state["order"])
         for _, _, sample in self._queue:
             sample.cancel()

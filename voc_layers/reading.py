@@ -44,8 +44,10 @@ def read_classes(path: str | Path) -> ClassList:
         elif line:
             names.append(line)
     if not 1 <= len(names) <= VOID or len(set(names)) < len(names):
-        raise DataError(f"{path}: expected 1 to {VOID} different class names, one a line; found {len(names)} "
-                        f"lines, {len(set(names))} different")
+        raise DataError(
+            f"{path}: expected 1 to {VOID} different class names, one a line; found {len(names)} "
+            f"lines, {len(set(names))} different"
+        )
     mean, void = settings.get("mean", VOC_MEAN), settings.get("void", [VOID])[0]
     return ClassList(tuple(names), tuple(mean), int(void))
 
@@ -56,8 +58,10 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
     except ValueError:
         values = []
     if len(values) != count:
-        raise DataError(f"{where}: expected {count} number{'s' if count > 1 else ''} after the colon, "
-                        f"found {text.strip()!r}")
+        raise DataError(
+            f"{where}: expected {count} number{'s' if count > 1 else ''} after the colon, "
+            f"found {text.strip()!r}"
+        )
     return values
 
 
@@ -89,11 +93,11 @@ def _open(path: Path) -> Image.Image:
     if not path.is_file():
         raise DataError(f"{path}: expected an image, found nothing")
     try:
-        image = Image.open(path)
-        image.load()
+        with Image.open(path) as image:
+            image.load()
+            return image
     except OSError as error:
         raise DataError(f"{path}: expected an image, found a file that does not decode ({error})") from error
-    return image
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -106,8 +110,10 @@ def read_image(path: str | Path) -> np.ndarray:
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     if image.mode not in ("RGB", "L", "P", "1"):
-        raise DataError(f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode}; "
-                        "convert it, for example with Pillow's Image.convert('RGB')")
+        raise DataError(
+            f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode}; "
+            "convert it, for example with Pillow's Image.convert('RGB')"
+        )
     return np.array(image.convert("RGB"))
 
 
@@ -116,9 +122,11 @@ def read_label_png(path: str | Path) -> np.ndarray:
     path = Path(path)
     image = _open(path)
     if image.mode not in ("P", "L", "1", "I", "I;16"):
-        raise DataError(f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
-                        f"{image.mode} of {len(image.getbands())} channels; a picture of the label's colours "
-                        "is not a label: save the class index of each pixel")
+        raise DataError(
+            f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
+            f"{image.mode} of {len(image.getbands())} channels; a picture of the label's colours "
+            "is not a label: save the class index of each pixel"
+        )
     return np.array(image)
 
 
@@ -140,8 +148,9 @@ def read_label(path: str | Path) -> np.ndarray:
     return read_label_mat(path) if Path(path).suffix == ".mat" else read_label_png(path)
 
 
-def check_label(label: np.ndarray, path: str | Path, classes: int | None = None, void: int = VOID
-                ) -> np.ndarray:
+def check_label(
+    label: np.ndarray, path: str | Path, classes: int | None = None, void: int = VOID
+) -> np.ndarray:
     """The label as uint8 with void as 255; DataError for a value neither void nor in 0 .. classes - 1.
 
     With `classes` None (not known) only values above 255 are refused.
@@ -152,8 +161,10 @@ def check_label(label: np.ndarray, path: str | Path, classes: int | None = None,
     if wrong:
         pixels = int(np.isin(label, wrong).sum())
         some = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
-        raise DataError(f"{path}: expected label values 0 .. {limit - 1} or {void} (void), found {some} "
-                        f"in {pixels} pixels")
+        raise DataError(
+            f"{path}: expected label values 0 .. {limit - 1} or {void} (void), found {some} "
+            f"in {pixels} pixels"
+        )
     return np.where(label == void, VOID, label).astype(np.uint8)
 
 
@@ -162,15 +173,17 @@ def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, la
     if image.shape[:2] != label.shape[:2]:
         turned = image.shape[:2] == label.shape[1::-1]
         hint = "; one of them lies on its side: is the image rotated by its EXIF tag?" if turned else ""
-        raise DataError(f"{label_path}: expected a label of {_size(image.shape)} (H x W) as its image "
-                        f"{image_path}, found {_size(label.shape)}{hint}")
+        raise DataError(
+            f"{label_path}: expected a label of {_size(image.shape)} (H x W) as its image "
+            f"{image_path}, found {_size(label.shape)}{hint}"
+        )
 
 
 def _size(shape: Sequence[int]) -> str:
     return f"{shape[0]} x {shape[1]}"
 
 
-def to_blob(image: np.ndarray, mean: Sequence[float]) -> np.ndarray:
+def to_blob(image: np.ndarray, mean: Sequence[float] | np.ndarray) -> np.ndarray:
     """What a net reads: float32 3 x H x W, BGR, 0 .. 255, mean (BGR) subtracted; from RGB, H x W x 3."""
     data = image[:, :, ::-1].astype(np.float32)
     data -= np.asarray(mean, np.float64)

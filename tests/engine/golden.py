@@ -79,7 +79,11 @@ def set_params(net: caffe.Net, case: Case) -> None:
 
 def all_params(net: caffe.Net, prefix: str) -> dict[str, np.ndarray]:
     """Copies of all parameters as `<prefix>L.i`."""
-    return {f"{prefix}{name}.{i}": blob.data.copy() for name, blobs in net.params.items() for i, blob in enumerate(blobs)}
+    return {
+        f"{prefix}{name}.{i}": blob.data.copy()
+        for name, blobs in net.params.items()
+        for i, blob in enumerate(blobs)
+    }
 
 
 def check_net(case: Case, meta: dict[str, Any], rtol: float, atol: float) -> None:
@@ -149,7 +153,9 @@ def make_solver(case: Case, meta: dict[str, Any]) -> caffe.SGDSolver:
     return caffe.get_solver("solver.prototxt") if how == "get_solver" else SOLVERS[how]("solver.prototxt")
 
 
-def train(solver: caffe.SGDSolver, case: Case, meta: dict[str, Any], first: int, last: int) -> list[list[float]]:
+def train(
+    solver: caffe.SGDSolver, case: Case, meta: dict[str, Any], first: int, last: int
+) -> list[list[float]]:
     """Iterations `first` to `last` - 1: [rate, loss] of each."""
     found = []
     for iteration in range(first, last):
@@ -315,7 +321,15 @@ def check_program(section: str, case: Case, meta: dict[str, Any], rtol: float, a
     """Run a pycaffe program and compare what it leaves in `result`."""
     bring(section)
     inputs = {key: value.copy() for key, value in keys(case, "in.")}
-    scope = {"caffe": caffe, "np": np, "os": os, "inputs": inputs, "write": write, "result": {}, "__name__": "program"}
+    scope = {
+        "caffe": caffe,
+        "np": np,
+        "os": os,
+        "inputs": inputs,
+        "write": write,
+        "result": {},
+        "__name__": "program",
+    }
     exec(compile(str(case["program"]), "<program>", "exec"), scope)
     result: dict[str, Any] = scope["result"]  # type: ignore[assignment]
     tolerance = meta.get("tol", {}).get("rtol", rtol), meta.get("tol", {}).get("atol", atol)

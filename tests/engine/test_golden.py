@@ -15,6 +15,8 @@ from . import golden
 
 NETSPEC = json.loads((golden.GOLDEN / "netspec" / "netspec.json").read_text())
 ERRORS = {case["name"]: case for case in json.loads((golden.GOLDEN / "errors.json").read_text())["cases"]}
+#: The recorded programs leave their files to the garbage collector.
+careless = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(golden.GOLDEN / "layers" / "py"))
     yield
-    for name in [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))]:
+    for name in [
+        name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))
+    ]:
         del sys.modules[name]
 
 
@@ -58,6 +62,7 @@ def test_fcn_training(name):
     golden.check_fcn_train(*golden.load("fcn", name))
 
 
+@careless
 @pytest.mark.parametrize("name", golden.names("api"))
 def test_api_program(name):
     golden.check_program("api", *golden.load("api", name), rtol=1e-4, atol=1e-6)
@@ -71,6 +76,7 @@ def test_netspec_program(name):
     assert text_format.Parse(str(scope["proto"]), caffe_pb2.NetParameter()) == want
 
 
+@careless
 @pytest.mark.parametrize("name", ERRORS)
 def test_error(name):
     case = ERRORS[name]

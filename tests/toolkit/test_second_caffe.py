@@ -62,3 +62,17 @@ weights, kernels = conv.params['fc6'][0].data, conv.params['upscore'][0].data
 print(np.array_equal(weights.ravel(), np.arange(72)), kernels[0].sum())
 """
     assert python(program) == "True 4.0"
+
+
+def test_scores_are_counted_on_nets_of_the_second_caffe() -> None:
+    program = """
+import caffe, score
+net = caffe.Net({'score': (1, 2, 2, 3), 'label': (1, 1, 2, 3), 'loss': ()}, {})
+net.blobs['score'].data[0, 1, :, 0] = 1
+net.blobs['label'].data[0, 0, 0] = [1, 255, 0]
+hist = score.do_seg_tests(net, 7, None, ['first', 'second'])
+print(hist.astype(int).tolist())
+"""
+    *lines, hist = python(program).splitlines()
+    assert hist == "[[6, 2], [0, 2]]"
+    assert lines and all("Iteration 7" in line for line in lines)

@@ -54,10 +54,10 @@ def predictions(layer: Layer, bottom: Sequence[Blob], axis: int) -> tuple[int, i
 
 
 class Labels(NamedTuple):
-    """Class labels ready to index with. `valid` None: all of them count."""
+    """Class labels ready to index with. `ignored` None: all of them count."""
 
     ids: Tensor  # (O, 1, I) int64 in [0, K); 0 where ignored
-    valid: Tensor | None  # (O, 1, I) bool; False where ignored
+    ignored: Tensor | None  # (O, 1, I) bool
     counted: int  # how many are not ignored
 
 
@@ -75,18 +75,19 @@ def read_labels(
     """
     outer, classes, inner = shape
     raw = bottom[1].value.reshape(outer, 1, inner)
-    ids, valid, counted = raw.long(), None, raw.numel()
+    ids, ignored, counted = raw.long(), None, raw.numel()
     if not counted:
-        return Labels(ids, valid, counted)
+        return Labels(ids, ignored, counted)
     if ignore is not None:
-        valid = ids != ignore
-        ids = ids.masked_fill(~valid, 0)
-        low, high, counted = torch.stack((*ids.aminmax(), valid.sum())).tolist()
+        ignored = ids == ignore
+        ids.masked_fill_(ignored, 0)
+        low, high, skipped = torch.stack((*ids.aminmax(), ignored.sum())).tolist()
+        counted -= skipped
     else:
         low, high = torch.stack(ids.aminmax()).tolist()
     if low < 0 or high >= classes:
         _refuse_label(layer, bottom, (ids < 0) | (ids >= classes), classes, ignore)
-    return Labels(ids, valid, counted)
+    return Labels(ids, ignored, counted)
 
 
 def _refuse_label(

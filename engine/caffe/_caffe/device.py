@@ -59,6 +59,8 @@ def set_mode_gpu() -> None:
     if gpu_kind() is None:
         _no_gpu("set_mode_gpu()")
         return
+    # Caffe's float32 is float32: TF32 keeps 10 bits of the mantissa.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     _state.gpu = True
 
 

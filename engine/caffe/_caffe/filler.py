@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,9 +54,10 @@ def _check(condition: bool, message: str) -> None:
 
 def constant(dims: tuple[int, ...], filler: FillerParameter) -> Tensor:
     """`value` everywhere."""
-    if not filler.value:
-        return torch.zeros(dims, dtype=device.dtype())  # costs no memory until it is written to
-    return torch.full(dims, filler.value, dtype=device.dtype())
+    if filler.value:
+        return torch.full(dims, filler.value, dtype=device.dtype())
+    # NumPy's zeros, unlike torch's, cost neither time nor memory before weights are loaded over them.
+    return torch.from_numpy(np.zeros(dims, np.float64 if device.dtype() == torch.float64 else np.float32))
 
 
 def uniform(dims: tuple[int, ...], filler: FillerParameter) -> Tensor:

@@ -104,7 +104,9 @@ class Layer:
         """
         if index < len(self.blobs):
             found = self.blobs[index].dims
-            self.check(found == tuple(dims), f"param {index} in the prototxt is {found}, expected {tuple(dims)}")
+            self.check(
+                found == tuple(dims), f"param {index} in the prototxt is {found}, expected {tuple(dims)}"
+            )
             return
         blob = make_blob(dims)
         if filler is not None:

@@ -16,8 +16,10 @@ from .debug import BackwardTrace, ForwardTrace
 from .errors import CaffeError, LayerError, NetError
 from .graph import filter as state_filter
 from .graph import splits, wiring
+from .graph.ignored import report_ignored
 from .graph.upgrade import upgrade_net
 from .log import log
+from .naming import naming
 from .proto_io import read_text
 from .registry import create, layer_class
 
@@ -31,6 +33,7 @@ def read_net(path: str) -> caffe_pb2.NetParameter:
     """The NetParameter of a prototxt, in today's format."""
     net = read_text(path, caffe_pb2.NetParameter())
     upgrade_net(net, path)
+    report_ignored(net, path)
     return net
 
 
@@ -123,7 +126,7 @@ class Net:
         if layer.is_loss and not param.loss_weight:
             param.loss_weight.append(1.0)
         log.info("Setting up %s", param.name)
-        with _naming(param):
+        with naming(param):
             layer.setup(bottom, top)
             layer.reshape(bottom, top)
         self._layer_list.append(layer)
@@ -194,7 +197,7 @@ class Net:
 
     def _forward_layer(self, number: int) -> torch.Tensor | float:
         layer, bottom, top = self._layer_list[number], self._bottom(number), self._top(number)
-        with _naming(self._param.layer[number]):
+        with naming(self._param.layer[number]):
             layer.reshape(bottom, top)
             layer.forward(bottom, top)
         loss: torch.Tensor | float = 0.0
@@ -220,7 +223,7 @@ class Net:
 
     def _backward_layer(self, number: int) -> None:
         flags = self._backward_plan.bottoms[number]
-        with _naming(self._param.layer[number]):
+        with naming(self._param.layer[number]):
             self._layer_list[number].backward(self._top(number), flags, self._bottom(number))
 
     def _check_range(self, first: int, last: int) -> None:
@@ -235,7 +238,7 @@ class Net:
         """Propagate the inputs' present shapes through all layers."""
         with torch.no_grad():
             for number, layer in enumerate(self._layer_list):
-                with _naming(self._param.layer[number]):
+                with naming(self._param.layer[number]):
                     layer.reshape(self._bottom(number), self._top(number))
 
     def clear_param_diffs(self) -> None:
@@ -360,28 +363,6 @@ class Net:
     def _top_ids(self, index: int) -> IntVec:
         self._check_range(index, index)
         return IntVec(self._wiring.top_ids[index])
-
-
-class _naming:
-    """Adds the layer's name to what goes wrong inside it, unless it is the user's own exception."""
-
-    def __init__(self, param: caffe_pb2.LayerParameter) -> None:
-        self._param = param
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if self._param.type == "Python" or error is None or isinstance(error, LayerError):
-            return
-        where = f"layer '{self._param.name}' ({self._param.type})"
-        if isinstance(error, torch.OutOfMemoryError):
-            raise LayerError(
-                f"{where}: out of device memory: {error}. Use smaller images or a smaller batch, or "
-                "the CPU (caffe.set_mode_cpu())"
-            ) from error
-        if isinstance(error, RuntimeError):
-            raise LayerError(f"{where}: {error}") from error
 
 
 class _Text:

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 def has_nccl() -> bool:
     """Whether gradients can travel over NCCL here (a CUDA device and a torch built with it)."""
-    return torch.cuda.is_available() and torch.distributed.is_available() and torch.distributed.is_nccl_available()
+    return (
+        torch.cuda.is_available()
+        and torch.distributed.is_available()
+        and torch.distributed.is_nccl_available()
+    )
 
 
 class NCCL:

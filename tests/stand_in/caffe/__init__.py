@@ -22,6 +22,11 @@ class Blob:
 
     def reshape(self, *shape: int) -> None:
         self.data, self.diff = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self.shape = shape
+
+    @property
+    def channels(self) -> int:
+        return self.shape[1]
 
 
 class Layer:

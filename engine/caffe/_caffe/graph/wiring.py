@@ -149,7 +149,10 @@ def share_parameters(
                 if spec.name:
                     owners[spec.name] = len(found)
                 parameter.lr_mult, parameter.decay_mult = spec.lr_mult, spec.decay_mult
-                parameter.lr_given, parameter.decay_given = spec.HasField("lr_mult"), spec.HasField("decay_mult")
+                parameter.lr_given, parameter.decay_given = (
+                    spec.HasField("lr_mult"),
+                    spec.HasField("decay_mult"),
+                )
             found.append(parameter)
     return found
 

@@ -63,25 +63,25 @@ class ElementWise(Layer):
 
 @register("ReLU")
 class ReLU(ElementWise):
-    """y = max(x, 0) + s min(x, 0); dx = dy where x > 0, else s dy. In place nothing is allocated."""
+    """y = max(x, 0) + s min(x, 0); dx = dy where x > 0, else s dy; written into the blobs' own memory."""
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.slope = self.layer_param.relu_param.negative_slope
         self.needs_input = self.slope < 0  # else the signs of y are those of x
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        x, in_place = bottom[0].value, top[0] is bottom[0]
+        x, y = bottom[0].value, top[0].value
         self._keep(x, bottom, top)
         if self.slope:
-            top[0].put(F.leaky_relu(x, self.slope, in_place))
+            torch.ops.aten.leaky_relu.out(x, self.slope, out=y)
         else:
-            top[0].put(F.relu(x, in_place))
+            torch.clamp_min(x, 0, out=y)
+        top[0].put(y)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        x, dy = self._input(bottom), top[0].grad
-        dx = dy if top[0] is bottom[0] else torch.empty_like(dy)
+        x, dy, dx = self._input(bottom), top[0].grad, bottom[0].grad
         if self.slope:
             torch.ops.aten.leaky_relu_backward.grad_input(dy, x, self.slope, False, grad_input=dx)
         else:
@@ -151,8 +151,9 @@ class ELU(ElementWise):
         return F.elu(x, self.alpha)
 
     def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        positive = torch.ops.aten.threshold_backward(dy, x, 0)
-        return positive.addcmul_(dy - positive, y + self.alpha)
+        if self.alpha < 0:
+            return torch.ops.aten.elu_backward(dy, self.alpha, 1, 1, False, x)
+        return torch.ops.aten.elu_backward(dy, self.alpha, 1, 1, True, y)
 
 
 @register("Sigmoid")
@@ -252,11 +253,10 @@ class AbsVal(ElementWise):
 class Power(ElementWise):
     """y = (shift + scale x)^power.
 
-    dx as Caffe writes it, power scale y / (shift + scale x): NaN where the base is 0, unless power is
-    1 or 2. With power or scale 0, y is constant and dx is 0.
+    The factor of dy as Caffe computes it is power scale y / (shift + scale x): NaN where the base is 0,
+    unless power is 1 or 2. With power or scale 0, y is constant and dx is 0. Do not train through it in
+    place: there Caffe's gradient is the square of the factor, taken at y, whatever dy is.
     """
-
-    needs_input = True
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.power_param
@@ -273,17 +273,23 @@ class Power(ElementWise):
         base = self._base(x)
         return base if self.power == 1 else base.pow_(self.power)
 
-    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        factor = self.power * self.scale
-        if factor == 0:
-            return torch.zeros_like(dy)
-        if self.power == 1:
-            return dy * factor
+    def _factor(self, x: Tensor, y: Tensor) -> Tensor:
+        constant = self.power * self.scale
+        if constant == 0 or self.power == 1:
+            return x.new_full((), constant)
         if self.power == 2:
-            return self._base(x).mul_(factor).mul_(dy)
+            return self._base(x).mul_(constant)
         if self.shift == 0:
-            return (y / x).mul_(self.power).mul_(dy)
-        return (y / self._base(x)).mul_(factor).mul_(dy)
+            return (y / x).mul_(self.power)
+        return (y / self._base(x)).mul_(constant)
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        factor = self._factor(bottom[0].value, top[0].value)
+        # Caffe: power_layer.cpp Backward writes the factor into dx, then multiplies by dy: in place, the same.
+        dy = factor.expand(top[0].dims) if top[0] is bottom[0] else top[0].grad
+        bottom[0].put_grad(dy * factor)
 
 
 class _Logarithmic(ElementWise):

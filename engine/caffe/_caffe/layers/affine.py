@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from caffe.proto.caffe_pb2 import BiasParameter, FillerParameter, ScaleParameter
@@ -80,12 +81,12 @@ class Bias(_Broadcast):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].value
         b = self._spread(self._operand(bottom), x.ndim)
-        top[0].put(x.add_(b) if top[0] is bottom[0] else x + b)
+        top[0].put(torch.add(x, b, out=top[0].value))
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         dy = top[0].grad
         if propagate_down[0] and bottom[0] is not top[0]:
-            bottom[0].put_grad(dy)
+            bottom[0].put_grad(bottom[0].grad.copy_(dy))
         if len(bottom) > 1:
             if propagate_down[1]:
                 bottom[1].put_grad(self._total(dy))
@@ -123,12 +124,11 @@ class Scale(_Broadcast):
         self._reshape(bottom, top, self.layer_param.scale_param.axis)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        in_place = top[0] is bottom[0]
-        keep = in_place and self.wants_gradient and (len(bottom) > 1 or self.param_flags[0])
+        keep = top[0] is bottom[0] and self.wants_gradient and (len(bottom) > 1 or self.param_flags[0])
         self._kept = bottom[0].taken() if keep else None
         x = bottom[0].value
         s = self._spread(self._operand(bottom), x.ndim)
-        y = x.mul_(s) if in_place and not keep else x * s
+        y = torch.mul(x, s, out=None if keep else top[0].value)
         if self._bias is not None:
             y.add_(self._spread(self._bias, x.ndim))
         top[0].put(y)
@@ -147,7 +147,7 @@ class Scale(_Broadcast):
                 scale.put_grad(ds)
         if propagate_down[0]:
             s = self._spread(scale, dy.ndim)
-            bottom[0].put_grad(dy.mul_(s) if bottom[0] is top[0] else dy * s)
+            bottom[0].put_grad(torch.mul(dy, s, out=bottom[0].grad))
 
     def _overwrites(self, x: Tensor) -> bool:
         # Caffe: scale_layer.cpp Backward writes its sums straight into the diff when there is one of them.

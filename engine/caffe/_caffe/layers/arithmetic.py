@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -64,56 +65,61 @@ class Eltwise(Layer):
             self._maximum(bottom, top)
 
     def _sum(self, bottom: Blobs, top: Blobs) -> None:
-        x, coeff = bottom[0].value, self.coeffs[0]
-        if top[0] is bottom[0]:
-            y = x if coeff == 1 else x.mul_(coeff)
-        elif coeff == 1:
-            y = torch.add(x, bottom[1].value, alpha=self.coeffs[1])
+        x, coeff, y = bottom[0].value, self.coeffs[0], top[0].value
+        if coeff == 1:
+            torch.add(x, bottom[1].value, alpha=self.coeffs[1], out=y)
         else:
-            y = x * coeff
-        done = 2 if coeff == 1 and y is not x else 1
-        for blob, coeff in zip(bottom[done:], self.coeffs[done:]):
+            torch.mul(x, coeff, out=y).add_(bottom[1].value, alpha=self.coeffs[1])
+        for blob, coeff in zip(bottom[2:], self.coeffs[2:]):
             y.add_(blob.value, alpha=coeff)
         top[0].put(y)
 
     def _product(self, bottom: Blobs, top: Blobs) -> None:
-        if self.wants_gradient and top[0] is bottom[0]:
-            self._kept = bottom[0].taken()
-        y = bottom[0].value * bottom[1].value
+        keep = self.wants_gradient and top[0] is bottom[0]
+        self._kept = bottom[0].taken() if keep else None
+        y = torch.mul(bottom[0].value, bottom[1].value, out=None if keep else top[0].value)
         for blob in bottom[2:]:
             y.mul_(blob.value)
         top[0].put(y)
 
     def _maximum(self, bottom: Blobs, top: Blobs) -> None:
-        first, second = bottom[0].value, bottom[1].value
-        y = torch.maximum(first, second)
-        # An index as a small integer: (first > second) is 1 where bottom 0 wins.
-        winner = 1 - (first > second).to(torch.int16) if self.wants_gradient else None
-        for index, blob in enumerate(bottom[2:], 2):
-            if winner is not None:
-                winner.masked_fill_(blob.value > y, index)
+        if self.wants_gradient:
+            self.winner = self._find_winner([blob.value for blob in bottom])
+        y = torch.maximum(bottom[0].value, bottom[1].value, out=top[0].value)
+        for blob in bottom[2:]:
             torch.maximum(y, blob.value, out=y)
-        self.winner = winner
         top[0].put(y)
+
+    def _find_winner(self, inputs: list[Tensor]) -> Tensor:
+        """The index of the bottom that each maximum is from, as a float: comparisons are fastest so."""
+        winner = torch.ones_like(inputs[0]).sub_(inputs[0].clone().gt_(inputs[1]))
+        highest = torch.maximum(inputs[0], inputs[1]) if len(inputs) > 2 else inputs[0]
+        for index, x in enumerate(inputs[2:], 2):
+            winner.masked_fill_(x > highest, index)
+            torch.maximum(highest, x, out=highest)
+        return winner
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         y, dy = top[0].value, top[0].grad
         # Bottom 0 last: in place its diff is the top's.
         for index in reversed(range(len(bottom))):
-            if propagate_down[index]:
-                bottom[index].put_grad(self._gradient(index, bottom, y, dy))
+            if not propagate_down[index]:
+                continue
+            if self.operation == EltwiseParameter.PROD:
+                factor = self._product_of_others(index, bottom, y)
+            elif self.operation == EltwiseParameter.MAX:
+                factor = self.winner.clone().eq_(index)
+            else:
+                factor = self.coeffs[index]
+            bottom[index].put_grad(torch.mul(dy, factor, out=bottom[index].grad))
 
-    def _gradient(self, index: int, bottom: Blobs, y: Tensor, dy: Tensor) -> Tensor:
-        if self.operation == EltwiseParameter.SUM:
-            return dy if self.coeffs[index] == 1 else dy * self.coeffs[index]
-        if self.operation == EltwiseParameter.MAX:
-            return dy * (self.winner == index)
+    def _product_of_others(self, index: int, bottom: Blobs, y: Tensor) -> Tensor:
         inputs = [blob.value for blob in bottom]
         if self._kept is not None:
             inputs[0] = self._kept
         if not self.layer_param.eltwise_param.stable_prod_grad:
-            return (y / inputs[index]).mul_(dy)
-        return math.prod(inputs[:index] + inputs[index + 1 :]) * dy
+            return y / inputs[index]
+        return reduce(torch.mul, inputs[:index] + inputs[index + 1 :])
 
 
 @register("Reduction")

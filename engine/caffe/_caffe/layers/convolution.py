@@ -87,13 +87,14 @@ def uncolumns(cols: torch.Tensor, size: Sequence[int], window: Window) -> torch.
         for n, o, s, e, p in zip(size, places, window.stride, window.extent, window.pad)
     ]
     padded = cols.new_zeros(batch, channels, *canvas)
+    every = (slice(None), slice(None))
     for offset in itertools.product(*map(range, window.kernel)):
-        at = [
+        at = tuple(
             slice(i * d, i * d + (o - 1) * s + 1, s)
             for i, d, o, s in zip(offset, window.dilation, places, window.stride)
-        ]
-        padded[(..., *at)] += taps[(slice(None), slice(None), *offset)]
-    return padded[(..., *(slice(p, p + n) for p, n in zip(window.pad, size)))]
+        )
+        padded[every + at] += taps[every + offset]
+    return padded[every + tuple(slice(p, p + n) for p, n in zip(window.pad, size))]
 
 
 def correlate(x: torch.Tensor, weight: torch.Tensor, window: Window, groups: int) -> torch.Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from ..layer import Arity, Layer
 from ..proto_io import read_binary
 from ..registry import register
 
-FLT_MIN = float(np.finfo(np.float32).tiny)
+FLT_MIN = torch.finfo(torch.float32).tiny
 LOG_THRESHOLD = 1e-20
 
 
@@ -121,7 +120,8 @@ class _SoftmaxLoss(_Loss):
         self._labels = read_labels(self, bottom, self._shape, self._ignore)
         outer, _, inner = self._shape
         self._norm = _normaliser(self._mode, outer, inner, self._labels.counted)
-        prob = torch.softmax(bottom[0].value.view(self._shape), 1)
+        prob = self._prob.value.view(self._shape)
+        torch.softmax(bottom[0].value.view(self._shape), 1, out=prob)
         self._prob.put(prob)
         return prob, self._labels
 
@@ -149,20 +149,20 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         self._reshape(bottom, top, self.layer_param.softmax_param.axis)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, (ids, valid, _) = self._predict(bottom)
+        prob, (ids, ignored, _) = self._predict(bottom)
         logs = prob.gather(1, ids).clamp_min_(FLT_MIN).log_()
-        self._any_nan = logs.isnan().any()
-        if valid is not None:
-            logs = torch.where(valid, logs, 0)
+        self._any_nan = logs.sum().isnan()
+        if ignored is not None:
+            logs.masked_fill_(ignored, 0)
         top[0].put(-logs.sum() / self._norm)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, (ids, valid, _) = self._recall()
+        prob, (ids, ignored, _) = self._recall()
         scale = weight / self._norm
-        scale = scale.expand(ids.shape) if valid is None else valid * scale
-        grad = (prob * scale).scatter_add_(1, ids, -scale)
-        if valid is not None and self._any_nan:
-            grad.masked_fill_(~valid, 0)  # 0 * NaN
+        scale = scale.expand(ids.shape) if ignored is None else torch.where(ignored, 0, scale)
+        grad = torch.mul(prob, scale, out=bottom[0].grad.view(self._shape)).scatter_add_(1, ids, -scale)
+        if ignored is not None and self._any_nan:
+            grad.masked_fill_(ignored, 0)  # 0 * NaN
         return grad
 
 
@@ -207,17 +207,17 @@ class InfogainLoss(_SoftmaxLoss):
         return matrix.reshape(self._shape[1], -1)[ids[:, 0]].movedim(-1, 1)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, (ids, valid, _) = self._predict(bottom)
+        prob, (ids, ignored, _) = self._predict(bottom)
         gain = (self._rows(bottom, ids) * prob.clamp_min(LOG_THRESHOLD).log_()).sum(1, keepdim=True)
-        if valid is not None:
-            gain = torch.where(valid, gain, 0)
+        if ignored is not None:
+            gain.masked_fill_(ignored, 0)
         top[0].put(-gain.sum() / self._norm)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, (ids, valid, _) = self._recall()
+        prob, (ids, ignored, _) = self._recall()
         rows = self._rows(bottom, ids)
         grad = (prob * rows.sum(1, keepdim=True) - rows) * (weight / self._norm)
-        return grad if valid is None else torch.where(valid, grad, 0)
+        return grad if ignored is None else grad.masked_fill_(ignored, 0)
 
 
 @register("SigmoidCrossEntropyLoss")
@@ -244,7 +244,7 @@ class SigmoidCrossEntropyLoss(_Loss):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, target = bottom[0].value.view(-1), bottom[1].value.view(-1)
-        loss = x.clamp_min(0) - x * target + torch.log1p(torch.exp(-x.abs()))
+        loss = torch.nn.functional.softplus(x.abs().neg_()).add_(x.clamp_min(0)).addcmul_(x, target, value=-1)
         skipped, valid = self._skipped(target), x.numel()
         if skipped is not None:
             loss.masked_fill_(skipped, 0)
@@ -297,8 +297,12 @@ class EuclideanLoss(_Loss):
 
     inputs = 2
 
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._difference = make_blob()
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
+        self._difference.resize((bottom[0].count,))
         self.check(
             bottom[0].count == bottom[1].count,
             f"Inputs must have the same dimension: {shown(self, bottom, 0)}, {shown(self, bottom, 1)}",
@@ -308,11 +312,13 @@ class EuclideanLoss(_Loss):
         return True
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._difference = bottom[0].value.view(-1) - bottom[1].value.view(-1)
-        top[0].put(torch.dot(self._difference, self._difference) / (2 * bottom[0].dims[0]))
+        a, b = bottom[0].value.view(-1), bottom[1].value.view(-1)
+        difference = torch.sub(a, b, out=self._difference.value)
+        self._difference.put(difference)
+        top[0].put(torch.dot(difference, difference) / (2 * bottom[0].dims[0]))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        return self._difference * (weight / bottom[0].dims[0])
+        return self._difference.value * (weight / bottom[0].dims[0])
 
 
 @register("HingeLoss")

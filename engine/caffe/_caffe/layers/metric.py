@@ -52,20 +52,20 @@ class Accuracy(_Metric):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.accuracy_param
         ignore = param.ignore_label if param.HasField("ignore_label") else None
-        ids, valid, counted = read_labels(self, bottom, self._shape, ignore)
+        ids, ignored, counted = read_labels(self, bottom, self._shape, ignore)
         scores = bottom[0].value.view(self._shape)
         # The label's own score is among those that reach it, unless it is NaN.
         rivals = (scores >= scores.gather(1, ids)).sum(1, keepdim=True) - 1
         right = rivals < param.top_k
-        if valid is not None:
-            right &= valid
+        if ignored is not None:
+            right &= ~ignored
         top[0].put(right.sum().to(scores.dtype) / max(counted, 1))
         if len(top) > 1:
-            labels = ids.view(-1) if valid is None else ids[valid]
-            hits = right.view(-1) if valid is None else right[valid]
-            present = torch.bincount(labels, minlength=self._shape[1])
-            found = torch.bincount(labels[hits], minlength=self._shape[1])
-            top[1].put(found.to(scores.dtype) / present.clamp_min(1))
+            present, found = (
+                torch.bincount(ids.view(-1), chosen.view(-1).to(scores.dtype), self._shape[1])
+                for chosen in (torch.ones_like(right) if ignored is None else ~ignored, right)
+            )
+            top[1].put(found / present.clamp_min(1))
 
 
 @register("ArgMax")

@@ -55,7 +55,7 @@ class BatchNorm(Layer):
         for index, spec in enumerate(specs[: len(self.blobs)]):
             self.check(
                 spec.lr_mult == 0,
-                f"param {index} has lr_mult {spec.lr_mult:g}, but statistics are not learned: write lr_mult: 0",
+                f"param {index} has lr_mult {spec.lr_mult:g}, but statistics are not learned: set it to 0",
             )
         for _ in range(len(specs), len(self.blobs)):
             specs.add(lr_mult=0)
@@ -142,7 +142,8 @@ class LRN(Layer):
         self._kept = bottom[0].taken() if keep else None
         x = bottom[0].value
         s = self._window_sum(x.square()).mul_(self.weight).add_(self.k)
-        self.s = s if self.wants_gradient else None
+        if self.wants_gradient:
+            self.s = s
         top[0].put(_negative_power(s, self.beta).mul_(x))
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:

@@ -120,6 +120,7 @@ class _Recurrent(Layer):
         self.static = len(bottom) == 3 + exposed
         self.check(len(bottom[0].dims) >= 3, f"bottom 0 must be (T, N, ...), is {bottom[0].dims}")
         self.steps = bottom[0].dims[0]
+        self.check(self.steps > 0, f"bottom 0 has no time steps: it is {bottom[0].dims}")
         self.inputs = math.prod(bottom[0].dims[2:])
         self.statics = math.prod(bottom[2].dims[1:]) if self.static else 0
         self.carried = [make_blob() for _ in range(self.states)]

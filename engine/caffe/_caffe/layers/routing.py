@@ -1,4 +1,7 @@
-"""Layers that join, part and choose blobs: Concat, Slice, Split, Silence, Filter, BatchReindex."""
+"""Layers that join, part and choose blobs: Concat, Slice, Split, Silence, Filter, BatchReindex.
+
+The first three write into the memory their result has already: large new memory costs as much as the copy.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +52,14 @@ class Concat(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(bottom) > 1:
-            top[0].put(torch.cat([blob.value for blob in bottom], self._axis))
+            top[0].put(torch.cat([blob.value for blob in bottom], self._axis, out=top[0].value))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if len(bottom) == 1:
             return
         for blob, part, wanted in zip(bottom, top[0].grad.split(self._sizes, self._axis), propagate_down):
             if wanted:
-                blob.put_grad(part)
+                blob.put_grad(blob.grad.copy_(part))
 
 
 @register("Slice")
@@ -110,11 +113,11 @@ class Slice(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(top) > 1:
             for blob, part in zip(top, bottom[0].value.split(self._sizes, self._axis)):
-                blob.put(part)
+                blob.put(blob.value.copy_(part))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if len(top) > 1 and propagate_down[0]:
-            bottom[0].put_grad(torch.cat([blob.grad for blob in top], self._axis))
+            bottom[0].put_grad(torch.cat([blob.grad for blob in top], self._axis, out=bottom[0].grad))
 
 
 @register("Split")
@@ -137,9 +140,12 @@ class Split(Layer):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
-        total = top[0].grad
-        for i, blob in enumerate(top[1:]):
-            total = total.add_(blob.grad) if i else total + blob.grad
+        if len(top) == 1:
+            bottom[0].put_grad(top[0].grad)
+            return
+        total = torch.add(top[0].grad, top[1].grad, out=bottom[0].grad)
+        for blob in top[2:]:
+            total.add_(blob.grad)
         bottom[0].put_grad(total)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-
 from ..blob import Blob
 from ..checks import dims_text, shown
 from ..layer import Arity, Layer
@@ -57,11 +55,11 @@ class Crop(Layer):
         top[0].resize(dims[:start] + wanted[start : len(dims)])
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        top[0].put(bottom[0].value[self._cut])
+        top[0].put(top[0].value.copy_(bottom[0].value[self._cut]))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            grad = torch.zeros_like(bottom[0].value)
+            grad = bottom[0].grad.zero_()
             grad[self._cut] = top[0].grad
             bottom[0].put_grad(grad)
 

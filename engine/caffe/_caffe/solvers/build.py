@@ -39,7 +39,9 @@ def check_settings(param: caffe_pb2.SolverParameter, type_name: str) -> None:
     if param.iter_size < 1:
         raise SolverError(f"iter_size should be at least 1, not {param.iter_size}")
     if type_name in ("AdaGrad", "RMSProp") and param.momentum != 0:
-        raise SolverError(f"Momentum cannot be used with {type_name}: momentum is {param.momentum:g}; remove it")
+        raise SolverError(
+            f"Momentum cannot be used with {type_name}: momentum is {param.momentum:g}; remove it"
+        )
     if type_name == "RMSProp" and not 0 <= param.rms_decay < 1:
         raise SolverError(f"rms_decay should lie between 0 and 1, not {param.rms_decay:g}")
     if param.snapshot > 0:
@@ -62,9 +64,7 @@ def train_net(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> Net:
     Raises:
         SolverError: not exactly one of net, net_param, train_net, train_net_param.
     """
-    given = [
-        name for name in ("net", "net_param", "train_net", "train_net_param") if param.HasField(name)
-    ]
+    given = [name for name in ("net", "net_param", "train_net", "train_net_param") if param.HasField(name)]
     if len(given) != 1:
         raise SolverError(
             "SolverParameter must specify a train net using exactly one of these fields: net, net_param, "

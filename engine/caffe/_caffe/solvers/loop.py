@@ -48,7 +48,9 @@ class Solver:
 
     def _setup(self, param: caffe_pb2.SolverParameter) -> None:
         if not self.type_name:
-            raise SolverError("a solver is one of caffe.SGDSolver, caffe.AdamSolver, ...; or caffe.get_solver(file)")
+            raise SolverError(
+                "a solver is one of caffe.SGDSolver, caffe.AdamSolver, ...; or caffe.get_solver(file)"
+            )
         check_settings(param, self.type_name)
         self._message = param
         if device.root_solver():

@@ -1,0 +1,34 @@
+"""Which layer an error comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from .errors import LayerError
+
+if TYPE_CHECKING:
+    from ..proto.caffe_pb2 import LayerParameter
+
+
+class naming:
+    """Adds the layer's name to what goes wrong inside it, unless it is the user's own exception."""
+
+    def __init__(self, param: LayerParameter) -> None:
+        self._param = param
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if self._param.type == "Python" or error is None or isinstance(error, LayerError):
+            return
+        where = f"layer '{self._param.name}' ({self._param.type})"
+        if isinstance(error, torch.OutOfMemoryError):
+            raise LayerError(
+                f"{where}: out of device memory: {error}. Use smaller images or a smaller batch, or "
+                "the CPU (caffe.set_mode_cpu())"
+            ) from error
+        if isinstance(error, RuntimeError):
+            raise LayerError(f"{where}: {error}") from error

@@ -1,0 +1,48 @@
+"""Fixtures of the engine's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import caffe
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def net_of(in_tmp):
+    """Builds a net from prototxt text: net_of(text, phase=TEST, **kwargs)."""
+
+    def build(text: str, phase: int = caffe.TEST, **kwargs) -> caffe.Net:
+        Path("net.prototxt").write_text(text)
+        return caffe.Net("net.prototxt", phase, **kwargs)
+
+    return build
+
+
+@pytest.fixture
+def glog():
+    """The messages the engine logs during the test."""
+    import logging
+
+    from caffe._caffe.log import log
+
+    messages: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    handler, level = Keep(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield messages
+    log.removeHandler(handler)
+    log.setLevel(level)

@@ -1,0 +1,128 @@
+"""Blob: memory that NumPy arrays and layers share (Caffe's Blob and SyncedMemory)."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caffe._caffe import CaffeError
+from caffe._caffe.blob import MAX_COUNT, Blob, BlobVec, make_blob
+
+SHAPES = st.lists(st.integers(0, 4), max_size=5).map(tuple)
+
+
+@given(SHAPES)
+def test_data_and_diff_are_zero_and_of_the_shape(shape):
+    blob = make_blob(shape)
+    assert blob.count == int(np.prod(shape))
+    for array in (blob.data, blob.diff):
+        assert array.shape == shape and array.dtype == np.float32 and not array.any()
+
+
+def test_an_array_taken_earlier_sees_and_is_seen():
+    blob = make_blob((2, 3))
+    early = blob.data
+    blob.put(torch.arange(6.0).view(2, 3))
+    assert early.tolist() == [[0, 1, 2], [3, 4, 5]]
+    early.flat[:] = 7
+    early[0, 1:] = 8
+    assert blob.value.tolist() == [[7, 8, 8], [7, 7, 7]]
+
+
+def test_a_slice_keeps_the_connection_alive():
+    blob = make_blob((4,))
+    part = blob.data[1:3]
+    gc.collect()
+    blob.put(torch.ones(4))
+    assert part.tolist() == [1, 1]
+
+
+def test_results_are_adopted_without_a_copy_when_nobody_looks():
+    blob, result = make_blob((3,)), torch.tensor([1.0, 2.0, 3.0])
+    blob.put(result)
+    assert blob.value.data_ptr() == result.data_ptr()
+
+
+def test_two_blobs_never_share_memory_by_accident():
+    a, b = make_blob((2, 2)), make_blob((4,))
+    b.put(a.value.view(4))
+    b.data[...] = 1
+    assert not a.data.any()
+
+
+def test_data_outlives_the_blob():
+    data = make_blob((3,)).data
+    gc.collect()
+    data[...] = 2
+    assert data.sum() == 6
+
+
+def test_shrinking_keeps_the_numbers_and_growing_renews_them():
+    blob = make_blob((4,))
+    blob.data[...] = [1, 2, 3, 4]
+    blob.reshape(2)
+    assert blob.data.tolist() == [1, 2]
+    blob.reshape(2, 2)
+    assert blob.data.tolist() == [[1, 2], [3, 4]]
+    blob.reshape(5)
+    assert blob.data.tolist() == [0] * 5
+
+
+def test_shared_data_with_separate_diffs():
+    a, b = make_blob((2, 3)), make_blob((6,))
+    b.share_data(a)
+    a.data[1, 2] = 5
+    a.diff[...] = 1
+    assert b.data[5] == 5 and not b.diff.any()
+    with pytest.raises(CaffeError, match="counts differ"):
+        b.share_diff(make_blob((5,)))
+
+
+def test_parameter_gradients_accumulate_until_zeroed():
+    blob = make_blob((2,))
+    blob.add_grad(torch.ones(2))
+    blob.add_grad(torch.ones(2))
+    assert blob.diff.tolist() == [2, 2]
+    held = blob.diff
+    blob.zero_grad()
+    assert held.tolist() == [0, 0]
+    blob.add_grad(torch.ones(2))
+    assert held.tolist() == [1, 1]
+
+
+def test_legacy_dims():
+    blob = make_blob((2, 5))
+    assert (blob.num, blob.channels, blob.height, blob.width) == (2, 5, 1, 1)
+    with pytest.raises(CaffeError, match=r"\.shape"):
+        make_blob((1,) * 5).num  # noqa: B018
+
+
+def test_scalars_and_blobs_without_shape():
+    scalar = make_blob(())
+    assert scalar.count == 1 and scalar.data.shape == () and list(scalar.shape) == []
+    with pytest.raises(CaffeError, match="no shape"):
+        make_blob().data  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "dims, error",
+    [((-1,), CaffeError), ((1,) * 33, CaffeError), ((MAX_COUNT, 2), CaffeError), ((2.0,), TypeError), (("2",), TypeError)],
+)
+def test_impossible_shapes_are_refused(dims, error):
+    with pytest.raises(error):
+        make_blob((1,)).reshape(*dims)
+
+
+def test_blobs_come_from_nets_only():
+    with pytest.raises(RuntimeError, match="cannot be instantiated"):
+        Blob()
+    params = BlobVec()
+    params.add_blob(2, 3)
+    assert params[0].data.shape == (2, 3)
+    with pytest.raises(RuntimeError):
+        params.add_blob(n=2)

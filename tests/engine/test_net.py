@@ -1,0 +1,226 @@
+"""Net: construction, wiring errors, running, and what pycaffe shows of it."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+import caffe
+from caffe._caffe import CaffeError, LayerError, NetError
+
+INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }\n'
+IP = """layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 2 weight_filler { type: "constant" value: 0.5 } } }\n"""
+LOSS = """layer { name: "target" type: "Input" top: "target" input_param { shape { dim: 2 dim: 2 } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "target" top: "loss" }\n"""
+
+
+def test_names_and_order(net_of):
+    net = net_of(INPUT + IP + 'layer { name: "r" type: "ReLU" bottom: "ip" top: "ip" }')
+    assert list(net.blobs) == ["data", "ip"] and net.inputs == ["data"] and net.outputs == ["ip"]
+    assert list(net._layer_names) == ["data", "ip", "r"] and list(net.params) == ["ip"]
+    assert net.bottom_names["r"] == net.top_names["r"] == ["ip"]
+    assert [layer.type for layer in net.layers] == ["Input", "InnerProduct", "ReLU"]
+    assert net.layer_dict["ip"].blobs[0] is net.params["ip"][0]
+
+
+def test_outputs_are_sorted_by_name_not_by_place(net_of):
+    text = INPUT + "".join(
+        f'layer {{ name: "{n}" type: "Power" bottom: "data" top: "{n}" }}\n' for n in ("b", "C", "a")
+    )
+    assert net_of(text).outputs == ["C", "a", "b"]
+
+
+def test_writing_into_arrays_taken_before_is_seen_by_the_next_forward(net_of):
+    net = net_of(INPUT + IP)
+    data, weight = net.blobs["data"].data, net.params["ip"][0].data
+    net.forward()
+    data[...] = 1
+    weight.flat = [1, 2, 3, 4, 5, 6]
+    np.testing.assert_array_equal(net.forward()["ip"], [[6, 15]] * 2)
+
+
+def test_results_are_live_views(net_of):
+    net = net_of(INPUT + IP)
+    view = net.forward()["ip"]
+    net.forward(data=np.ones((2, 3)))
+    np.testing.assert_array_equal(view, 1.5)
+
+
+def test_arrays_outlive_the_net(net_of):
+    net = net_of(INPUT + IP)
+    out = net.forward(data=np.ones((2, 3)))["ip"]
+    del net
+    gc.collect()
+    assert out.sum() == 6
+
+
+def test_reshape_carries_through_at_the_next_forward(net_of):
+    net = net_of(INPUT + IP)
+    net.blobs["data"].reshape(5, 3)
+    assert net.forward()["ip"].shape == (5, 2)
+
+
+def test_forward_ranges_and_extra_blobs(net_of):
+    net = net_of(INPUT + IP + 'layer { name: "sq" type: "Power" bottom: "ip" top: "sq" power_param { power: 2 } }')
+    assert set(net.forward(end="ip")) == {"ip"}
+    assert set(net.forward(start="sq", blobs=["data"])) == {"sq", "data"}
+    with pytest.raises(ValueError, match="nope"):
+        net.forward(start="nope")
+    with pytest.raises(KeyError):
+        net.forward(blobs=["nope"])
+    with pytest.raises(TypeError):
+        net.forward(blobs=("ip",))
+    with pytest.raises(Exception, match="do not match net inputs"):
+        net.forward(nope=np.zeros((2, 3)))
+    with pytest.raises(Exception, match="not batch sized"):
+        net.forward(data=np.zeros((3, 3)))
+
+
+def test_forward_all_pads_and_cuts(net_of):
+    net = net_of(INPUT + IP)
+    items = np.arange(15.0).reshape(5, 3)
+    out = net.forward_all(data=items, blobs=["data"])
+    np.testing.assert_array_equal(out["data"], items)
+    np.testing.assert_allclose(out["ip"], items.sum(1, keepdims=True) * 0.5 * np.ones((1, 2)))
+    with pytest.raises(RuntimeError):
+        net.forward_all()
+
+
+def test_forward_backward_all(net_of):
+    net = net_of("force_backward: true\n" + INPUT + IP)
+    items, diffs = np.ones((3, 3)), np.arange(6.0).reshape(3, 2)
+    data, grads = net.forward_backward_all(data=items, ip=diffs)
+    np.testing.assert_allclose(data["ip"], 1.5 * np.ones((3, 2)))
+    np.testing.assert_allclose(grads["data"], diffs.sum(1, keepdims=True) * 0.5 * np.ones((1, 3)))
+
+
+def test_the_loss_weight_lives_in_the_diff(net_of):
+    net = net_of(INPUT + IP + LOSS)
+    net.blobs["target"].data[...] = 1
+    assert net._forward(0, len(net.layers) - 1) == pytest.approx(1.0)
+    net.blobs["loss"].diff[...] = 0
+    assert net._forward(0, len(net.layers) - 1) == 0
+
+
+def test_without_a_loss_backward_does_nothing(net_of):
+    net = net_of(INPUT + IP)
+    net.forward()
+    net.backward(ip=np.ones((2, 2)))
+    assert not net.params["ip"][0].diff.any()
+
+
+def test_parameter_diffs_accumulate(net_of):
+    net = net_of(INPUT + IP + LOSS)
+    net.blobs["data"].data[...] = 1
+    net.forward()
+    net.backward()
+    once = net.params["ip"][0].diff.copy()
+    net.backward()
+    np.testing.assert_allclose(net.params["ip"][0].diff, 2 * once)
+    net.clear_param_diffs()
+    assert not net.params["ip"][0].diff.any()
+
+
+def test_shared_parameters_have_one_memory(net_of):
+    shared = IP.replace("inner_product_param", 'param { name: "w" } inner_product_param')
+    net = net_of(INPUT + shared + shared.replace('"ip"', '"other"'))
+    net.params["ip"][0].data[...] = 3
+    assert (net.params["other"][0].data == 3).all()
+    assert len(net._learnable) == 3
+
+
+def test_share_with_shares_data_and_not_diffs(net_of):
+    a, b = net_of(INPUT + IP), net_of(INPUT + IP)
+    b.share_with(a)
+    a.params["ip"][0].data[...] = 9
+    a.params["ip"][0].diff[...] = 9
+    assert (b.params["ip"][0].data == 9).all() and not b.params["ip"][0].diff.any()
+    with pytest.raises(TypeError):
+        b.share_with(None)
+
+
+def test_phase_level_and_stages_choose_layers(net_of):
+    text = INPUT + "".join(
+        f'layer {{ name: "{n}" type: "Power" bottom: "data" top: "{n}" include {{ {rule} }} }}\n'
+        for n, rule in (("train", "phase: TRAIN"), ("deep", "min_level: 2"), ("fast", 'stage: "fast"'))
+    )
+    assert net_of(text, caffe.TRAIN).outputs == ["train"]
+    assert net_of(text, caffe.TEST, level=2, stages=["fast"]).outputs == ["deep", "fast"]
+
+
+def test_all_constructor_forms(net_of):
+    net = net_of(INPUT + IP)
+    net.params["ip"][0].data[...] = 4
+    net.save("w.caffemodel")
+    for made in (
+        caffe.Net("net.prototxt", caffe.TEST, weights="w.caffemodel"),
+        caffe.Net("net.prototxt", "w.caffemodel", caffe.TEST),
+        caffe.Net(network_file="net.prototxt", phase=1, level=0, stages=None, weights="w.caffemodel"),
+    ):
+        assert (made.params["ip"][0].data == 4).all()
+
+
+def test_callbacks_fire_for_every_layer(net_of):
+    net, seen = net_of(INPUT + IP), []
+    net.before_forward(lambda i: seen.append(("before", i)))
+    net.after_forward(lambda i: seen.append(("after", i)))
+    net.forward()
+    assert seen == [("before", 0), ("after", 0), ("before", 1), ("after", 1)]
+
+
+@pytest.mark.parametrize(
+    "text, error, words",
+    [
+        ('layer { name: "r" type: "ReLU" bottom: "dta" top: "r" }', NetError, "Unknown bottom blob 'dta'.*'r'"),
+        ('layer { name: "x" type: "ReLu" bottom: "data" top: "r" }', NetError, "did you mean ReLU"),
+        ('layer { name: "r" type: "ReLU" bottom: "data" top: "data" top: "b" }', NetError, "'r': ReLU takes 1 top"),
+        (
+            'layer { name: "a" type: "Power" bottom: "data" top: "t" }'
+            'layer { name: "b" type: "TanH" bottom: "data" top: "t" }',
+            NetError,
+            "'t' produced by multiple sources: layer 'b'",
+        ),
+        (
+            'layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { kernel_size: 2 } }',
+            LayerError,
+            "layer 'c' \\(Convolution\\).*num_output",
+        ),
+    ],
+)  # fmt: skip
+def test_errors_name_the_place(net_of, text, error, words):
+    with pytest.raises(error, match=words):
+        net_of(INPUT + text)
+
+
+def test_python_errors_pass_unchanged_and_ours_name_the_layer(net_of, in_tmp, monkeypatch):
+    (in_tmp / "broken_layer_module.py").write_text(
+        "import caffe\nclass Broken(caffe.Layer):\n"
+        "    def setup(self, bottom, top): raise ZeroDivisionError(self.param_str)\n"
+    )
+    monkeypatch.syspath_prepend(str(in_tmp))
+    text = INPUT + 'layer { name: "p" type: "Python" bottom: "data" top: "p" python_param { module: "%s" layer: "%s" param_str: "hi" } }'
+    with pytest.raises(ZeroDivisionError, match="hi"):
+        net_of(text % ("broken_layer_module", "Broken"))
+    with pytest.raises(LayerError, match="'p' \\(Python\\): cannot import module 'no_such_module'"):
+        net_of(text % ("no_such_module", "X"))
+    with pytest.raises(LayerError, match="has no class 'Nope'"):
+        net_of(text % ("broken_layer_module", "Nope"))
+
+
+def test_missing_files_and_wrong_types(in_tmp):
+    with pytest.raises(RuntimeError, match="Could not open file nowhere.prototxt"):
+        caffe.Net("nowhere.prototxt", caffe.TEST)
+    for arguments in ((), ("a",), (3, caffe.TEST), ("a", caffe.TEST, "x")):
+        with pytest.raises((TypeError, CaffeError)):
+            caffe.Net(*arguments)
+
+
+def test_debug_info_logs_mean_absolute_values(net_of, glog):
+    net = net_of("debug_info: true\n" + INPUT + IP + LOSS)
+    net.forward(data=np.ones((2, 3)), target=np.zeros((2, 2)))
+    net.backward()
+    assert "    [Forward] Layer ip, top blob ip data: 1.5" in glog
+    assert "    [Backward] Layer ip, param blob 1 diff: 1.5" in glog

@@ -1,0 +1,191 @@
+"""The training loop: schedules, log lines, resuming bit for bit."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import caffe
+from caffe._caffe import SolverError
+from caffe._caffe.solvers.lr_policy import learning_rate
+from caffe.proto import caffe_pb2
+
+NET = """name: "line"
+layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 }
+  data_filler { type: "gaussian" std: 1 } data_filler { type: "uniform" } } }
+layer { name: "drop" type: "Dropout" bottom: "data" top: "data" }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+BASE = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 random_seed: 5 max_iter: 6 '
+
+
+@pytest.fixture
+def solver_of(in_tmp):
+    def build(settings: str = "", net: str = NET) -> caffe.SGDSolver:
+        Path("net.prototxt").write_text(net)
+        Path("solver.prototxt").write_text(BASE + settings)
+        return caffe.get_solver("solver.prototxt")
+
+    return build
+
+
+def weights(solver) -> np.ndarray:
+    return solver.net.params["ip"][0].data.copy()
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(solver_of, kind, form):
+    settings = f'type: "{kind}" snapshot: 3 snapshot_format: {form}'
+    whole = solver_of(settings)
+    whole.step(6)
+    suffix = ".h5" if form == "HDF5" else ""
+    again = solver_of(settings)
+    again.net.params["ip"][0].data[...] = 99
+    again.restore(f"solver_iter_3.solverstate{suffix}")
+    assert again.iter == 3
+    again.step(3)
+    np.testing.assert_array_equal(weights(again), weights(whole))
+
+
+def test_restoring_a_model_or_another_solvers_state_changes_nothing(solver_of):
+    solver_of("snapshot: 2").step(2)
+    other = solver_of('type: "Adam"')
+    before = weights(other)
+    with pytest.raises(SolverError, match="history"):
+        other.restore("solver_iter_2.solverstate")
+    with pytest.raises(SolverError, match="solver_iter_2.solverstate"):
+        other.restore("solver_iter_2.caffemodel")
+    assert other.iter == 0 and (weights(other) == before).all()
+
+
+def test_the_schedule_of_tests_displays_and_snapshots(solver_of, glog):
+    solver = solver_of("test_iter: 1 test_interval: 2 test_initialization: false display: 3 snapshot: 4")
+    del glog[:]
+    solver.solve()
+    events = [m for m in glog if re.match(r"Iteration \d+(,| \()|Snapshotting to|Optimization", m)]
+    events = [re.sub(r" \(.*?\)|( =|,) [-\d.e]+$", "", m) for m in events]
+    assert events == [
+        "Iteration 0, loss", "Iteration 0, lr", "Iteration 2, Testing net", "Iteration 3, loss", "Iteration 3, lr",
+        "Snapshotting to binary proto file solver_iter_4.caffemodel",
+        "Iteration 4, Testing net", "Snapshotting to binary proto file solver_iter_6.caffemodel",
+        "Iteration 6, loss", "Iteration 6, Testing net", "Optimization Done.",
+    ]  # fmt: skip
+
+
+def test_lines_that_log_parsers_read(solver_of, glog):
+    solver_of("display: 1 test_iter: 1 test_interval: 1").step(1)
+    for pattern in (
+        r"Iteration 0, Testing net \(#0\)",
+        r"    Test net output #0: loss = [-\d.e]+ \(\* 1 = [-\d.e]+ loss\)",
+        r"Iteration 0 \([-\d.e]+ iter/s, [-\d.e]+s/1 iters\), loss = [-\d.e]+",
+        r"    Train net output #0: loss = [-\d.e]+ \(\* 1 = [-\d.e]+ loss\)",
+        r"Iteration 0, lr = 0\.1",
+    ):
+        assert any(re.fullmatch(pattern, line) for line in glog), pattern
+
+
+def test_gradients_accumulate_over_iter_size(solver_of):
+    constant = NET.replace('"gaussian" std: 1', '"constant" value: 1').replace('"uniform"', '"constant"')
+    constant = re.sub(r'layer \{ name: "drop".*\n', "", constant)
+    single, several = solver_of("", constant), solver_of("iter_size: 4", constant)
+    several.net.params["ip"][0].data[...] = single.net.params["ip"][0].data
+    single.step(2)
+    several.step(2)
+    np.testing.assert_allclose(weights(several), weights(single), rtol=1e-6)
+
+
+def test_test_nets_see_the_trained_weights(solver_of):
+    solver = solver_of("test_iter: 1 test_interval: 2 test_initialization: false")
+    solver.step(3)
+    assert (solver.test_nets[0].params["ip"][0].data == weights(solver)).all()
+
+
+def test_callbacks_and_what_they_raise(solver_of):
+    solver, seen = solver_of(), []
+    solver.add_callback(lambda: seen.append("start"), lambda: seen.append("ready"))
+    solver.step(2)
+    assert seen == ["start", "ready"] * 2
+
+    def stop():
+        raise KeyboardInterrupt
+
+    solver.add_callback(stop, stop)
+    with pytest.raises(KeyboardInterrupt):
+        solver.step(1)
+    assert solver.iter == 2
+
+
+def test_base_lr_can_be_set_and_the_rest_cannot(solver_of):
+    solver = solver_of()
+    solver.param.base_lr = 0.25
+    assert solver.lr == 0.25
+    with pytest.raises(AttributeError):
+        solver.param.max_iter = 3
+    for wrong in ("2", 2.0, None):
+        with pytest.raises(TypeError):
+            solver.step(wrong)
+
+
+def test_a_snapshot_leaves_the_old_file_or_the_new_one(solver_of):
+    solver = solver_of()
+    solver.step(1)
+    solver.snapshot()
+    assert not [name for name in os.listdir() if name.endswith(".tmp")]
+    Path("solver_iter_2.caffemodel").mkdir()
+    solver.step(1)
+    with pytest.raises(RuntimeError, match="solver_iter_2.caffemodel"):
+        solver.snapshot()
+    assert Path("solver_iter_1.solverstate").exists()
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ("average_loss: 0", "average_loss"),
+        ('type: "AdaGrad"', "Momentum cannot be used with AdaGrad"),
+        ('type: "Newton"', "Unknown solver type: Newton"),
+        ("test_iter: 1", "test_interval"),
+        ('train_net: "net.prototxt"', "exactly one"),
+        ('snapshot: 1 snapshot_prefix: "no/such/place"', "no/such"),
+    ],
+)
+def test_contradictory_settings_are_refused_by_name(solver_of, settings, words):
+    with pytest.raises(SolverError, match=words):
+        solver_of(settings)
+
+
+@pytest.mark.parametrize(
+    "settings, rates",
+    [
+        (dict(lr_policy="fixed"), [0.1] * 6),
+        (dict(lr_policy="step", gamma=0.5, stepsize=2), [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]),
+        (dict(lr_policy="exp", gamma=0.9), [0.1 * 0.9**i for i in range(6)]),
+        (dict(lr_policy="inv", gamma=0.1, power=0.75), [0.1 * (1 + 0.1 * i) ** -0.75 for i in range(6)]),
+        (dict(lr_policy="multistep", gamma=0.5, stepvalue=[1, 4]), [0.1, 0.05, 0.05, 0.05, 0.025, 0.025]),
+        (dict(lr_policy="poly", power=2, max_iter=10), [0.1 * (1 - i / 10) ** 2 for i in range(6)]),
+        (dict(lr_policy="sigmoid", gamma=0.5, stepsize=3), [0.1 / (1 + np.exp(-0.5 * (i - 3))) for i in range(6)]),
+    ],
+)
+def test_the_seven_policies(settings, rates):
+    param, step, found = caffe_pb2.SolverParameter(base_lr=0.1, **settings), 0, []
+    for iteration in range(6):
+        rate, step = learning_rate(param, iteration, step)
+        found.append(rate)
+    np.testing.assert_allclose(found, rates, rtol=1e-6)
+
+
+def test_multistep_moves_one_step_per_evaluation():
+    param = caffe_pb2.SolverParameter(base_lr=0.1, lr_policy="multistep", gamma=0.5, stepvalue=[0, 0, 0])
+    step, found = 0, []
+    for _ in range(4):
+        rate, step = learning_rate(param, 9, step)
+        found.append(rate)
+    np.testing.assert_allclose(found, [0.05, 0.025, 0.0125, 0.0125], rtol=1e-6)

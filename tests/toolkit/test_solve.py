@@ -1,0 +1,428 @@
+"""solve.py and what it stands on: stages, hand-over, resume, stopping, missing files, the run's folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import signal
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import caffe
+import nets
+import solve
+import solvers
+from caffe.proto import caffe_pb2
+from fcn import caffemodel, chain, startup, weights
+from fcn.inputs import Inputs
+from fcn.progress import Meter
+from fcn.runs import STATES, Run, read_rows
+from fcn.training import Interrupted, train_stage
+
+WIDTH = 0.05
+STAGES = ("voc-fcn32s", "voc-fcn16s", "voc-fcn8s")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder in VOC layout: three classes, three images to train on and two to score, of two sizes."""
+    root, rng = tmp_path / "data", np.random.default_rng(0)
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for i in range(5):
+        size = (30, 40 + 10 * (i % 2))
+        Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(root / f"JPEGImages/{i}.jpg")
+        label = rng.choice([0, 1, 2, 255], size).astype(np.uint8)
+        Image.fromarray(label).save(root / f"SegmentationClass/{i}.png")
+    (root / "ImageSets/Segmentation/train.txt").write_text("0\n1\n2\n")
+    (root / "ImageSets/Segmentation/val.txt").write_text("3\n4\n")
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a narrow VGG16 classifier."""
+    path = tmp_path_factory.mktemp("base") / "vgg16.caffemodel"
+    assert weights.main(["random", "vgg16", "--width", str(WIDTH), "--classes", "4", "-o", str(path)]) == 0
+    return path
+
+
+def run_solve(data: Path, *args: object) -> int:
+    root = data.parent / "runs"
+    return solve.main([*map(str, args), "--data", str(data), "--width", str(WIDTH), "--runs", str(root)])
+
+
+def params(run: Run) -> dict[str, list[np.ndarray]]:
+    """The parameters of a run's newest snapshot."""
+    net = caffe.Net(str(run.net("deploy")), str(run.newest()), caffe.TEST)
+    return {name: [np.array(blob.data) for blob in blobs] for name, blobs in net.params.items()}
+
+
+def test_the_chain_hands_weights_over_and_fills_its_folders(data: Path, base: Path) -> None:
+    assert run_solve(data, "--weights", base, "--iters", 2, "--base-lr", 0) == 0
+    runs = {model: Run(data.parent / "runs" / model) for model in STAGES}
+    held = {model: params(run) for model, run in runs.items()}
+    classifier = caffe.Net(str(runs["voc-fcn32s"].path / "vgg16.prototxt"), str(base), caffe.TEST)
+    for name, blobs in classifier.params.items():  # at rate 0 each stage ends as surgery left it
+        for model in STAGES if name != "fc8" else ():
+            assert np.array_equal(held[model][name][0].ravel(), blobs[0].data.ravel()), (model, name)
+    assert not held["voc-fcn8s"]["score_pool3"][0].any()
+    np.testing.assert_allclose(held["voc-fcn8s"]["upscore8"][0][1, 1].sum(), 64, rtol=1e-6)
+    for model, run in runs.items():
+        assert [list(run.snapshots()), list(run.snapshots(STATES))] == [[2], [2]]
+        info = run.read_info()
+        assert (info["model"], info["classes"], info["class_names"]) == (model, 3, ["sky", "road", "car"])
+        assert info["data"]["train"]["images"] == 3 and info["launches"][0]["from_iteration"] == 0
+        scores, curve = read_rows(run.scores), read_rows(run.curves)
+        assert [row["iteration"] for row in scores] == ["2"] and 0 <= float(scores[0]["mean IU"]) <= 1
+        assert float(curve[-1]["loss_per_pixel"]) == pytest.approx(math.log(3), rel=1e-5)
+        assert "lr = 0" in run.log.read_text() and "Snapshotting to" in run.log.read_text()
+    assert {p.name for p in data.parent.iterdir()} == {"data", "runs"}
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(data: Path, base: Path) -> None:
+    common = ("voc-fcn32s", "--weights", base, "--base-lr", 1e-6, "--test-every", 0)
+    assert run_solve(data, *common, "--iters", 4) == 0
+    whole = Run(data.parent / "runs/voc-fcn32s")
+    expected = params(whole)
+    whole.path.rename(data.parent / "whole")
+    assert run_solve(data, *common, "--iters", 2) == 0
+    assert run_solve(data, *common, "--iters", 4, "--resume", "auto") == 0
+    found = params(whole)
+    for name, blobs in expected.items():
+        for a, b in zip(blobs, found[name]):
+            assert np.array_equal(a, b), name
+    assert expected["score_fr"][0].any(), "the runs must have learned something to compare"
+    launches = whole.read_info()["launches"]
+    assert [launch["from_iteration"] for launch in launches] == [0, 2]
+
+
+def test_what_is_trained_already_is_left_alone(data: Path, base: Path, capsys: pytest.CaptureFixture) -> None:
+    args = ("voc-fcn32s", "--weights", base, "--iters", 1, "--test-every", 0)
+    assert run_solve(data, *args) == 0
+    before = Run(data.parent / "runs/voc-fcn32s").newest().stat().st_mtime_ns
+    assert run_solve(data, *args) == 1
+    assert "--resume auto goes on from there" in capsys.readouterr().err
+    assert run_solve(data, *args, "--resume", "auto") == 0
+    assert Run(data.parent / "runs/voc-fcn32s").newest().stat().st_mtime_ns == before
+    weights_file = data.parent / "runs/voc-fcn32s/snapshot/train_iter_1.caffemodel"
+    assert run_solve(data, *args, "--resume", weights_file) == 1
+    assert "train_iter_1.solverstate (found)" in capsys.readouterr().err
+
+
+def test_one_message_lists_all_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    voc, sbd = tmp_path / "VOC", tmp_path / "SBD"
+    (sbd / "dataset/img").mkdir(parents=True)
+    (sbd / "dataset/train.txt").write_text("".join(f"im{i}\n" for i in range(9)))
+    args = (
+        "--voc-dir",
+        voc,
+        "--sbd-dir",
+        sbd,
+        "--width",
+        0.5,
+        "--runs",
+        tmp_path / "runs",
+        "--weights",
+        tmp_path / "w.caffemodel",
+    )
+    assert solve.main(["voc-fcn32s", "voc-fcn8s", *map(str, args)]) == 1
+    said = capsys.readouterr().err
+    for line in (
+        f"{voc}/ImageSets/Segmentation/seg11valid.txt",
+        f"{sbd}/dataset/img/im0.jpg",
+        f"{sbd}/dataset/cls/...   (9 of its 9 files",
+        "voc-fcn16s/snapshot",
+        "python solve.py voc-fcn16s",
+        f"{tmp_path}/w.caffemodel",
+        f"python -m fcn.weights random vgg16 --width 0.5 -o {tmp_path}/w.caffemodel",
+        "the layout expected:",
+        "GTcls.Segmentation",
+        "VOCtrainval_25-May-2011.tar",
+    ):
+        assert line in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_images_in_both_lists_are_counted(data: Path, base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (data / "ImageSets/Segmentation/val.txt").write_text("3\n2\n1\n")
+    assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1) == 0
+    assert "2 of the 3 images to score on are also trained on (1, ...)" in caplog.text
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    data: Path, base: Path, capsys: pytest.CaptureFixture
+) -> None:
+    args = ("voc-fcn32s", "--weights", base, "--base-lr", 1e10, "--snapshot", 1, "--test-every", 0)
+    assert run_solve(data, *args, "--iters", 50) == 1
+    said = capsys.readouterr().err
+    assert "at iteration" in said and "Last good snapshot" in said and "The usual causes" in said
+    run = Run(data.parent / "runs/voc-fcn32s")
+    assert list(run.path.glob("snapshot/*.nonfinite"))
+    for iteration in run.snapshots():
+        net = caffe.Net(str(run.net("deploy")), str(run.snapshots()[iteration]), caffe.TEST)
+        assert all(np.isfinite(blob.data).all() for blobs in net.params.values() for blob in blobs)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_takes_a_snapshot_and_stops(data: Path, base: Path, signum: int) -> None:
+    run = Run.create(data.parent / "runs", "voc-fcn32s")
+    recipe = replace(solvers.recipe("voc-fcn32s"), max_iter=50, test_every=2)
+    before = signal.getsignal(signum)
+    with pytest.raises(Interrupted) as stop:
+        train_stage(
+            "voc-fcn32s",
+            run,
+            Inputs.own(data).layers(),
+            recipe,
+            classes=3,
+            weights=base,
+            arch=nets.VGG16.scaled(WIDTH),
+            evaluate=lambda solver: signal.raise_signal(signum),
+        )
+    assert stop.value.signum == signum and signal.getsignal(signum) == before
+    assert list(run.snapshots()) == list(run.snapshots(STATES)) == [2]
+
+
+def test_weights_may_be_convolutional_already(data: Path, base: Path) -> None:
+    args = ("voc-fcn32s", "--iters", 1, "--base-lr", 0, "--test-every", 0)
+    assert run_solve(data, *args, "--weights", base) == 0
+    first = Run(data.parent / "runs/voc-fcn32s")
+    moved = Run(first.path.rename(data.parent / "first"))
+    assert run_solve(data, *args, "--weights", moved.path) == 0
+    a, b = params(moved), params(first)
+    assert all(np.array_equal(x, y) for name in a for x, y in zip(a[name], b[name]))
+
+
+def test_weights_of_other_classes_or_widths_are_refused_by_name(
+    data: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1, "--test-every", 0) == 0
+    assert run_solve(data, "voc-fcn16s", "--classes", 60, "--iters", 1, "--test-every", 0) == 1
+    said = capsys.readouterr().err
+    assert "'score_fr', parameter 0: file (3, 204, 1, 1), net (60, 204, 1, 1)" in said and "skip=" in said
+    wider = tmp_path / "wide.caffemodel"
+    weights.save_random("vgg16", wider, arch=nets.VGG16.scaled(0.1))
+    assert run_solve(data, "voc-fcn8s-atonce", "--weights", wider, "--iters", 1) == 1
+    assert "layer 'conv1_1', parameter 0: file (8, 3, 3, 3), net (4, 3, 3, 3)" in capsys.readouterr().err
+
+
+@pytest.mark.data
+def test_pascal_images_train(shared: Path, base: Path, tmp_path: Path) -> None:
+    sample = shared / "data/voc-sample"
+    args = (
+        "--voc-dir",
+        sample / "VOC2011",
+        "--sbd-dir",
+        sample / "sbd",
+        "--runs",
+        tmp_path,
+        "--width",
+        WIDTH,
+        "--iters",
+        1,
+        "--weights",
+        base,
+    )
+    assert solve.main(["voc-fcn8s-atonce", *map(str, args)]) == 0
+    run = Run(tmp_path / "voc-fcn8s-atonce")
+    assert read_rows(run.scores)[0]["iteration"] == "1"
+    assert float(read_rows(run.curves)[0]["loss_per_pixel"]) == pytest.approx(math.log(21), rel=1e-5)
+
+
+def test_accumulation_counts_its_images(data: Path, tmp_path: Path) -> None:
+    caffenet = tmp_path / "caffenet.caffemodel"
+    weights.save_random("caffenet", caffenet, arch=nets.CAFFENET.scaled(WIDTH))
+    assert run_solve(data, "voc-fcn-alexnet", "--iters", 1, "--weights", caffenet, "--test-every", 0) == 0
+    row = read_rows(Run(data.parent / "runs/voc-fcn-alexnet").curves)[0]
+    assert row["images"] == "20" and float(row["loss_per_pixel"]) == pytest.approx(math.log(3), rel=1e-5)
+
+
+def test_a_classifier_trained_on_image_labels_starts_the_chain(data: Path, tmp_path: Path) -> None:
+    rng, arch = np.random.default_rng(0), nets.VGG(((4,),) * 5, fc=8, fc_kernel=4, overhang=3)
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 255, (128, 128, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "list.txt").write_text("".join(f"{i}.png {i % 2}\n" for i in range(4)))
+    images = nets.PythonData(
+        "ImageLabelLayer",
+        {
+            "source": str(tmp_path / "list.txt"),
+            "root": str(tmp_path),
+            "batch": 4,
+            "size": 128,
+            "mean": nets.MEAN_BGR,
+            "seed": 1,
+        },
+    )
+    recipe = replace(solvers.recipe("voc-fcn32s"), max_iter=3, base_lr=1e-3, momentum=0.9, test_every=2)
+    run, seen = Run.create(tmp_path / "runs", "vgg16"), []
+
+    def accuracy(solver: object) -> dict[str, float]:
+        seen.append(solver.iter)
+        solver.test_nets[0].share_with(solver.net)
+        return {"accuracy": float(solver.test_nets[0].forward()["accuracy"])}
+
+    made = train_stage(
+        "vgg16",
+        run,
+        {"train": images, "val": images},
+        recipe,
+        classes=2,
+        arch=arch,
+        seed=1,
+        evaluate=accuracy,
+    )
+    assert seen == [2, 3] and [row["iteration"] for row in read_rows(run.scores)] == ["2", "3"]
+    assert read_rows(run.curves)[-1]["images"] == "12"
+    fcn = Run.create(tmp_path / "runs", "fcn")
+    train_stage(
+        "voc-fcn32s",
+        fcn,
+        Inputs.own(data).layers(),
+        replace(recipe, base_lr=0.0),
+        classes=3,
+        arch=arch,
+        weights=made,
+    )
+    classifier, convolutional = params(run), params(fcn)
+    assert np.array_equal(convolutional["fc6"][0].ravel(), classifier["fc6"][0].ravel())
+    assert convolutional["fc6"][0].shape == (8, 4, 4, 4)
+
+
+# -- the parts ----------------------------------------------------------------------------------------
+
+
+def test_base_lr_keeps_the_ratio_between_stages() -> None:
+    rows = chain.recipes(list(STAGES), None, 1e-8, max_iter=5, snapshot=None)
+    assert [row.base_lr for row in rows] == pytest.approx([1e-8, 1e-10, 1e-12])
+    assert [(row.max_iter, row.snapshot) for row in rows] == [(5, 4000)] * 3
+
+
+def test_startup_findings() -> None:
+    proto = caffe_pb2.NetParameter()
+    blobs = {
+        "conv": np.zeros((2, 2, 3, 3)),
+        "kept": np.ones((2, 2)),
+        "new": np.ones((2, 2)),
+        "score": np.zeros((2, 2, 1, 1)),
+        "up": np.ones((2, 2, 4, 4)),
+        "fixed": np.zeros(2),
+    }
+    types = {"conv": "Convolution", "up": "Deconvolution", "fixed": "Scale"}
+    for name in blobs:
+        proto.layer.add(name=name, type=types.get(name, "InnerProduct"))
+    proto.layer[-1].param.add(lr_mult=0)
+    net = SimpleNamespace(params={name: [SimpleNamespace(data=array)] for name, array in blobs.items()})
+    found = dict(startup.findings(net, proto, untouched=["new", "score", "fixed", "up"]))
+    assert list(found) == ["conv", "new", "up"]
+    assert "zero" in found["conv"] and "received no weights" in found["new"] and "bilinear" in found["up"]
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_meter_gives_both_losses(tmp_path: Path, normalized: bool) -> None:
+    run, label = Run.create(tmp_path, "r"), np.full((1, 1, 4, 5), 255)
+    label[0, 0, :2] = 1  # ten valid pixels
+    meter = Meter(run, "r", 0, 2, images_per_step=20, display=1, normalized=normalized, stream=StringIO())
+    assert meter.update(1, 3.0, label) and not meter.update(2, math.nan, label)
+    row = read_rows(run.curves)[0]
+    expected = (30.0, 3.0) if normalized else (3.0, 0.3)
+    assert (float(row["loss_per_image"]), float(row["loss_per_pixel"])) == expected
+    assert row["images"] == "20"
+
+
+def test_the_meter_rewrites_one_line_on_a_terminal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    meter = Meter(Run.create(tmp_path, "r"), "r", 0, 2, 1, display=1, normalized=True, stream=stream)
+    with caplog.at_level(logging.INFO):
+        for iteration in (1, 2):
+            meter.update(iteration, 0.5, np.zeros(1))
+    assert stream.getvalue().count("\r") == 2 and stream.getvalue().endswith("left\n")
+    assert not caplog.records
+
+
+def test_the_newest_snapshot_is_that_of_the_highest_iteration(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "r")
+    assert run.newest() is None
+    for name in (
+        "train_iter_9.caffemodel",
+        "train_iter_10.caffemodel",
+        "train_iter_2.caffemodel.h5",
+        "train_iter_11.caffemodel.tmp",
+        "train_iter_9.solverstate",
+    ):
+        (run.path / "snapshot" / name).touch()
+    assert list(run.snapshots()) == [2, 9, 10]
+    assert run.newest().name == "train_iter_10.caffemodel"
+    assert run.newest(STATES).name == "train_iter_9.solverstate"
+
+
+def test_a_resumed_run_writes_its_curve_anew_from_there(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "r")
+    for iteration in (20, 40, 60):
+        run.append(run.curves, {"iteration": iteration, "loss": 1})
+    run.rewind(40)
+    assert [row["iteration"] for row in read_rows(run.curves)] == ["20", "40"]
+
+
+def test_fingerprint_changes_with_the_data(data: Path) -> None:
+    before = Inputs.own(data).fingerprint("train")
+    assert before == Inputs.own(data).fingerprint("train")
+    (data / "SegmentationClass/1.png").write_bytes(b"changed")
+    after = Inputs.own(data).fingerprint("train")
+    assert before["images"] == after["images"] == 3 and before["digest"] != after["digest"]
+
+
+def test_shapes_of_current_and_old_caffemodels(tmp_path: Path, base: Path) -> None:
+    found = caffemodel.shapes(base)
+    assert found["fc6"] == [(204, 24 * 49), (204,)] and found["conv1_1"] == [(4, 3, 3, 3), (4,)]
+    old = caffe_pb2.NetParameter()
+    layer = old.layers.add(name="fc6", type=caffe_pb2.V1LayerParameter.INNER_PRODUCT)
+    layer.blobs.add(num=1, channels=1, height=2, width=3, data=range(6))
+    layer.blobs.add(num=1, channels=1, height=1, width=2, data=range(2))
+    path = tmp_path / "old.caffemodel"
+    path.write_bytes(old.SerializeToString())
+    assert caffemodel.shapes(path) == {"fc6": [(1, 1, 2, 3), (1, 1, 1, 2)]}
+    blobs = [SimpleNamespace(data=np.zeros(shape)) for shape in ((2, 3), (2,))]
+    caffemodel.check_fit(path, {"fc6": blobs}, caffemodel.shapes(path))
+    with pytest.raises(ValueError, match=r"'fc6', parameter 1: file \(1, 1, 1, 2\), net \(3,\)"):
+        caffemodel.check_fit(
+            path, {"fc6": [blobs[0], SimpleNamespace(data=np.zeros(3))]}, caffemodel.shapes(path)
+        )
+
+
+@pytest.mark.parametrize("content", ["", "<html>not a model</html>", "half"])
+def test_a_file_that_is_no_caffemodel_is_said_to_be_none(tmp_path: Path, base: Path, content: str) -> None:
+    path = tmp_path / "x.caffemodel"
+    path.write_bytes(base.read_bytes()[:-1000] if content == "half" else content.encode())
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        caffemodel.shapes(path)
+
+
+def test_random_weights_are_those_of_the_seed(tmp_path: Path, base: Path) -> None:
+    def made(seed: int) -> bytes:
+        weights.save_random("vgg16", tmp_path / "w", seed=seed, arch=nets.VGG16.scaled(WIDTH), classes=4)
+        return (tmp_path / "w").read_bytes()
+
+    assert made(1337) == base.read_bytes() and made(1) != base.read_bytes()
+    with pytest.raises(ValueError, match="one of vgg16, caffenet"):
+        weights.save_random("voc-fcn8s", tmp_path / "w")
+
+
+def test_run_json_is_json(data: Path, base: Path) -> None:
+    assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1, "--test-every", 0, "--seed", 5) == 0
+    info = json.loads((data.parent / "runs/voc-fcn32s/run.json").read_text())
+    assert info["seed"] == 5 and info["voc_dir"] == str(data) and info["recipe"]["max_iter"] == 1
+    assert info["launches"][0]["versions"]["caffe"] == caffe.__version__

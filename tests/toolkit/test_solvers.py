@@ -1,0 +1,62 @@
+"""The recipes: equal to the published solvers, and complete as text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format, text_format
+
+import nets
+import solvers
+from caffe.proto import caffe_pb2
+from solvers.__main__ import main
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("model", solvers.RECIPES)
+def test_equals_the_published_solver(shared: Path, model: str) -> None:
+    published = json.loads((shared / "golden/published-nets" / model / "solver.json").read_text())
+    ours = json_format.MessageToDict(solvers.solver(solvers.recipe(model)), preserving_proto_field_name=True)
+    assert ours == published
+
+
+def test_every_fcn_has_a_recipe() -> None:
+    assert set(solvers.RECIPES) == {name for name, model in nets.MODELS.items() if model.stride}
+
+
+def test_accum_is_the_conference_papers_recipe() -> None:
+    row = solvers.recipe("voc-fcn32s", "accum")
+    assert (row.iter_size, row.momentum, row.base_lr, row.normalize) == (20, 0.9, 1e-4, True)
+    rates = [solvers.recipe(m, "accum").base_lr for m in ("voc-fcn32s", "voc-fcn16s", "voc-fcn8s")]
+    assert rates[1] / rates[0] == pytest.approx(0.01) and rates[2] / rates[1] == pytest.approx(0.01)
+
+
+def test_unknown_recipes_name_the_choices() -> None:
+    with pytest.raises(ValueError, match=r"'voc-fcn-alexnet' has no recipe 'heavy'; it has accum"):
+        solvers.recipe("voc-fcn-alexnet", "heavy")
+    with pytest.raises(ValueError, match="voc-fcn8s-atonce"):
+        solvers.recipe("voc-fcn4s")
+
+
+def test_text_is_the_message_with_a_header() -> None:
+    row = replace(solvers.recipe("voc-fcn8s"), max_iter=7)
+    text = solvers.text(row, train_net="a", val_net=None, snapshot_prefix="b", seed=3)
+    assert text_format.Parse(text, caffe_pb2.SolverParameter()) == solvers.solver(
+        row, train_net="a", val_net=None, snapshot_prefix="b", seed=3
+    )
+    assert "# run: python solve.py voc-fcn8s" in text and "65.5 mean IU" in text
+    parsed = text_format.Parse(text, caffe_pb2.SolverParameter())
+    assert not parsed.test_net and not parsed.test_iter and parsed.random_seed == 3 and parsed.max_iter == 7
+
+
+def test_the_command_writes_one_solver_per_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.glob("*/solver.prototxt"))) == len(solvers.RECIPES)
+    capsys.readouterr()
+    assert main(["voc-fcn32s", "--recipe", "accum"]) == 0
+    assert "20 image(s) a step" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["voc-fcn-alexnet", "--recipe", "heavy"])
