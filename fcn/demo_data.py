@@ -23,10 +23,10 @@ from fcn.shapes import SHAPES, Shape, blob, draw
 from vis import make_palette
 
 VOID = 255
-VERSION = 1  # of the drawing: raise it when the same seed gives other images
+VERSION = 2  # of the drawing: raise it when the same seed gives other images
 CLASSES = ("background", *SHAPES)
 SIDES = (96, 160)  # sides of a scene, pixels
-CROP = 96  # side of a classification image
+CROP = 128  # side of a classification image
 OBJECT_SIDES = (36, 84)  # sides of an object
 LIMBS = (6.0, 12.0)  # thickness of an object's limbs
 CONTRAST = 110  # least RGB distance between an object's colour and the background's colours

@@ -79,7 +79,6 @@ def train_stage(
         solver = make_solver(str(run.solver))
         if resume is not None:
             solver.restore(str(resume))
-            run.rewind(solver.iter)
             log.info("%s: continuing from iteration %d of %s", model, solver.iter, resume)
         else:
             untouched = start_from(solver.net, model, weights, arch, run) if weights is not None else []
@@ -94,6 +93,7 @@ def train_stage(
             "weights": weights or run.read_info().get("weights"),
         }
         run.write_info({**about, **(facts or {})}, launch(solver.iter, str(resume or weights)))
+        run.rewind(solver.iter)
         _loop(solver, run, model, recipe, evaluate, stream)
     return run.snapshots()[solver.iter]
 

@@ -15,11 +15,17 @@ import nets
 
 
 def save_random(
-    model: str, path: str | Path, *, seed: int = 1337, arch: Any = None, classes: int | None = None
+    model: str,
+    path: str | Path,
+    *,
+    seed: int = 1337,
+    arch: Any = None,
+    classes: int | None = None,
+    gain: float = 1.0,
 ) -> None:
     """Write a caffemodel of the classifier ``model`` ('vgg16', 'caffenet'): He-filled weights, zero biases.
 
-    ``arch`` and ``classes`` as in ``nets.build``. Raises ValueError for a model without fillers of its own.
+    ``arch`` and ``classes`` as in ``nets.build``; ``gain`` multiplies all weights. Raises ValueError for a model without fillers of its own.
     """
     import caffe
 
@@ -37,6 +43,8 @@ def save_random(
         net = caffe.Net(file.name, caffe.TEST)
     finally:
         Path(file.name).unlink()
+    for blobs in net.params.values():
+        blobs[0].data[...] *= gain
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     net.save(str(path))
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
 
-import torch
-
 from .blob import Blob, BlobVec, make_blob
 from .errors import LayerError
 from .filler import fill
@@ -112,62 +110,3 @@ class Layer:
         if filler is not None:
             fill(blob, filler, f"layer '{self.layer_param.name}' ({self.type}), param {index}")
         self.blobs.append(blob)
-
-
-class AutogradLayer(Layer):
-    """A layer whose gradient is the derivative of its forward: torch's autograd does the backward.
-
-    Subclasses define `compute`. The graph is kept from forward to backward, so the gradient is right
-    in place as well.
-    """
-
-    _inputs: tuple[torch.Tensor, ...] = ()
-    _outputs: tuple[torch.Tensor, ...] = ()
-
-    def compute(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """The tops from the bottoms' values followed by the parameters' values; no in-place operations."""
-        self.fail("defines no compute()")
-
-    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._run(bottom)
-        for blob, tensor in zip(top, self._outputs):
-            # The graph holds this tensor: the blob gets its own, so that in-place layers cannot spoil it.
-            blob.put(tensor.detach().clone() if tensor.requires_grad else tensor)
-
-    def _run(self, bottom: Sequence[Blob]) -> None:
-        self._inputs = tuple(blob.value.detach() for blob in [*bottom, *self.blobs])
-        wanted = self.wants_gradient
-        if wanted:
-            # Copies: blobs may be overwritten in place before the backward pass reads them.
-            self._inputs = tuple(t.clone().requires_grad_(t.is_floating_point()) for t in self._inputs)
-        with torch.set_grad_enabled(wanted):
-            outputs = self.compute(*self._inputs)
-        self._outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        if not wanted:
-            self._inputs = ()
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if not self._inputs:
-            with_graph, self.wants_gradient = self.wants_gradient, True
-            self._run(bottom)
-            self.wants_gradient = with_graph
-        flags = [*propagate_down, *self.param_flags]
-        wanted = [tensor for tensor, flag in zip(self._inputs, flags) if flag]
-        if not wanted:
-            return
-        grads = iter(
-            torch.autograd.grad(
-                self._outputs, wanted, [blob.grad for blob in top], retain_graph=True, allow_unused=True
-            )
-        )
-        for blob, flag, is_param in zip(
-            [*bottom, *self.blobs], flags, [False] * len(bottom) + [True] * len(self.blobs)
-        ):
-            if not flag:
-                continue
-            grad = next(grads)
-            grad = torch.zeros_like(blob.value) if grad is None else grad
-            if is_param:
-                blob.add_grad(grad)
-            else:
-                blob.put_grad(grad)

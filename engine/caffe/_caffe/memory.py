@@ -43,7 +43,7 @@ class Memory:
         """The flat host tensor, up to date."""
         if self._host is None:
             source = self._device
-            self._host = torch.zeros(self.size, dtype=device.dtype()) if source is None else source.to("cpu")
+            self._host = _zeros(self.size) if source is None else source.to("cpu")
             self._host_fresh = True
         elif not self._host_fresh and self._device is not None:
             self._host.copy_(self._device)
@@ -101,3 +101,8 @@ class Memory:
         else:
             self._host = self._device = None
             self._host_fresh, self._host_leads = True, False
+
+
+def _zeros(size: int) -> torch.Tensor:
+    # NumPy's zeros cost nothing until written; torch.zeros touches every page at once.
+    return torch.from_numpy(np.zeros(size, str(device.dtype()).removeprefix("torch.")))

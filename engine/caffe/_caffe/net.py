@@ -13,7 +13,7 @@ from ..proto import caffe_pb2
 from . import device, weights
 from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, StringVec, make_blob
 from .debug import BackwardTrace, ForwardTrace
-from .errors import CaffeError, LayerError, NetError
+from .errors import CaffeError, NetError
 from .graph import filter as state_filter
 from .graph import splits, wiring
 from .graph.ignored import report_ignored
@@ -93,7 +93,7 @@ class Net:
         self._phase = param.state.phase
         filtered = state_filter.filter_net(param, param.state)
         if device.root_solver():
-            log.info("Initializing net from parameters: \n%s", _Text(filtered))
+            log.info("Initializing net from parameters: \n%s", filtered)
         self._param = splits.insert_splits(filtered)
         self._name = param.name
         for layer in self._param.layer:
@@ -119,14 +119,14 @@ class Net:
         param = self._param.layer[number]
         bottom, top = self._bottom(number), self._top(number)
         layer = create(param)
-        for proto in param.blobs:
-            blob = make_blob()
-            weights.read_blob_proto(proto, blob, reshape=True)
-            layer.blobs.append(blob)
         if layer.is_loss and not param.loss_weight:
             param.loss_weight.append(1.0)
         log.info("Setting up %s", param.name)
         with naming(param):
+            for proto in param.blobs:
+                blob = make_blob()
+                weights.read_blob_proto(proto, blob)
+                layer.blobs.append(blob)
             layer.setup(bottom, top)
             layer.reshape(bottom, top)
         self._layer_list.append(layer)
@@ -363,16 +363,6 @@ class Net:
     def _top_ids(self, index: int) -> IntVec:
         self._check_range(index, index)
         return IntVec(self._wiring.top_ids[index])
-
-
-class _Text:
-    """A message's text, made only if the log line is."""
-
-    def __init__(self, message: object) -> None:
-        self._message = message
-
-    def __str__(self) -> str:
-        return str(self._message)
 
 
 def _check_types(network_file: object, phase: object, level: object, weights_file: object) -> None:

@@ -287,7 +287,7 @@ class Power(ElementWise):
         if not propagate_down[0]:
             return
         factor = self._factor(bottom[0].value, top[0].value)
-        # Caffe: power_layer.cpp Backward writes the factor into dx, then multiplies by dy: in place, the same.
+        # Caffe: power_layer.cpp writes the factor into dx, then multiplies by dy; in place these are one.
         dy = factor.expand(top[0].dims) if top[0] is bottom[0] else top[0].grad
         bottom[0].put_grad(dy * factor)
 

@@ -195,7 +195,7 @@ class Solver:
         save(model, self._message.snapshot_diff)
         resume.save(resume.path_for(status), self._all_nets(), self._random_before)
         log.info("Snapshotting solver state to %s file %s", kind, status)
-        history = [tensor.cpu().numpy() for histories in self._history for tensor in histories]
+        history = (tensor.cpu().numpy() for histories in self._history for tensor in histories)
         write = state.save_hdf5 if hdf5 else state.save_binary
         write(status, self._iter, model, self._current_step, history)
 
