@@ -15,7 +15,6 @@ ARGS    ?=
 
 PY     := .venv/bin/python
 READY  := .venv/.stamp
-SHARED := $(or $(FCN_SHARED_DATA),../shared)
 CODE   := engine nets solvers surgery voc_layers fcn tools tests benchmarks examples $(wildcard *.py)
 
 DEVICE := $(if $(GPU),--gpu $(GPU),--cpu)
@@ -27,7 +26,7 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
 .PHONY: help setup demo test slow tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
-        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto bench golden clean
+        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,9 +100,6 @@ build/protoc/.stamp: tools/generate_proto.py
 
 bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
 	$(PY) benchmarks/bench_fcn.py $(ARGS)
-
-golden: $(READY)  ## run the recorded cases of a real Caffe (in FCN_SHARED_DATA) against this engine
-	$(PY) $(SHARED)/golden/check.py $(SHARED)/golden --python $(CURDIR)/$(PY) --cli $(CURDIR)/.venv/bin/caffe $(ARGS)
 
 clean:  ## remove caches, builds, and what `make demo` and `make nets` wrote; .venv and your runs stay
 	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,10 +29,9 @@ os.environ.setdefault("GLOG_minloglevel", "1")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import caffe  # noqa: E402
 import nets  # noqa: E402
 from nets.vgg import VGG16  # noqa: E402
-
-import caffe  # noqa: E402
 
 H, W, CLASSES = 334, 500, 21
 RATE, MOMENTUM, DECAY = 1e-14, 0.99, 5e-4
@@ -212,7 +211,8 @@ def main() -> None:
                 f"{found['engine_MiB']:.0f} against {found['pytorch_MiB']:.0f} MiB"
             )
     print(
-        f"{args.runs} paired runs, width {args.width}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        f"{args.runs} paired runs, width {args.width}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}"
     )
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=1) + "\n")

@@ -73,7 +73,7 @@ def train_stage(
     """
     row = nets.get(model)
     classes, arch = classes or row.classes, arch or row.arch
-    make_solver = caffe.SGDSolver  # loads the engine, whose log is redirected next
+    make_solver = caffe.get_solver  # loads the engine, whose log is redirected next
     with _log_to(run.log):
         train_proto = write_prototxts(model, run, data, recipe, classes, arch, seed, val=evaluate is not None)
         solver = make_solver(str(run.solver))

@@ -25,7 +25,8 @@ def save_random(
 ) -> None:
     """Write a caffemodel of the classifier ``model`` ('vgg16', 'caffenet'): He-filled weights, zero biases.
 
-    ``arch`` and ``classes`` as in ``nets.build``; ``gain`` multiplies all weights. Raises ValueError for a model without fillers of its own.
+    ``arch`` and ``classes`` as in ``nets.build``; ``gain`` multiplies all weights. Raises
+    ValueError for a model without fillers of its own.
     """
     import caffe
 

@@ -38,6 +38,8 @@ def solver(
         message.test_net.append(val_net)
         message.test_iter.append(recipe.test_iter)
         message.test_interval = NEVER
+    if recipe.type != "SGD":
+        message.type = recipe.type
     if seed is not None:
         message.random_seed = seed
     return message

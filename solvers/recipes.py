@@ -25,6 +25,7 @@ class Recipe:
     iter_size: int = 1
     normalize: bool = False
     weight_decay: float = 0.0005
+    type: str = "SGD"
     lr_policy: str = "fixed"
     max_iter: int = 100_000
     snapshot: int = 4000

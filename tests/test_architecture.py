@@ -42,7 +42,13 @@ ROWS = (
         "blobproto",
         "filler",
         "transform",
+        "shuffle",
+        "images",
+        "datum",
         "db",
+        "samples",
+        "windows",
+        "prefetch",
         "debug",
         "files",
         "fit",
@@ -54,7 +60,7 @@ ROWS = (
     ),
     ("registry", "layer", "checks"),
     ("layers", "graph"),
-    ("net", "weights", "planner", "timer"),
+    ("net", "weights", "planner", "timer", "footprint"),
     ("solvers", "parallel"),
 )
 #: Upward imports that are allowed, all inside functions.
@@ -62,7 +68,7 @@ UPWARD = {
     ("registry", "layers"): "the types register themselves when the first one is asked for",
 }
 #: What the facade may take from inside `_caffe`: light modules, no tensors.
-FACADE_MAY_USE = {"errors", "log", "proto_io"}
+FACADE_MAY_USE = {"blobproto", "errors", "log", "proto_io"}
 
 #: Third-party packages each part may import; the standard library is free.
 THIRD_PARTY = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _caffe
 from ._caffe import Blob, BlobVec, Layer
+from .proto.caffe_pb2 import SolverParameter
 
 Arrays = dict[str, np.ndarray]
 
@@ -153,7 +154,7 @@ class Net(_caffe.Net):
         """
         collected: dict[str, list[np.ndarray]] = {}
         for batch in self._batch(kwargs):
-            for name, value in self.forward(blobs=blobs, **batch).items():
+            for name, value in self.forward(blobs, None, None, **batch).items():
                 collected.setdefault(name, []).extend(value.copy())
         return self._without_padding(collected, kwargs)
 
@@ -169,10 +170,11 @@ class Net(_caffe.Net):
         backward = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
         data: dict[str, list[np.ndarray]] = {}
         grads: dict[str, list[np.ndarray]] = {}
-        for values, tops in zip_longest(forward, backward, fillvalue={}):
-            for name, value in self.forward(blobs=blobs, **values).items():
+        none: Arrays = {}
+        for values, tops in zip_longest(forward, backward, fillvalue=none):
+            for name, value in self.forward(blobs, None, None, **values).items():
                 data.setdefault(name, []).extend(value.copy())
-            for name, value in self.backward(diffs=diffs, **tops).items():
+            for name, value in self.backward(diffs, None, None, **tops).items():
                 grads.setdefault(name, []).extend(value.copy())
         return self._without_padding(data, kwargs), self._without_padding(grads, kwargs)
 
@@ -232,6 +234,6 @@ _SOLVERS = {
 }
 
 
-def get_solver(solver_file: str) -> SGDSolver:
-    """The solver a solver prototxt describes, of the class its `type` names."""
+def get_solver(solver_file: str | SolverParameter) -> SGDSolver:
+    """The solver a solver prototxt (its file, or its message) describes, of the class its `type` names."""
     return _caffe.create_solver(solver_file, _SOLVERS)

@@ -194,7 +194,7 @@ def check_solver(case: Case, meta: dict[str, Any]) -> None:
 
 
 def check_snapshot(case: Case, meta: dict[str, Any], kind: str) -> None:
-    """Continue from Caffe's files (`restore`), load only its weights (`weights`), or do both with ours (`own`)."""
+    """Go on from Caffe's files (`restore`), load only its weights (`weights`), or both with ours (`own`)."""
     rtol, at, end = meta.get("tol", {}).get("rtol", 1e-4), meta["snapshot_at"], meta["end"]
     if kind == "own":
         solver = make_solver(case, meta)

@@ -111,7 +111,13 @@ def test_scalars_and_blobs_without_shape():
 
 @pytest.mark.parametrize(
     "dims, error",
-    [((-1,), CaffeError), ((1,) * 33, CaffeError), ((MAX_COUNT, 2), CaffeError), ((2.0,), TypeError), (("2",), TypeError)],
+    [
+        ((-1,), CaffeError),
+        ((1,) * 33, CaffeError),
+        ((MAX_COUNT, 2), CaffeError),
+        ((2.0,), TypeError),
+        (("2",), TypeError),
+    ],
 )
 def test_impossible_shapes_are_refused(dims, error):
     with pytest.raises(error):

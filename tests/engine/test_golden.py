@@ -68,6 +68,11 @@ def test_api_program(name):
     golden.check_program("api", *golden.load("api", name), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", golden.names("io"))
+def test_io_program(name):
+    golden.check_program("io", *golden.load("io", name), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NETSPEC)
 def test_netspec_program(name):
     scope = {"caffe": caffe, "__name__": "program"}

@@ -73,7 +73,8 @@ def test_the_schedule_of_tests_displays_and_snapshots(solver_of, glog):
     events = [m for m in glog if re.match(r"Iteration \d+(,| \()|Snapshotting to|Optimization", m)]
     events = [re.sub(r" \(.*?\)|( =|,) [-\d.e]+$", "", m) for m in events]
     assert events == [
-        "Iteration 0, loss", "Iteration 0, lr", "Iteration 2, Testing net", "Iteration 3, loss", "Iteration 3, lr",
+        "Iteration 0, loss", "Iteration 0, lr", "Iteration 2, Testing net", "Iteration 3, loss",
+        "Iteration 3, lr",
         "Snapshotting to binary proto file solver_iter_4.caffemodel",
         "Iteration 4, Testing net", "Snapshotting to binary proto file solver_iter_6.caffemodel",
         "Iteration 6, loss", "Iteration 6, Testing net", "Optimization Done.",
@@ -165,13 +166,19 @@ def test_contradictory_settings_are_refused_by_name(solver_of, settings, words):
 @pytest.mark.parametrize(
     "settings, rates",
     [
-        (dict(lr_policy="fixed"), [0.1] * 6),
-        (dict(lr_policy="step", gamma=0.5, stepsize=2), [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]),
-        (dict(lr_policy="exp", gamma=0.9), [0.1 * 0.9**i for i in range(6)]),
-        (dict(lr_policy="inv", gamma=0.1, power=0.75), [0.1 * (1 + 0.1 * i) ** -0.75 for i in range(6)]),
-        (dict(lr_policy="multistep", gamma=0.5, stepvalue=[1, 4]), [0.1, 0.05, 0.05, 0.05, 0.025, 0.025]),
-        (dict(lr_policy="poly", power=2, max_iter=10), [0.1 * (1 - i / 10) ** 2 for i in range(6)]),
-        (dict(lr_policy="sigmoid", gamma=0.5, stepsize=3), [0.1 / (1 + np.exp(-0.5 * (i - 3))) for i in range(6)]),
+        ({"lr_policy": "fixed"}, [0.1] * 6),
+        ({"lr_policy": "step", "gamma": 0.5, "stepsize": 2}, [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]),
+        ({"lr_policy": "exp", "gamma": 0.9}, [0.1 * 0.9**i for i in range(6)]),
+        ({"lr_policy": "inv", "gamma": 0.1, "power": 0.75}, [0.1 * (1 + 0.1 * i) ** -0.75 for i in range(6)]),
+        (
+            {"lr_policy": "multistep", "gamma": 0.5, "stepvalue": [1, 4]},
+            [0.1, 0.05, 0.05, 0.05, 0.025, 0.025],
+        ),
+        ({"lr_policy": "poly", "power": 2, "max_iter": 10}, [0.1 * (1 - i / 10) ** 2 for i in range(6)]),
+        (
+            {"lr_policy": "sigmoid", "gamma": 0.5, "stepsize": 3},
+            [0.1 / (1 + np.exp(-0.5 * (i - 3))) for i in range(6)],
+        ),
     ],
 )
 def test_the_seven_policies(settings, rates):

@@ -11,25 +11,26 @@ from typing import Any
 #: submodule -> the names that it gives to the package
 _LAZY = {
     "errors": (
-        "CaffeError", "ParseError", "NetError", "LayerError", "BlobError", "WeightsError", "SolverError",
-        "DeviceError", "MissingExtraError",
+        "CaffeError", "ParseError", "NetError", "LayerError", "BlobError", "DataError", "WeightsError",
+        "SolverError", "DeviceError", "MissingExtraError",
     ),
     "log": ("init_log", "log_message"),
     "device": (
         "set_mode_cpu", "set_mode_gpu", "set_device", "set_random_seed", "solver_count", "set_solver_count",
-        "solver_rank", "set_solver_rank", "set_multiprocess",
+        "solver_rank", "set_solver_rank", "set_multiprocess", "device_summary",
     ),
     "blob": (
         "Blob", "BlobVec", "RawBlobVec", "LayerVec", "NetVec", "StringVec", "IntVec", "DtypeVec", "BoolVec",
     ),
     "registry": ("register_layer", "layer_type_list"),
     "layer": ("Layer",),
-    "net": ("Net",),
+    "net": ("Net", "read_net"),
+    "footprint": ("Footprint", "net_footprint"),
     "solvers": (
         "Solver", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver", "AdaDeltaSolver",
-        "AdamSolver", "SolverAction", "SolverParameter", "create_solver",
+        "AdamSolver", "SolverAction", "SolverParameter", "create_solver", "read_solver",
     ),
-    "timer": ("Timer",),
+    "timer": ("NetTimer", "Timer"),
     "parallel": ("NCCL", "has_nccl"),
 }  # fmt: skip
 _SOURCE = {name: module for module, names in _LAZY.items() for name in names}

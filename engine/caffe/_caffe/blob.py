@@ -154,7 +154,7 @@ class Blob:
     def _legacy(self, axis: int) -> int:
         if len(self.dims) > 4:
             raise BlobError(
-                f"num/channels/height/width are for blobs of at most 4 axes; this one is {self.dims}: use .shape"
+                f"num/channels/height/width are for blobs of at most 4 axes, not {self.dims}: use .shape"
             )
         return self.dims[axis] if axis < len(self.dims) else 1
 

@@ -44,6 +44,45 @@ def gpu_count() -> int:
     return torch.cuda.device_count() if kind == "cuda" else int(kind == "mps")
 
 
+def device_summary() -> list[tuple[str, str]]:
+    """What there is to compute on: (name, description) of the CPU and of every GPU PyTorch can use."""
+    found = [("cpu", f"{torch.get_num_threads()} threads")]
+    kind = gpu_kind()
+    if kind == "cuda":
+        for number in range(gpu_count()):
+            card = torch.cuda.get_device_properties(number)
+            found.append((f"gpu {number}", f"{card.name}, {card.total_memory / 2**30:.0f} GiB"))
+    elif kind:
+        found.append(("gpu 0", "Apple's, through PyTorch's mps"))
+    else:
+        build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU only"
+        found.append(("no gpu", f"PyTorch {torch.__version__}, built for {build}, finds none"))
+    return found
+
+
+def gpu_properties(device_id: int) -> dict[str, object]:
+    """What torch knows of a GPU, by the names Caffe's device_query prints.
+
+    Raises:
+        DeviceError: there is no such GPU (or see `set_mode_gpu` on ``CAFFE_FALLBACK``).
+    """
+    if gpu_kind() is None:
+        _no_gpu(f"the properties of GPU {device_id}")
+        return {}
+    if not 0 <= device_id < gpu_count():
+        raise DeviceError(f"there is no GPU {device_id}: this machine has GPUs 0 to {gpu_count() - 1}")
+    if gpu_kind() == "mps":
+        return {"Name": "Apple GPU", "Total global memory": torch.mps.recommended_max_memory()}
+    known = torch.cuda.get_device_properties(device_id)
+    return {
+        "Major revision number": known.major,
+        "Minor revision number": known.minor,
+        "Name": known.name,
+        "Total global memory": known.total_memory,
+        "Number of multiprocessors": known.multi_processor_count,
+    }
+
+
 def set_mode_cpu() -> None:
     """Compute on the CPU (the default)."""
     _state.gpu = False

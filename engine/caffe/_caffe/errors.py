@@ -28,6 +28,10 @@ class BlobError(CaffeError):
     """A blob used outside what its shape allows."""
 
 
+class DataError(CaffeError):
+    """Samples: a database, list or image that cannot be read or written. A layer says it as LayerError."""
+
+
 class WeightsError(CaffeError):
     """Parameters that do not fit the net they are loaded into, or cannot be read or written."""
 
@@ -40,11 +44,15 @@ class DeviceError(CaffeError):
     """A device that is not there, or cannot do what was asked."""
 
 
+def install_command(extra: str) -> str:
+    """The shell command that adds an optional extra of this package."""
+    return f"pip install 'caffe-fcn[{extra}]'"
+
+
 class MissingExtraError(CaffeError):
     """An optional dependency that is not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package '{package}', which is not installed: "
-            f"pip install 'caffe-fcn[{extra}]'"
+            f"{purpose} needs the package '{package}', which is not installed: {install_command(extra)}"
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .errors import LayerError
+from .errors import LayerError, MissingExtraError
 
 if TYPE_CHECKING:
     from ..proto.caffe_pb2 import LayerParameter
@@ -22,7 +22,9 @@ class naming:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if self._param.type == "Python" or error is None or isinstance(error, LayerError):
+        if self._param.type == "Python" or error is None:
+            return
+        if isinstance(error, (LayerError, MissingExtraError)):
             return
         where = f"layer '{self._param.name}' ({self._param.type})"
         if isinstance(error, torch.OutOfMemoryError):

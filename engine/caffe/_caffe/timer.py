@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import torch
 
 from . import device
 from .log import log
+
+if TYPE_CHECKING:
+    from .net import Net
 
 
 class Timer:
@@ -35,3 +42,42 @@ class Timer:
             log.warning("Timer has never been run before reading time.")
         self.stop()
         return self._ms
+
+
+class NetTimer:
+    """Runs a net forward and backward, every layer of it, and adds up what each takes.
+
+    All layers run backward, whether training would ask them to or not, each for the gradients that the
+    net's flags name.
+    """
+
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._layers = range(len(net._layer_list))
+        self.layer_forward_ms = [0.0 for _ in self._layers]
+        self.layer_backward_ms = [0.0 for _ in self._layers]
+        self.forward_ms = self.backward_ms = 0.0
+        plan = net._backward_plan
+        for number, layer in enumerate(net._layer_list):
+            # A layer that knows of no backward keeps nothing for it.
+            layer.wants_gradient = any(plan.bottoms[number]) or any(plan.params[number])
+
+    def iteration(self) -> float:
+        """One pass forward and backward; returns its milliseconds."""
+        whole = Timer()
+        whole.start()
+        with torch.no_grad():
+            self.forward_ms += self._pass(self._layers, self._net._forward_layer, self.layer_forward_ms)
+            backward = reversed(self._layers)
+            self.backward_ms += self._pass(backward, self._net._backward_layer, self.layer_backward_ms)
+        return whole.ms
+
+    @staticmethod
+    def _pass(layers: Iterable[int], run: Callable[[int], object], times: list[float]) -> float:
+        whole, one = Timer(), Timer()
+        whole.start()
+        for number in layers:
+            one.start()
+            run(number)
+            times[number] += one.ms
+        return whole.ms

@@ -42,8 +42,8 @@ def connect(net: NetParameter, classes: Sequence[type[Layer]]) -> Wiring:
     for layer, cls in zip(net.layer, classes):
         if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):
             raise NetError(
-                f"layer '{layer.name}' ({layer.type}): propagate_down must be given once per bottom or not at "
-                f"all: {len(layer.propagate_down)} given, {len(layer.bottom)} bottoms"
+                f"layer '{layer.name}' ({layer.type}): propagate_down must be given once per bottom or not "
+                f"at all: {len(layer.propagate_down)} given, {len(layer.bottom)} bottoms"
             )
         wiring.bottom_ids.append(
             [_read(layer, index, by_name, available) for index in range(len(layer.bottom))]
@@ -136,8 +136,8 @@ def share_parameters(
     for number, (layer, blobs) in enumerate(zip(layers, shapes)):
         if len(layer.param) > len(blobs):
             raise NetError(
-                f"Too many params specified for layer '{layer.name}' ({layer.type}): {len(layer.param)} given, "
-                f"the layer has {len(blobs)} blob(s)"
+                f"Too many params specified for layer '{layer.name}' ({layer.type}): {len(layer.param)} "
+                f"given, the layer has {len(blobs)} blob(s)"
             )
         for index, shape in enumerate(blobs):
             spec = layer.param[index] if index < len(layer.param) else ParamSpec()

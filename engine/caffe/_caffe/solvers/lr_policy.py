@@ -62,5 +62,5 @@ def _require(param: SolverParameter, field: str, holds: bool) -> None:
     if not holds:
         wanted = "non-negative" if field == "gamma" else "positive"
         raise SolverError(
-            f'lr_policy "{param.lr_policy}" needs a {wanted} {field}; the solver gives {getattr(param, field):g}'
+            f'lr_policy "{param.lr_policy}" needs a {wanted} {field}, not {getattr(param, field):g}'
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ...proto.caffe_pb2 import SolverParameter as SolverMessage
 from ..errors import SolverError
 from . import updates
 from .build import read_solver
@@ -54,15 +55,16 @@ class AdamSolver(SGDSolver):
     rule = updates.adam
 
 
-def create_solver(solver_file: str, classes: dict[str, type[Solver]]) -> Solver:
-    """The solver of the class that the file's `type` names in `classes`.
+def create_solver(solver: str | SolverMessage, classes: dict[str, type[Solver]]) -> Solver:
+    """The solver of the class that the `type` of a solver prototxt, or of its message, names in `classes`.
 
     Raises:
         SolverError: no such type.
     """
-    if not isinstance(solver_file, (str, os.PathLike)):
-        raise TypeError(f"get_solver: a file name is needed, not {type(solver_file).__name__}")
-    param = read_solver(os.fspath(solver_file))
-    if param.type not in classes:
-        raise SolverError(f"Unknown solver type: {param.type} (known types: {', '.join(sorted(classes))})")
-    return classes[param.type].from_proto(param)
+    if isinstance(solver, (str, os.PathLike)):
+        solver = read_solver(os.fspath(solver))
+    if not isinstance(solver, SolverMessage):
+        raise TypeError(f"get_solver: a file name is needed, not {type(solver).__name__}")
+    if solver.type not in classes:
+        raise SolverError(f"Unknown solver type: {solver.type} (known types: {', '.join(sorted(classes))})")
+    return classes[solver.type].from_proto(solver)

@@ -1,0 +1,121 @@
+"""What all commands share: how they end, and where their log goes.
+
+A command is a function of its arguments that returns its exit status. Errors end it as they end Caffe's
+tools: what is wrong with the command line with status 1, everything else with one FATAL line and the
+status of an abort.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import logging
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+from .._caffe.errors import CaffeError
+from .._caffe.log import SEVERITIES, GlogFormatter, log
+from .flags import Flag, UsageError, Value, describe, parse
+
+#: What a shell sees of a process that aborted (SIGABRT), as every failed check of Caffe makes it.
+ABORTED = 134
+_HEADER = """Log file created at: {time}
+Running on machine: {host}
+Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg
+"""
+
+Command = Callable[[Sequence[str]], int]
+Main = Callable[[Sequence[str] | None], int]
+
+
+def command(body: Command) -> Main:
+    """Decorator of a command's `main(argv=None)`: arguments from `sys.argv`, errors to exit statuses."""
+
+    @functools.wraps(body)
+    def main(argv: Sequence[str] | None = None) -> int:
+        try:
+            return body(sys.argv[1:] if argv is None else argv)
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing is left to flush at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except (CaffeError, OSError) as error:
+            return fatal(error)
+        except KeyboardInterrupt:
+            return 130
+
+    return main
+
+
+def fatal(error: BaseException) -> int:
+    """Log `error` as a FATAL line from where it was raised; returns the exit status to end with."""
+    frames = traceback.extract_tb(error.__traceback__)
+    file, line = (os.path.basename(frames[-1].filename), frames[-1].lineno or 0) if frames else ("caffe", 0)
+    record = log.makeRecord(log.name, logging.CRITICAL, file, line, "%s", (error,), None)
+    log.handle(record)
+    return ABORTED
+
+
+def parse_flags(
+    argv: Sequence[str], flags: Mapping[str, Flag], usage: str, words: tuple[int, int]
+) -> tuple[dict[str, Value], list[str]]:
+    """The flags and words of a tool's command line; the logger is set up by its flags.
+
+    Args:
+        words: least and greatest number of words.
+
+    Raises:
+        UsageError: unknown flags, or another number of words (the message is the usage text).
+    """
+    text = f"{usage}\n\n  Flags:\n{describe(flags)}" if flags else usage
+    if any(argument in ("-help", "--help") for argument in argv):
+        raise UsageError(text)
+    values, found = parse(argv, flags)
+    if not words[0] <= len(found) <= words[1]:
+        raise UsageError(text)
+    set_up_log(values)
+    return values, found
+
+
+def set_up_log(values: Mapping[str, Value]) -> None:
+    """Apply the logger's flags: the least severity, and a log file if a folder is named for it."""
+    if values["minloglevel"]:
+        log.setLevel(SEVERITIES[min(int(values["minloglevel"]), len(SEVERITIES) - 1)])
+    folder = str(values["log_dir"] or os.environ.get("GLOG_log_dir", ""))
+    to_stderr = values["logtostderr"] or os.environ.get("GLOG_logtostderr", "0") not in ("", "0")
+    if folder and not to_stderr:
+        _add_log_file(folder)
+
+
+def _add_log_file(folder: str) -> None:
+    """Log to `<program>.<host>.<user>.log.INFO.<time>.<pid>` too, with a link `<program>.INFO` to it."""
+    program = os.path.basename(sys.argv[0]).replace("__main__.py", "caffe") or "caffe"
+    host, clock = socket.gethostname(), time.strftime("%Y%m%d-%H%M%S")
+    name = f"{program}.{host}.{_user()}.log.INFO.{clock}.{os.getpid()}"
+    path, link = os.path.join(folder, name), os.path.join(folder, f"{program}.INFO")
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+        if os.path.islink(link):
+            os.unlink(link)
+        if not os.path.exists(link):
+            os.symlink(name, link)
+    except OSError as error:
+        log.error("Could not create a log file in '%s': %s", folder, error.strerror)
+        return
+    handler.stream.write(_HEADER.format(time=time.strftime("%Y/%m/%d %H:%M:%S"), host=host))
+    handler.setFormatter(GlogFormatter())
+    log.addHandler(handler)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id, as in many containers
+        return "unknown"
