@@ -48,7 +48,6 @@ if __name__ == "__main__":
         solver.net.blobs["data"].data[:, 0] = [patch(kind, rng) for kind in kinds]
         solver.step(1)
     solver.net.save("patches.caffemodel")
-
     image = np.block([[patch(kind, rng) for kind in row] for row in ([0, 1, 2, 1], [2, 0, 1, 2])])
     write_net("image.prototxt", [1, 1, *image.shape], convolutional=True)
     net = caffe.Net("image.prototxt", caffe.TEST, weights="patches.caffemodel")  # conv goes by its name

@@ -1,7 +1,8 @@
 """The embedded data set: drawn scenes in VOC layout, and single objects for the classifier of stage 1.
 
-Classes are shapes (`fcn.shapes`), thin enough that a stride of 32 cannot draw them. Colours and textures come
-from one palette that all classes, distractors and backgrounds share, so that colour alone tells little.
+Classes are shapes (`fcn.shapes`), thin enough that a stride of 32 cannot draw them. All classes and the
+distractors take their colours and textures from one light palette, backgrounds from a dark one: colour alone may
+tell figure from ground, as in photographs of lit things, but not what the figure is.
 Everything follows from the seed: image i of a split does not depend on how many images are drawn.
 
     python -m fcn.demo_data OUT --seed 0
@@ -23,13 +24,13 @@ from fcn.shapes import SHAPES, Shape, blob, draw
 from vis import make_palette
 
 VOID = 255
-VERSION = 2  # of the drawing: raise it when the same seed gives other images
+VERSION = 3  # of the drawing: raise it when the same seed gives other images
 CLASSES = ("background", *SHAPES)
 SIDES = (96, 160)  # sides of a scene, pixels
 CROP = 128  # side of a classification image
 OBJECT_SIDES = (36, 84)  # sides of an object
 LIMBS = (6.0, 12.0)  # thickness of an object's limbs
-CONTRAST = 110  # least RGB distance between an object's colour and the background's colours
+CONTRAST = 80  # least RGB distance between an object's colour and what it covers
 MAX_COVER = 0.3  # how much of an object another one may hide
 
 PALETTE = np.array(
@@ -51,6 +52,8 @@ PALETTE = np.array(
     ],
     np.float32,
 )
+GROUND = 0.5 * PALETTE  # backgrounds
+FIGURE = 0.55 * PALETTE + 112  # objects and distractors
 Where = tuple[slice, slice]
 _STREAMS = {"train": 0, "val": 1, "class": 2}
 
@@ -85,7 +88,7 @@ def texture(rng: np.random.Generator, height: int, width: int, colour: np.ndarra
 
 def _background(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """A patchwork of two to four textured cells, and the colours it used."""
-    colours = _jitter(rng, PALETTE[rng.choice(len(PALETTE), 2, replace=False)])
+    colours = _jitter(rng, GROUND[rng.choice(len(GROUND), 2, replace=False)])
     cells = int(rng.integers(2, 5))
     sites = rng.uniform(0, 1, (cells, 2)) * (height, width)
     y, x = np.mgrid[:height, :width]
@@ -104,10 +107,10 @@ def _jitter(rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
 
 
 def _contrasting(rng: np.random.Generator, taken: np.ndarray) -> np.ndarray:
-    """A palette colour that stands out from all of `taken`; the farthest one if none is far enough."""
-    gap = np.sqrt(((PALETTE[:, None] - taken[None]) ** 2).sum(-1)).min(1)
+    """A figure's colour that stands out from all of `taken`; the farthest one if none is far enough."""
+    gap = np.sqrt(((FIGURE[:, None] - taken[None]) ** 2).sum(-1)).min(1)
     far = np.flatnonzero(gap >= CONTRAST)
-    return _jitter(rng, PALETTE[rng.choice(far) if len(far) else gap.argmax()])
+    return _jitter(rng, FIGURE[rng.choice(far) if len(far) else gap.argmax()])
 
 
 def _random_shape(rng: np.random.Generator, name: str) -> np.ndarray:

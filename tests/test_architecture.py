@@ -68,7 +68,7 @@ UPWARD = {
     ("registry", "layers"): "the types register themselves when the first one is asked for",
 }
 #: What the facade may take from inside `_caffe`: light modules, no tensors.
-FACADE_MAY_USE = {"blobproto", "errors", "log", "proto_io"}
+FACADE_MAY_USE = {"blobproto", "datum", "db", "errors", "graph", "log", "proto_io"}
 
 #: Third-party packages each part may import; the standard library is free.
 THIRD_PARTY = {

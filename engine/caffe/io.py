@@ -340,10 +340,3 @@ class Transformer:
         """Set the factor after the mean is subtracted."""
         self._check_input(in_)
         self.input_scale[in_] = scale
-
-
-__all__ = [
-    "Transformer", "array_to_blobproto", "array_to_datum", "arraylist_to_blobprotovector_str",
-    "blobproto_to_array", "blobprotovector_str_to_arraylist", "datum_to_array", "load_image", "oversample",
-    "resize_image",
-]  # fmt: skip

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 import caffe
@@ -140,6 +141,27 @@ def structure(net: caffe.Net) -> dict[str, Any]:
         "bottom_names": {name: list(blobs) for name, blobs in net.bottom_names.items()},
         "top_names": {name: list(blobs) for name, blobs in net.top_names.items()},
     }
+
+
+def check_data(case: Case, meta: dict[str, Any], rtol: float, atol: float) -> None:
+    """The batches a data layer gives, or the HDF5 file it writes."""
+    tolerance = meta.get("tol", {}).get("rtol", rtol), meta.get("tol", {}).get("atol", atol)
+    bring("data")
+    net = make_net(case, meta)
+    found = structure(net)
+    assert {key: found[key] for key in meta["structure"]} == meta["structure"]
+    if "mem.data" in case:
+        net.set_input_arrays(*(np.ascontiguousarray(case[f"mem.{k}"]) for k in ("data", "labels")))
+    for batch in range(1, meta["batches"] + 1):
+        net.forward()
+        for blob in meta["blobs"]:
+            key = f"batch{batch}.{blob}"
+            close(net.blobs[blob].data, case[key], *tolerance, key)
+    if "h5_output" in meta:
+        with h5py.File(meta["h5_output"], "r") as file:
+            assert sorted(file) == [name for name, _ in keys(case, "h5.")]
+            for name, want in keys(case, "h5."):
+                close(file[name][()], want, *tolerance, name)
 
 
 # ---- solvers --------------------------------------------------------------------------------------

@@ -41,6 +41,11 @@ def test_net(name):
     golden.check_net(*golden.load("nets", name), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", golden.names("data"))
+def test_data(name):
+    golden.check_data(*golden.load("data", name), rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", [name for name in golden.names("solvers") if not name.startswith("snap_")])
 def test_solver(name):
     golden.check_solver(*golden.load("solvers", name))

@@ -279,6 +279,16 @@ def test_arrays_survive_a_blobproto(array: np.ndarray) -> None:
     np.testing.assert_array_equal(back[1], array.astype(np.float64) * 2)
 
 
+def test_a_mean_file_as_scripts_read_it(in_tmp: Path) -> None:
+    old = caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=range(12))
+    Path("mean.binaryproto").write_bytes(old.SerializeToString())
+    blob = caffe.io.caffe_pb2.BlobProto()
+    with open("mean.binaryproto", "rb") as file:
+        blob.ParseFromString(file.read())
+    mean = np.array(caffe.io.blobproto_to_array(blob))[0]
+    assert mean.mean(1).mean(1).tolist() == [1.5, 5.5, 9.5]
+
+
 def test_old_dims_win_over_the_shape() -> None:
     blob = caffe.io.array_to_blobproto(np.arange(6.0))
     blob.num, blob.channels, blob.height, blob.width = 1, 1, 2, 3

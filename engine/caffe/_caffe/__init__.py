@@ -17,7 +17,8 @@ _LAZY = {
     "log": ("init_log", "log_message"),
     "device": (
         "set_mode_cpu", "set_mode_gpu", "set_device", "set_random_seed", "solver_count", "set_solver_count",
-        "solver_rank", "set_solver_rank", "set_multiprocess", "device_summary",
+        "solver_rank", "set_solver_rank", "set_multiprocess", "device_summary", "gpu_count",
+        "gpu_properties",
     ),
     "blob": (
         "Blob", "BlobVec", "RawBlobVec", "LayerVec", "NetVec", "StringVec", "IntVec", "DtypeVec", "BoolVec",
@@ -30,6 +31,7 @@ _LAZY = {
         "Solver", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver", "AdaDeltaSolver",
         "AdamSolver", "SolverAction", "SolverParameter", "create_solver", "read_solver",
     ),
+    "samples": ("read_list",),
     "timer": ("NetTimer", "Timer"),
     "parallel": ("NCCL", "has_nccl"),
 }  # fmt: skip

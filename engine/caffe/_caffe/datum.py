@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -38,9 +39,10 @@ def pixels(datum: Datum, what: str, param: TransformationParameter | None = None
         image = images.decode(datum.data, _mode(param), what)
         return image.transpose(2, 0, 1)
     shape = (datum.channels, datum.height, datum.width)
-    values = np.frombuffer(datum.data, np.uint8) if datum.data else np.array(datum.float_data, np.float32)
-    if min(shape) < 1 or values.size != np.prod(shape):
-        kind = "data" if datum.data else "float_data"
+    data = datum.data
+    values = np.frombuffer(data, np.uint8) if data else np.array(datum.float_data, np.float32)
+    if min(shape) < 1 or values.size != math.prod(shape):
+        kind = "data" if data else "float_data"
         raise DataError(f"{what}: {values.size} values in {kind} for {' x '.join(map(str, shape))}")
     return values.reshape(shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import importlib
 import os
 import threading
 import weakref
@@ -26,8 +26,9 @@ class Database:
 
     def __init__(self, path: str, backend: str) -> None:
         self.path, self._is_lmdb = path, backend == "lmdb"
-        purpose = f"reading the {'LMDB' if self._is_lmdb else 'LevelDB'} '{path}'"
-        module = _package(backend, purpose)
+        module = _package(backend, f"reading the {backend} '{path}'")
+        if not os.path.exists(os.path.join(path, _SIGNS[backend])):  # LevelDB would make the folder
+            raise DataError(f"could not open {backend} '{path}': {_missing(path, backend)}")
         try:
             if self._is_lmdb:
                 # Without locks a set on a read-only disk can be read too; nobody writes to it meanwhile.
@@ -35,10 +36,12 @@ class Database:
             else:
                 self._handle = module.DB(path, create_if_missing=False, **_LEVELDB)
         except (module.Error, OSError) as error:
-            raise DataError(f"could not open {purpose[8:]}: {_reason(error)}{_advice(path, backend)}") from error
+            reason = _reason(error)
+            held = "; close it wherever else it is open" if "already" in reason or "LOCK" in reason else ""
+            raise DataError(f"could not open {backend} '{path}': {reason}{held}") from error
 
     def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) of the records from the first key that is not before `start`, in the keys' byte order."""
+        """(key, value) of the records in byte order of the keys, from the first not before `start`."""
         if not self._is_lmdb:
             with self._handle.iterator(start=start) as iterator:
                 yield from iterator
@@ -142,7 +145,7 @@ class Writer:
             else:
                 self._handle = self._module.DB(path, create_if_missing=True, **_LEVELDB)
         except FileExistsError as error:
-            raise DataError(f"cannot create database '{path}': it exists; remove it or choose another") from error
+            raise DataError(f"cannot create database '{path}': it exists already") from error
         except (self._module.Error, OSError) as error:
             raise DataError(f"cannot create database '{path}': {_reason(error)}") from error
 
@@ -209,15 +212,11 @@ def _known(backend: str) -> str:
 
 
 def _package(backend: str, purpose: str) -> Any:
+    package = {"lmdb": "lmdb", "leveldb": "plyvel"}[backend]
     try:
-        if backend == "lmdb":
-            import lmdb as module
-        else:
-            import plyvel as module
+        return importlib.import_module(package)
     except ImportError as error:
-        package = "lmdb" if backend == "lmdb" else "plyvel"
         raise MissingExtraError(package, backend, purpose) from error
-    return module
 
 
 def _reason(error: Exception) -> str:
@@ -225,14 +224,13 @@ def _reason(error: Exception) -> str:
     return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
-def _advice(path: str, backend: str) -> str:
-    """What may help, from what is there."""
+def _missing(path: str, backend: str) -> str:
+    """Why there is no such database at `path`."""
+    if not os.path.exists(path):
+        return f"No such file or directory, as seen from '{os.getcwd()}'"
     if not os.path.isdir(path):
-        kind = "a file, not a folder" if os.path.exists(path) else os.strerror(errno.ENOENT)
-        return f" (the database's folder is named, and '{os.path.abspath(path)}' is {kind!r})"
+        return "it is a file; a database is named by its folder"
     other = {"lmdb": "leveldb", "leveldb": "lmdb"}[backend]
-    if not os.path.exists(os.path.join(path, _SIGNS[backend])):
-        if os.path.exists(os.path.join(path, _SIGNS[other])):
-            return f"; it is a database of the other kind: set backend: {other.upper()}"
-        return f"; the folder holds no {_SIGNS[backend]}"
-    return "; close it wherever else it is open"
+    if os.path.exists(os.path.join(path, _SIGNS[other])):
+        return f"it is a database of the other kind: set backend: {other.upper()}"
+    return f"the folder holds no {_SIGNS[backend]}"

@@ -59,7 +59,7 @@ def _pixels(image: Image.Image, mode: Mode, what: str) -> np.ndarray:
     if mode == "gray":
         image.draft("L", image.size)  # a JPEG's own luminance
     is_png = image.format == "PNG"
-    is_deep = image.mode in _DEEP or any(";16" in str(tile[3]) for tile in image.tile)
+    is_deep = image.mode in _DEEP or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     if mode != "stored" and image.getexif().get(_ORIENTATION, 1) != 1:
         from PIL import ImageOps
 

@@ -11,6 +11,7 @@ NCCL between CUDA devices and Gloo elsewhere.
 
 from __future__ import annotations
 
+import atexit
 import socket
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,5 @@ class NCCL:
             rank=device.solver_rank(),
             world_size=device.solver_count(),
         )
+        # Its threads must not outlive the interpreter: that ends the process with an abort.
+        atexit.register(torch.distributed.destroy_process_group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from . import datum, db, device, images
 from .errors import DataError
 from .log import log
-from .shuffle import Epochs, Random
+from .shuffle import Epochs, Random, shard
 from .transform import Transformer
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Sample(NamedTuple):
     what: str  # its name for messages
 
 
-class Samples:
+class Samples(ABC):
     """Transformed images in batches; a batch has the shape its first image has after the transformation.
 
     A source for `prefetch`. Subclasses give the `current` sample, `advance` to the next and keep the
@@ -40,35 +41,33 @@ class Samples:
         self.batch_size = batch_size
         self._transformer = Transformer(param.transform_param, param.phase)
 
+    @abstractmethod
     def current(self) -> Sample:
         """The sample whose turn it is."""
-        raise DataError(f"{type(self).__name__} has no samples")
 
+    @abstractmethod
     def advance(self) -> None:
         """Go on to the next sample."""
-
-    def skip(self) -> None:
-        """Pass over samples that belong to other solvers."""
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes of data and labels as the first sample has them."""
         sample = self.current()
-        return (self.batch_size, *self._transformer.shape(sample.pixels.shape, sample.what)), (self.batch_size,)
+        shape = self._transformer.shape(sample.pixels.shape, sample.what)
+        return (self.batch_size, *shape), (self.batch_size,)
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """The next batch: data (N, C, H, W) and labels (N), float32."""
         labels = np.empty(self.batch_size, np.float32)
         data = np.empty(0, np.float32)
         for index in range(self.batch_size):
-            self.skip()
             sample = self.current()
             shape = self._transformer.shape(sample.pixels.shape, sample.what)
             if index == 0:
                 data = np.empty((self.batch_size, *shape), np.float32)
             elif shape != data.shape[1:]:
                 raise DataError(
-                    f"{sample.what} gives {_size(shape)}, the first of its batch {_size(data.shape[1:])}: all "
-                    "must agree. Use crop_size, or a batch_size of 1, or images of one size"
+                    f"{sample.what} gives {_size(shape)}, the first of its batch {_size(data.shape[1:])}: "
+                    "they must agree. Use crop_size, or a batch_size of 1, or images of one size"
                 )
             self._transformer.apply(sample.pixels, data[index])
             labels[index] = sample.label
@@ -97,10 +96,10 @@ class DatabaseSamples(Samples):
         backend = type(data).DB.Name(data.backend)
         self._cursor = db.Cursor(db.open_database(data.source, backend))
         super().__init__(param, data.batch_size)
-        training = param.phase == 0
-        self._solvers, self._rank = (device.solver_count(), device.solver_rank()) if training else (1, 0)
+        self._solvers, self._rank = shard(param.phase)
         self._passed = 0
         self._forces = param.transform_param.force_color or param.transform_param.force_gray
+        self._skip_others()
 
     def current(self) -> Sample:
         what = self._cursor.describe()
@@ -111,12 +110,16 @@ class DatabaseSamples(Samples):
         return Sample(datum.pixels(record, what, self._transformer.param), record.label, what)
 
     def advance(self) -> None:
+        self._step()
+        self._skip_others()
+
+    def _step(self) -> None:
         self._cursor.advance()
         self._passed += 1
 
-    def skip(self) -> None:
+    def _skip_others(self) -> None:
         while self._passed % self._solvers != self._rank:
-            self.advance()
+            self._step()
 
     def state(self) -> dict[str, Any]:
         key = base64.b64encode(self._cursor.key).decode()
@@ -166,8 +169,8 @@ class ImageSamples(Samples):
         except DataError as error:
             where = f"{data.source}:{number + 1}"
             raise DataError(
-                f"{error} ({where}; a path is root_folder '{data.root_folder}' followed by the line up to its "
-                "last space)"
+                f"{error} ({where}; a path is root_folder '{data.root_folder}' followed by the line up to "
+                "its last space)"
             ) from error
         return Sample(image.transpose(2, 0, 1), label, f"image '{data.root_folder}{path}'")
 

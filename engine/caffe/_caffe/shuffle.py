@@ -6,8 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from ..proto import caffe_pb2
 from . import device
 from .errors import DataError
+
+
+def shard(phase: int) -> tuple[int, int]:
+    """(S, r): this solver takes the samples whose running number is r modulo S; in TEST all, (1, 0).
+
+    Raises:
+        DataError: the rank is not one of 0 to S - 1.
+    """
+    if phase != caffe_pb2.TRAIN:
+        return 1, 0
+    count, rank = device.solver_count(), device.solver_rank()
+    if not 0 <= rank < count:
+        raise DataError(f"solver_rank {rank} of solver_count {count}: call caffe.set_solver_count first")
+    return count, rank
 
 
 class Random:

@@ -1,4 +1,4 @@
-"""From the pixels of an image to the numbers of a blob: crop, mirror, mean, scale (Caffe's DataTransformer)."""
+"""From an image to the numbers of a blob: crop, mirror, mean, scale (Caffe's DataTransformer)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .shuffle import Random
 
 
 class Mean:
-    """What is subtracted: an image (`mean_file`), a number per channel or for all (`mean_value`), or nothing."""
+    """What is subtracted: an image (`mean_file`), one number or one a channel (`mean_value`), or nothing."""
 
     #: (C, H, W) from a file, (C or 1, 1, 1) from numbers, or None; float32
     values: np.ndarray | None = None
@@ -52,7 +52,7 @@ class Mean:
         if self.is_image and self.values is not None and self.values.shape != shape:
             raise DataError(
                 f"mean_file '{self.path}' is {_size(self.values.shape)}, {what} is {_size(shape)} (before "
-                "cropping): they must agree. Give new_height and new_width, or mean_value in place of mean_file"
+                "cropping): they must agree. Resize the images, or give mean_value in place of mean_file"
             )
         self.check_channels(shape[0])
 

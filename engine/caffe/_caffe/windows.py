@@ -95,11 +95,11 @@ def _read_image_windows(tokens: _Tokens, count: int) -> np.ndarray:
     words = [tokens.next() for _ in range(count * _COLUMNS)]
     try:
         windows = np.array(words, np.float64).reshape(-1, _COLUMNS)
-        if (windows[:, [0, 2, 3, 4, 5]] % 1 == 0).all():
-            return windows
     except ValueError:
-        pass
-    tokens.fail("a window is 'class overlap x1 y1 x2 y2': overlap a number, the others integers")
+        windows = np.full((1, _COLUMNS), np.nan)
+    if not (windows[:, [0, 2, 3, 4, 5]] % 1 == 0).all():
+        tokens.fail("a window is 'class overlap x1 y1 x2 y2': overlap a number, the others integers")
+    return windows
 
 
 def _select(
@@ -155,16 +155,16 @@ class WindowSamples:
                 raise DataError(f"'{source}' has no {kind} windows: see fg_threshold and bg_threshold")
         if self._file.channels != 3:
             raise DataError(
-                f"'{source}' says its last image has {self._file.channels} channels; images are read as 3 (BGR)"
+                f"the last image of '{source}' has {self._file.channels} channels; images are read as 3"
             )
         self._mean.check_channels(3)
         mean = self._mean.values
         if self._mean.is_image and mean is not None:
-            sides = mean.shape[1:]
-            if len(mean) != 3 or min(sides) < self._crop or sides[0] < (sides[1] - self._crop) // 2 + self._crop:
+            middle = self._centred(mean).shape
+            if len(mean) != 3 or mean.shape[2] < self._crop or middle[1] < self._crop:
+                size = "x".join(map(str, mean.shape))
                 raise DataError(
-                    f"mean_file '{self._mean.path}' is {'x'.join(map(str, mean.shape))}: too small for 3 channels "
-                    f"and a crop_size of {self._crop}"
+                    f"mean_file '{self._mean.path}' is {size}: too small for a crop_size of {self._crop}"
                 )
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -204,7 +204,7 @@ class WindowSamples:
         out[place] = values * np.float32(self._param.scale)
 
     def _centred(self, mean: np.ndarray) -> np.ndarray:
-        """The mean image from where its middle crop begins; Caffe takes the width's offset for the height too."""
+        """The mean image from where its middle crop begins; Caffe uses the width's offset for rows too."""
         shift = (mean.shape[2] - self._crop) // 2
         return mean[:, shift:, shift:]
 
@@ -215,7 +215,7 @@ class WindowSamples:
         pad, square = self._param.context_pad, self._param.crop_mode == "square"
         if not pad and not square:
             if min(x1, y1) < 0 or x2 >= width or y2 >= height:
-                raise DataError(f"{what}: window {corners} is not inside the image of {height}x{width} pixels")
+                raise DataError(f"{what}: window {corners} is not inside its {height}x{width} pixels")
             return _Span(x1, x2, 0, 0, self._crop), _Span(y1, y2, 0, 0, self._crop)
         halves = np.array([x2 - x1 + 1, y2 - y1 + 1], np.float32) / 2
         centres = np.array([x1, y1], np.float32) + halves

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="caffe compare", description=__doc__)
     parser.add_argument("a", metavar="A", help="a net prototxt")
-    parser.add_argument("b", metavar="B", nargs="?", help="the other; default A, for another engine or weights")
+    parser.add_argument("b", metavar="B", nargs="?", help="the other; default A (other engine or weights)")
     parser.add_argument("--weights", metavar="W", help="caffemodel of A; default what its fillers draw")
     parser.add_argument("--weights-b", metavar="W2", help="caffemodel of B; default A's parameters")
     parser.add_argument("--image", metavar="X", help="an image for the first input; default random numbers")

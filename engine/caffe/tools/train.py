@@ -14,9 +14,10 @@ from multiprocessing.process import BaseProcess
 import caffe
 from caffe import _caffe
 
+from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from ..proto.caffe_pb2 import SolverParameter
-from .command import ABORTED
+from .command import ABORTED, fatal
 from .options import Options, gpu_ids, require
 
 _EFFECTS = ("snapshot", "stop", "none")
@@ -36,15 +37,15 @@ def run(options: Options) -> None:
     )
     param = _solver_param(options)
     ids = gpu_ids(options.gpu or _gpu_of(param))
-    log.info("Using GPUs %s", ", ".join(map(str, ids))) if ids else log.info("Use CPU.")
+    log.info("Using GPUs %s" if ids else "Use CPU.%s", ", ".join(map(str, ids)))
     signals = SignalActions(options.sigint_effect, options.sighup_effect)
+    if ids:
+        _join(param, ids, 0)
+    solver = _build(param, options.snapshot, signals)
+    log.info("Starting Optimization")
     if len(ids) > 1:
-        _train_on_many(param, options.snapshot, ids, signals)
+        _solve_together(solver, param, options.snapshot, ids)
     else:
-        if ids:
-            _use(param, ids[0])
-        solver = _build(param, options.snapshot, signals)
-        log.info("Starting Optimization")
         solver.solve()
     log.info("Optimization Done.")
 
@@ -66,10 +67,14 @@ def _gpu_of(param: SolverParameter) -> str:
     return str(param.device_id) if wanted else ""
 
 
-def _use(param: SolverParameter, device_id: int) -> None:
-    param.device_id = device_id
-    caffe.set_device(device_id)
+def _join(param: SolverParameter, ids: Sequence[int], rank: int) -> None:
+    """Make this process solver `rank` of the group, on its own GPU."""
+    param.device_id = ids[rank]
+    caffe.set_device(ids[rank])
     caffe.set_mode_gpu()
+    caffe.set_solver_count(len(ids))
+    caffe.set_solver_rank(rank)
+    caffe.set_multiprocess(len(ids) > 1)
 
 
 def _build(param: SolverParameter, snapshot: str, signals: SignalActions) -> caffe.SGDSolver:
@@ -114,7 +119,9 @@ class SignalActions:
 # ---- several GPUs: this process is solver 0, every other GPU has a process of its own ------------------
 
 
-def _train_on_many(param: SolverParameter, snapshot: str, ids: Sequence[int], signals: SignalActions) -> None:
+def _solve_together(
+    solver: caffe.SGDSolver, param: SolverParameter, snapshot: str, ids: Sequence[int]
+) -> None:
     uid = caffe.NCCL.new_uid()
     context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
     others = [
@@ -123,24 +130,13 @@ def _train_on_many(param: SolverParameter, snapshot: str, ids: Sequence[int], si
     ]
     for process in others:
         process.start()
+    threading.Thread(target=_watch, args=(others,), daemon=True).start()
     try:
-        threading.Thread(target=_watch, args=(others,), daemon=True).start()
-        _join(param, ids, 0)
-        solver = _build(param, snapshot, signals)
-        log.info("Starting Optimization")
         _average_gradients(solver, uid)
         solver.solve()
     finally:
         for process in others:
             process.kill()
-
-
-def _join(param: SolverParameter, ids: Sequence[int], rank: int) -> None:
-    """Make this process solver `rank` of the group, on its own GPU."""
-    caffe.set_solver_count(len(ids))
-    caffe.set_solver_rank(rank)
-    caffe.set_multiprocess(True)
-    _use(param, ids[rank])
 
 
 def _average_gradients(solver: caffe.SGDSolver, uid: bytes) -> None:
@@ -153,11 +149,14 @@ def _work(message: bytes, snapshot: str, ids: Sequence[int], rank: int, uid: byt
     """The body of the process of solver `rank` > 0; solver 0 ends it."""
     caffe.init_log(2)
     param = SolverParameter.FromString(message)
-    _join(param, ids, rank)
-    # A signal to the whole group is solver 0's to answer: where it stops, everybody stops.
-    solver = _build(param, snapshot, SignalActions("none", "none"))
-    _average_gradients(solver, uid)
-    solver.step(param.max_iter - solver.iter)
+    try:
+        _join(param, ids, rank)
+        # A signal to the whole group is solver 0's to answer: where it stops, everybody stops.
+        solver = _build(param, snapshot, SignalActions("none", "none"))
+        _average_gradients(solver, uid)
+        solver.step(param.max_iter - solver.iter)
+    except (CaffeError, OSError) as error:
+        sys.exit(fatal(error))
 
 
 def _watch(others: Sequence[BaseProcess]) -> None:

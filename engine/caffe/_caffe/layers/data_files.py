@@ -7,7 +7,7 @@ that loads ahead met it: it comes up at the forward that would have given the ba
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from ..errors import DataError
 from ..hdf5 import array_shape, reading, save_array, writing
 from ..layer import Arity, Layer
 from ..log import log
-from ..prefetch import Prefetcher, Source
+from ..prefetch import Prefetcher
 from ..registry import register
 from ..samples import DatabaseSamples, ImageSamples
-from ..shuffle import Epochs, Random
+from ..shuffle import Epochs, Random, shard
 from ..windows import WindowSamples
 
 
@@ -53,18 +53,18 @@ class _ImageLayer(Layer):
 
     bottoms = Arity(0)
     tops = Arity(2)
+    #: What loads the batches.
+    samples: ClassVar[type[DatabaseSamples | ImageSamples | WindowSamples]]
     #: Settings of transform_param that Caffe does not look at for this type.
-    unused: tuple[str, ...] = ("force_color", "force_gray")
-
-    def source(self) -> Source:
-        """What loads the batches."""
-        self.fail("has no source of images")
+    unused: ClassVar[tuple[str, ...]] = ("force_color", "force_gray")
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for name in self.unused:
             if self.layer_param.transform_param.HasField(name):
-                log.warning("%s '%s': transform_param.%s has no effect", self.type, self.layer_param.name, name)
-        source = self.source()
+                log.warning(
+                    "%s: transform_param.%s has no effect on %s", self.layer_param.name, name, self.type
+                )
+        source = self.samples(self.layer_param)
         self._prefetcher = Prefetcher(source, self.layer_param.data_param.prefetch)
         for blob, dims in zip(top, source.shapes()):
             blob.resize(dims)
@@ -100,10 +100,8 @@ class Data(_ImageLayer):
     """
 
     tops = Arity(1, 2)
+    samples = DatabaseSamples
     unused = ()
-
-    def source(self) -> Source:
-        return DatabaseSamples(self.layer_param)
 
 
 @register("ImageData")
@@ -115,8 +113,7 @@ class ImageData(_ImageLayer):
             size, or the transformation does not fit.
     """
 
-    def source(self) -> Source:
-        return ImageSamples(self.layer_param)
+    samples = ImageSamples
 
 
 @register("WindowData")
@@ -131,10 +128,8 @@ class WindowData(_ImageLayer):
             or no background windows, or a window is not inside its image.
     """
 
+    samples = WindowSamples
     unused = ("scale", "force_color", "force_gray")
-
-    def source(self) -> Source:
-        return WindowSamples(self.layer_param)
 
 
 # ---- HDF5 ----------------------------------------------------------------------------------------
@@ -163,7 +158,7 @@ class HDF5Data(Layer):
         )
         self.check(param.batch_size, "batch_size must be positive: set hdf5_data_param.batch_size")
         self._paths = self._read_list(param.source)
-        self._solvers, self._rank = (device.solver_count(), device.solver_rank()) if not self.phase else (1, 0)
+        self._solvers, self._rank = shard(self.phase)
         self._passed = 0
         self._row_order = Random() if param.shuffle else None
         self._files = Epochs(len(self._paths), Random() if param.shuffle else None)
@@ -203,11 +198,13 @@ class HDF5Data(Layer):
         found = f"'{path}' has " + ", ".join(f"{name} {dims_text(dims)}" for name, dims in shapes.items())
         self.check(all(shapes.values()), f"Input must have at least 1 axis: {found}")
         rows = {dims[0] for dims in shapes.values()}
-        self.check(len(rows) == 1 and rows != {0}, f"datasets must have the same number of rows, 1 or more: {found}")
+        self.check(
+            len(rows) == 1 and rows != {0}, f"datasets must have equally many rows, 1 or more: {found}"
+        )
         wanted = self._dims or [dims[1:] for dims in shapes.values()]
         self.check(
             [dims[1:] for dims in shapes.values()] == wanted,
-            f"rows must have the shapes of those in the first file, {', '.join(map(dims_text, wanted))}: {found}",
+            f"rows must have the shapes of the first file's, {', '.join(map(dims_text, wanted))}: {found}",
         )
 
     def _advance(self) -> None:
@@ -253,13 +250,13 @@ class HDF5Data(Layer):
 
 @register("HDF5Output")
 class HDF5Output(Layer):
-    """Caffe's HDF5Output: writes its bottoms as the datasets `data` and `label` of a new HDF5 file, with 4 axes.
+    """Caffe's HDF5Output: writes its bottoms, with 4 axes, as datasets `data` and `label` of an HDF5 file.
 
     The file is emptied when the net is built, and complete after the forward pass. There can be only
     one, as in Caffe.
 
     Raises:
-        LayerError: the file cannot be written, the bottoms have different batch sizes, or at a second forward.
+        LayerError: the file cannot be written, the bottoms differ in batch size, or at a second forward.
     """
 
     bottoms = Arity(2)
@@ -283,7 +280,8 @@ class HDF5Output(Layer):
             self.check(len(blob.dims) <= 4, f"bottom {dims_text(blob.dims)} has more than 4 axes")
         counts = [blob.num for blob in bottom]
         self.check(
-            counts[0] == counts[1], f"data and label must have the same batch size, not {counts[0]} and {counts[1]}"
+            counts[0] == counts[1],
+            f"data and label must have the same batch size, not {counts[0]} and {counts[1]}",
         )
         log.info("Saving HDF5 file %s", self._path)
         with writing(self._path) as file:

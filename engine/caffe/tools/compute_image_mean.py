@@ -1,0 +1,76 @@
+"""``compute_image_mean [flags] DB [OUT]``: the mean image of a database, for `transform_param.mean_file`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from .._caffe import datum
+from .._caffe.db import open_database
+from .._caffe.errors import CaffeError
+from .._caffe.log import log
+from ..proto.caffe_pb2 import BlobProto
+from .command import command, parse_flags
+from .flags import Flag
+
+USAGE = """\
+Compute the mean image of a database of Datums.
+usage: compute_image_mean [flags] DB [OUT]
+
+  DB   an LMDB or LevelDB
+  OUT  the .binaryproto to write; without it only the means of the channels are logged"""
+FLAGS = {"backend": Flag("lmdb", "lmdb or leveldb")}
+_PROGRESS = 10000
+
+
+@command
+def main(argv: Sequence[str]) -> int:
+    """Log the mean of every channel and write the mean image as a BlobProto of the four old dims.
+
+    Raises:
+        CaffeError: the database cannot be read, is empty, or holds items of different sizes.
+    """
+    values, (path, *out) = parse_flags(argv, FLAGS, USAGE, (1, 2))
+    mean = mean_image(path, str(values["backend"]))
+    if out:
+        log.info("Write to %s", out[0])
+        blob = BlobProto(num=1, channels=mean.shape[0], height=mean.shape[1], width=mean.shape[2])
+        blob.data.extend(mean.ravel().tolist())
+        with open(out[0], "wb") as file:
+            file.write(blob.SerializeToString())
+    log.info("Number of channels: %d", len(mean))
+    for channel, value in enumerate(mean.mean(axis=(1, 2))):
+        log.info("mean_value channel [%d]: %g", channel, value)
+    return 0
+
+
+def mean_image(path: str, backend: str) -> np.ndarray:
+    """The mean over all items, (C, H, W) float32, summed up in float32 as Caffe does.
+
+    Raises:
+        DataError: the database cannot be read. CaffeError: it is empty, or an item has another size.
+    """
+    total, count = np.zeros(0, np.float32), 0
+    log.info("Starting iteration")
+    for key, value in open_database(path, backend).items():
+        what = f"record {key!r} of '{path}'"
+        pixels = datum.pixels(datum.parse(value, what), what)
+        if not count:
+            total = np.zeros(pixels.shape, np.float32)
+        if pixels.shape != total.shape:
+            raise CaffeError(f"Incorrect data field size: {what} is {pixels.shape}, the first {total.shape}")
+        total += pixels
+        count += 1
+        if count % _PROGRESS == 0:
+            log.info("Processed %d files.", count)
+    if not count:
+        raise CaffeError(f"database '{path}' has no records: there is no mean")
+    if count % _PROGRESS:
+        log.info("Processed %d files.", count)
+    return total / np.float32(count)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

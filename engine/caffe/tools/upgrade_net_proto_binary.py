@@ -1,0 +1,31 @@
+"""``upgrade_net_proto_binary IN OUT``: an old caffemodel to the current format."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .._caffe.graph.upgrade import net_needs_upgrade, upgrade_net
+from .._caffe.proto_io import read_binary
+from ..proto.caffe_pb2 import NetParameter
+from . import upgrade
+from .command import command
+
+USAGE = "Bring an old caffemodel to the current format.\nusage: upgrade_net_proto_binary IN OUT"
+
+
+@command
+def main(argv: Sequence[str]) -> int:
+    """Upgrade IN to OUT; see `upgrade.run` for the exit status."""
+    return upgrade.run(
+        argv,
+        USAGE,
+        lambda path: read_binary(path, NetParameter()),
+        net_needs_upgrade,
+        upgrade_net,
+        NetParameter.SerializeToString,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
