@@ -47,13 +47,13 @@ class Net(_caffe.Net):
     @cached_property
     def inputs(self) -> list[str]:
         """The names of the net's inputs: the tops of its Input layers."""
-        names = list(self.blobs)
+        names = self._blob_names
         return [names[i] for i in self._inputs]
 
     @cached_property
     def outputs(self) -> list[str]:
         """The names of the blobs nobody reads, in byte order."""
-        names = list(self.blobs)
+        names = self._blob_names
         return [names[i] for i in self._outputs]
 
     @cached_property

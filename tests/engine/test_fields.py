@@ -88,7 +88,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
                 build_and_run(*golden.load(section, name))
         for text in MORE:
             Path("net.prototxt").write_text(
-                'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 dim: 4 dim: 4 } } }'
+                'layer { name: "x" type: "Input" top: "x" '
+                "input_param { shape { dim: 1 dim: 2 dim: 4 dim: 4 } } }"
                 f'layer {{ name: "y" bottom: "x" top: "y" {text} }}'
             )
             caffe.Net("net.prototxt", caffe.TEST)
@@ -127,6 +128,8 @@ def test_every_field_of_a_layer_is_read(read, type_, message):
     if (type_, message) in (("HDF5Data", "transform_param"), ("MemoryData", "transform_param")):
         fields = set()  # refused, or said to be without effect, as a whole
         assert ("LayerParameter", message) in {(m, f) for t, m, f in read if t == type_}
+    if type_ == "Python":  # which class it is is read before there is a layer to give noted parameters to
+        fields -= names_in(CORE / "layers" / "python.py", CORE / "layer.py")
     missing = fields - {f for t, m, f in read if (t, m) == (type_, descriptor.name)}
     assert missing <= set(WITHOUT_EFFECT.get(message, ())), f"{type_} never looks at {sorted(missing)}"
 
@@ -165,12 +168,8 @@ ELSEWHERE = (
     ("ParamSpec", (CORE / "graph", CORE / "net.py"), set()),
     ("NetState", (CORE / "graph", CORE / "net.py"), set()),
     ("NetStateRule", (CORE / "graph",), set()),
-    (
-        "SolverParameter",
-        (CORE / "solvers", CORE / "graph", CORE.parent / "tools"),
-        set(),
-    ),
-)  # fmt: skip
+    ("SolverParameter", (CORE / "solvers", CORE / "graph", CORE.parent / "tools"), set()),
+)
 
 
 @pytest.mark.parametrize(("message", "places", "exempt"), ELSEWHERE, ids=[row[0] for row in ELSEWHERE])

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 import caffe
 from caffe.proto import caffe_pb2
 
-from . import golden
+from . import cli_case, golden
 
 NETSPEC = json.loads((golden.GOLDEN / "netspec" / "netspec.json").read_text())
 ERRORS = {case["name"]: case for case in json.loads((golden.GOLDEN / "errors.json").read_text())["cases"]}
@@ -71,6 +71,11 @@ def test_fcn_training(name):
 @pytest.mark.parametrize("name", golden.names("api"))
 def test_api_program(name):
     golden.check_program("api", *golden.load("api", name), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", cli_case.CASES)
+def test_command_line(name, capsys):
+    cli_case.check(name, capsys)
 
 
 @pytest.mark.parametrize("name", golden.names("io"))

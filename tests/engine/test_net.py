@@ -204,8 +204,7 @@ def test_python_errors_pass_unchanged_and_ours_name_the_layer(net_of, in_tmp, mo
     )
     monkeypatch.syspath_prepend(str(in_tmp))
     text = (
-        INPUT
-        + 'layer { name: "p" type: "Python" bottom: "data" top: "p" '
+        INPUT + 'layer { name: "p" type: "Python" bottom: "data" top: "p" '
         'python_param { module: "%s" layer: "%s" param_str: "hi" } }'
     )
     with pytest.raises(ZeroDivisionError, match="hi"):

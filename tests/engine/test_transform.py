@@ -63,6 +63,7 @@ def test_floats_stay_floats() -> None:
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_the_mean_image_is_that_of_the_place_before_mirroring(in_tmp, legacy) -> None:
+    caffe.set_random_seed(0)
     pixels = image()
     mean = np.random.default_rng(1).random((1, 3, 6, 8), np.float32)
     path = write_mean(mean, legacy)

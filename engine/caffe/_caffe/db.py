@@ -39,6 +39,7 @@ class Database:
             reason = _reason(error)
             held = "; close it wherever else it is open" if "already" in reason or "LOCK" in reason else ""
             raise DataError(f"could not open {backend} '{path}': {reason}{held}") from error
+        log.info("Opened %s %s", backend, path)
 
     def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of the records in byte order of the keys, from the first not before `start`."""
@@ -106,14 +107,14 @@ class Cursor:
             kind = f"no record from key {start!r} on" if start else "no records"
             raise DataError(f"database '{self._database.path}' has {kind}") from None
 
-    def advance(self) -> None:
-        """Go to the next record; after the last one comes the first."""
+    def advance(self) -> bool:
+        """Go to the next record; after the last one comes the first. Returns whether it started over."""
         record = next(self._items, None)
         if record is None:
-            log.debug("Restarting data prefetching from start.")
             self.rewind()
         else:
             self.key, self.value = record
+        return record is None
 
     def describe(self) -> str:
         """The record's name for messages."""

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import atexit
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
 from . import device
-from .errors import DeviceError, SolverError
+from .errors import CaffeError, DeviceError, SolverError
 
 if TYPE_CHECKING:
     from .blob import Blob
@@ -32,6 +34,20 @@ def has_nccl() -> bool:
         and torch.distributed.is_available()
         and torch.distributed.is_nccl_available()
     )
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    """Raises SolverError where torch.distributed fails: as a rule another process has ended."""
+    try:
+        yield
+    except CaffeError:
+        raise
+    except RuntimeError as error:
+        raise SolverError(
+            f"solver {device.solver_rank()} lost the other solvers (see what ended them, or whether all were "
+            f"started): {error}"
+        ) from error
 
 
 class NCCL:
@@ -55,22 +71,24 @@ class NCCL:
 
     def bcast(self) -> None:
         """Give every solver the weights of solver 0."""
-        self._join()
-        for blob in self._blobs:
-            value = blob.value
-            torch.distributed.broadcast(value, 0)
-            blob.put(value)
+        with _exchange():
+            self._join()
+            for blob in self._blobs:
+                value = blob.value
+                torch.distributed.broadcast(value, 0)
+                blob.put(value)
 
     def on_start(self) -> None:
         """Nothing to do before an iteration."""
 
     def on_gradients_ready(self) -> None:
         """Average the gradients over all solvers."""
-        self._join()
-        for blob in self._blobs:
-            gradient = blob.grad
-            torch.distributed.all_reduce(gradient)
-            blob.put_grad(gradient.div_(device.solver_count()))
+        with _exchange():
+            self._join()
+            for blob in self._blobs:
+                gradient = blob.grad
+                torch.distributed.all_reduce(gradient)
+                blob.put_grad(gradient.div_(device.solver_count()))
 
     def __call__(self, layer: int) -> None:
         """As a `net.after_backward` callback: the averaging waits for `on_gradients_ready`."""

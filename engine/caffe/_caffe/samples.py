@@ -114,7 +114,8 @@ class DatabaseSamples(Samples):
         self._skip_others()
 
     def _step(self) -> None:
-        self._cursor.advance()
+        if self._cursor.advance() and device.root_solver():
+            log.info("Restarting data prefetching from start.")
         self._passed += 1
 
     def _skip_others(self) -> None:

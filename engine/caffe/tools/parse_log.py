@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         CaffeError: the log has no line "Solving", so no training begins in it.
     """
-    parser = argparse.ArgumentParser("parse_log", description="Training and test tables (CSV) of a training log.")
+    parser = argparse.ArgumentParser("parse_log", description="A training log to two tables (CSV).")
     parser.add_argument("logfile_path", help="the log")
     parser.add_argument("output_dir", help="folder for <log>.train and <log>.test")
     parser.add_argument("--verbose", action="store_true", help="print what is written")
@@ -70,15 +70,13 @@ def parse_log(path: str) -> tuple[list[Row], list[Row]]:
     Raises:
         CaffeError: the log has no line "Solving". OSError: it cannot be read.
     """
-    # glog's time stamps have no year: the file's is the year of its last line.
-    year = datetime.datetime.fromtimestamp(os.path.getmtime(path)).year
+    # glog's time stamps have no year: it is taken from the file, for the sake of leap days.
+    clock = _Clock(datetime.datetime.fromtimestamp(os.path.getmtime(path)).year)
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read().splitlines()
-    start = next((number for number, line in enumerate(lines) if "Solving" in line), None)
-    begun = None if start is None else _Clock(year).read(lines[start])
-    if begun is None:
-        raise CaffeError(f"'{path}': no line with a time stamp says 'Solving': is it the log of a training?")
-    return _rows(lines[start:], _Clock(year), begun)
+        for line in file:
+            if "Solving" in line and (begun := clock.read(line)):
+                return _rows(file, clock, begun)
+    raise CaffeError(f"'{path}': no line with a time stamp says 'Solving': is it the log of a training?")
 
 
 class _Clock:
@@ -112,11 +110,11 @@ class _Table:
     rows: list[Row] = field(default_factory=list)
     numbers: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, iteration: int, seconds: float, rate: float, net: str, number: str, name: str, value: float) -> None:
-        """Take one output line."""
+    def add(self, head: Row, net: str, number: str, name: str, value: float) -> None:
+        """Take one output line; `head` has the columns that every row begins with."""
         again = (net, number) in self.numbers
-        if not self.rows or self.rows[-1]["NumIters"] != iteration or again:
-            self.rows.append({"NumIters": float(iteration), "Seconds": seconds, "LearningRate": rate})
+        if not self.rows or self.rows[-1]["NumIters"] != head["NumIters"] or again:
+            self.rows.append(head)
             self.numbers.clear()
         self.numbers.add((net, number))
         column = name if net == "0" else f"net{net}.{name}"
@@ -147,9 +145,9 @@ def _rows(lines: Iterable[str], clock: _Clock, begun: datetime.datetime) -> tupl
             rate = float(found[1])
         if (found := _OUTPUT.search(line)) and iteration >= 0:
             kind, number, name, value = found.groups()
-            tested = net if kind == "Test" else "0"
             seconds = (time - begun).total_seconds()
-            tables[kind].add(iteration, seconds, rate, tested, number, name, float(value))
+            head = {"NumIters": float(iteration), "Seconds": seconds, "LearningRate": rate}
+            tables[kind].add(head, net if kind == "Test" else "0", number, name, float(value))
     return tables["Train"].finish(), tables["Test"].finish()
 
 

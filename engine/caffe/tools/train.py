@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import caffe
 from caffe import _caffe
@@ -38,15 +39,16 @@ def run(options: Options) -> None:
     param = _solver_param(options)
     ids = gpu_ids(options.gpu or _gpu_of(param))
     log.info("Using GPUs %s" if ids else "Use CPU.%s", ", ".join(map(str, ids)))
-    signals = SignalActions(options.sigint_effect, options.sighup_effect)
     if ids:
         _join(param, ids, 0)
-    solver = _build(param, options.snapshot, signals)
-    log.info("Starting Optimization")
-    if len(ids) > 1:
-        _solve_together(solver, param, options.snapshot, ids)
-    else:
-        solver.solve()
+    with SignalActions(options.sigint_effect, options.sighup_effect) as signals:
+        solver = _build(param, options.snapshot)
+        solver.set_action_function(signals.poll)
+        log.info("Starting Optimization")
+        if len(ids) > 1:
+            _solve_together(solver, param, options.snapshot, ids)
+        else:
+            solver.solve()
     log.info("Optimization Done.")
 
 
@@ -77,9 +79,8 @@ def _join(param: SolverParameter, ids: Sequence[int], rank: int) -> None:
     caffe.set_multiprocess(len(ids) > 1)
 
 
-def _build(param: SolverParameter, snapshot: str, signals: SignalActions) -> caffe.SGDSolver:
+def _build(param: SolverParameter, snapshot: str) -> caffe.SGDSolver:
     solver = caffe.get_solver(param)
-    solver.set_action_function(signals.poll)
     if snapshot:
         log.info("Resuming from %s", snapshot)
         solver.restore(snapshot)
@@ -87,22 +88,29 @@ def _build(param: SolverParameter, snapshot: str, signals: SignalActions) -> caf
 
 
 class SignalActions:
-    """Turns SIGINT and SIGHUP into what the solver asks for after every iteration.
+    """In a `with` block: turns SIGINT and SIGHUP into what the solver asks for after every iteration.
 
     Args:
         sigint, sighup: `snapshot`, `stop` or `none`.
     """
 
     def __init__(self, sigint: str, sighup: str) -> None:
-        """Install the handlers. Raises CaffeError for another effect."""
+        """Raises CaffeError for another effect."""
         self._pending: set[int] = set()
-        self._effects = {}
+        self._effects: dict[int, _caffe.SolverAction] = {}
+        self._before: dict[int, Any] = {}
         for flag, effect, name in (("sighup", sighup, "SIGHUP"), ("sigint", sigint, "SIGINT")):
             require(effect in _EFFECTS, f"-{flag}_effect {effect}: it is {', '.join(_EFFECTS)}")
             if hasattr(signal, name):  # Windows has no SIGHUP
-                number = getattr(signal, name)
-                self._effects[number] = _caffe.SolverAction[effect.upper()]
-                signal.signal(number, self._note)
+                self._effects[getattr(signal, name)] = _caffe.SolverAction[effect.upper()]
+
+    def __enter__(self) -> SignalActions:
+        self._before = {number: signal.signal(number, self._note) for number in self._effects}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
         self._pending.add(number)
@@ -151,10 +159,10 @@ def _work(message: bytes, snapshot: str, ids: Sequence[int], rank: int, uid: byt
     param = SolverParameter.FromString(message)
     try:
         _join(param, ids, rank)
-        # A signal to the whole group is solver 0's to answer: where it stops, everybody stops.
-        solver = _build(param, snapshot, SignalActions("none", "none"))
-        _average_gradients(solver, uid)
-        solver.step(param.max_iter - solver.iter)
+        with SignalActions("none", "none"):  # to answer them is for solver 0: where it stops, all stop
+            solver = _build(param, snapshot)
+            _average_gradients(solver, uid)
+            solver.step(param.max_iter - solver.iter)
     except (CaffeError, OSError) as error:
         sys.exit(fatal(error))
 

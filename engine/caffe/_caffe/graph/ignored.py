@@ -21,7 +21,7 @@ WITHOUT_EFFECT = {
     # Caffe's recurrent layers hand it to their inner net, which does not exist here
     "recurrent_param": ("debug_info",),
     # Caffe moves these to transform_param in old formats, and in the current one it reads them from there
-    "data_param": (*_IMAGE, "rand_skip"),
+    "data_param": (*_IMAGE, "rand_skip", "force_encoded_color"),
     "image_data_param": _IMAGE,
     "window_data_param": ("mean_file", "crop_size", "mirror"),
 }

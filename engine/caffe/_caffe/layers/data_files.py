@@ -68,6 +68,7 @@ class _ImageLayer(Layer):
         self._prefetcher = Prefetcher(source, self.layer_param.data_param.prefetch)
         for blob, dims in zip(top, source.shapes()):
             blob.resize(dims)
+        log.info("output data size: %s", ",".join(map(str, top[0].dims)))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for blob, array in zip(top, self._prefetcher.next()):

@@ -1,0 +1,42 @@
+"""``draw_net NET PICTURE``: a picture of a network; needs the extra `draw` (pydot) and Graphviz."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from caffe import draw
+
+from .._caffe.graph.upgrade import upgrade_net
+from .._caffe.proto_io import read_text
+from ..proto import caffe_pb2
+from .command import command
+
+_PHASES = {"ALL": None, "TRAIN": caffe_pb2.TRAIN, "TEST": caffe_pb2.TEST}
+
+
+@command
+def main(argv: Sequence[str]) -> int:
+    """Draw the network of a prototxt, of an old format too.
+
+    Raises:
+        CaffeError: the prototxt cannot be read, or pydot or Graphviz is missing.
+    """
+    parser = argparse.ArgumentParser("draw_net", description="A picture of a network.")
+    add = parser.add_argument
+    add("input_net_proto_file", help="the prototxt")
+    add("output_image_file", help="the picture; its extension is the format")
+    add("--rankdir", default="LR", choices=("LR", "RL", "TB", "BT"), help="direction of the data")
+    add("--phase", default="ALL", choices=_PHASES, help="draw the layers of this phase only")
+    add("--display_lrm", action="store_true", help="write learning rate multipliers")
+    args = parser.parse_args(argv)
+    net = read_text(args.input_net_proto_file, caffe_pb2.NetParameter())
+    upgrade_net(net, args.input_net_proto_file)
+    print(f"Drawing net to {args.output_image_file}")
+    draw.draw_net_to_file(net, args.output_image_file, args.rankdir, _PHASES[args.phase], args.display_lrm)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
