@@ -169,7 +169,7 @@ def _scores(solver: Any, data: Inputs, listed: Dataset) -> dict[str, float]:
     return {"loss": loss, **scores.means()}
 
 
-def report(folder: Path, root: Path, weights: Mapping[str, Path]) -> dict[str, Scores]:
+def report(folder: Path, root: Path) -> dict[str, Scores]:
     """Score the three nets on the val list; write the table, the curves and the contact sheet."""
     data = open_dataset(folder)
     rows: dict[str, Scores] = dict(baselines(data))
@@ -239,8 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"drawing {setting.train} + {setting.val} scenes and {setting.crops} single objects", flush=True)
     folder = make_dataset(root / "data", args.seed, setting.train, setting.val, setting.crops)
     with quiet():
-        weights = train(folder, root, setting, args.seed)
-        rows = report(folder, root, weights)
+        train(folder, root, setting, args.seed)
+        rows = report(folder, root)
     print(f"\n{summary(rows)}\n")
     minutes = (time.monotonic() - begun) / 60
     print(f"{setting.val} images that training never saw; {minutes:.1f} minutes; all in {root}")

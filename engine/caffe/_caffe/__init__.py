@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ..proto.caffe_pb2 import LayerParameter
+
 #: submodule -> the names that it gives to the package
 _LAZY = {
     "errors": (
@@ -37,7 +39,7 @@ _LAZY = {
 }  # fmt: skip
 _SOURCE = {name: module for module, names in _LAZY.items() for name in names}
 
-__all__ = list(_SOURCE)
+__all__ = ["LayerParameter", *_SOURCE]
 
 
 def __getattr__(name: str) -> Any:

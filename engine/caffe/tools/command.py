@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from .._caffe.errors import CaffeError
 from .._caffe.log import SEVERITIES, GlogFormatter, log
@@ -29,7 +30,12 @@ Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg
 """
 
 Command = Callable[[Sequence[str]], int]
-Main = Callable[[Sequence[str] | None], int]
+
+
+class Main(Protocol):
+    """A command as the outside calls it: with its arguments, or with those of the process."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 def command(body: Command) -> Main:
@@ -101,7 +107,8 @@ def _add_log_file(folder: str) -> None:
     name = f"{program}.{host}.{_user()}.log.INFO.{clock}.{os.getpid()}"
     path, link = os.path.join(folder, name), os.path.join(folder, f"{program}.INFO")
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_HEADER.format(time=time.strftime("%Y/%m/%d %H:%M:%S"), host=host))
         if os.path.islink(link):
             os.unlink(link)
         if not os.path.exists(link):
@@ -109,7 +116,7 @@ def _add_log_file(folder: str) -> None:
     except OSError as error:
         log.error("Could not create a log file in '%s': %s", folder, error.strerror)
         return
-    handler.stream.write(_HEADER.format(time=time.strftime("%Y/%m/%d %H:%M:%S"), host=host))
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(GlogFormatter())
     log.addHandler(handler)
 

@@ -42,13 +42,14 @@ def main(argv: Sequence[str]) -> int:
     _check_kinds(args)
 
     settings = model_arguments(args)
+    print("Loading input...")
+    windows = read_windows(args.input_file) if args.crop_mode == "list" else {}
     detector = caffe.Detector(args.model_def, args.pretrained_model, context_pad=args.context_pad, **settings)
     start = time.perf_counter()
-    print("Loading input...")
     if args.crop_mode == "list":
-        detections = detector.detect_windows(read_windows(args.input_file).items())
+        detections = detector.detect_windows(windows.items())
     else:
-        detections = detector.detect_selective_search(_read_names(args.input_file))
+        detections = _propose(detector, args.input_file)
     print(f"Processed {len(detections)} windows in {time.perf_counter() - start:.3f} s.")
     write = _write_csv if args.output_file.endswith("csv") else _write_hdf5
     write(args.output_file, detections)
@@ -63,6 +64,13 @@ def _check_kinds(args: argparse.Namespace) -> None:
         raise CaffeError(f"Unknown output file type: '{args.output_file}' is neither .h5 nor .csv")
     if args.crop_mode == "list" and args.input_file.endswith("txt"):
         raise CaffeError(f"--crop_mode list needs windows: '{args.input_file}' has names only; give a .csv")
+
+
+def _propose(detector: caffe.Detector, path: str) -> list[dict[str, Any]]:
+    try:
+        return detector.detect_selective_search(_read_names(path))
+    except ImportError as error:
+        raise CaffeError(f"{error}; or give them with --crop_mode list") from error
 
 
 def _read_names(path: str) -> list[str]:

@@ -210,4 +210,5 @@ def test_a_failing_process_ends_the_others():
     assert done.returncode == 134
     assert "no more data" in done.stderr
     # Whichever is noticed first: the lost connection, or the end of the process.
-    assert re.search(r"^F.*(solver 0 lost the other solvers|the process of solver 1 failed)", done.stderr, re.M)
+    noticed = r"^F.*(solver 0 lost the other solvers|the process of solver 1 failed)"
+    assert re.search(noticed, done.stderr, re.MULTILINE)

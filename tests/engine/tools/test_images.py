@@ -1,0 +1,156 @@
+"""classify, detect and draw_net, on images and nets they are given."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import caffe
+from caffe.tools import classify, detect, draw_net, images
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+        inner_product_param { num_output: 4 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+MODEL = ["--model_def", "net.prototxt", "--pretrained_model", "net.caffemodel"]
+
+
+@pytest.fixture
+def folder(net_of) -> Path:
+    """net.prototxt, net.caffemodel, and three images in images/."""
+    net_of(NET).save("net.caffemodel")
+    Path("images").mkdir()
+    rng = np.random.default_rng(5)
+    for name in "cab":
+        Image.fromarray(rng.integers(0, 256, (12, 10, 3), np.uint8)).save(f"images/{name}.png")
+    return Path("images")
+
+
+def expected(names: str, oversample: bool, **settings) -> np.ndarray:
+    defaults = {"image_dims": (10, 9), "raw_scale": 255, "channel_swap": (2, 1, 0)}
+    classifier = caffe.Classifier("net.prototxt", "net.caffemodel", **{**defaults, **settings})
+    return classifier.predict([caffe.io.load_image(f"images/{name}.png") for name in names], oversample)
+
+
+@pytest.mark.parametrize("centre", [False, True])
+def test_a_folder_is_classified_in_the_order_of_names(centre, folder, capsys):
+    argv = [str(folder), "out.npy", *MODEL, "--images_dim", "10,9", "--mean_file", "", "--ext", "png"]
+    assert classify.main(argv + ["--center_only"] * centre) == 0
+    np.testing.assert_array_equal(np.load("out.npy"), expected("abc", not centre))
+    said = capsys.readouterr().out
+    for line in ("CPU mode", "Loading folder: images", "Classifying 3 inputs.", "Saving results into"):
+        assert line in said
+
+
+def test_one_image_and_an_array(folder):
+    options = [*MODEL, "--images_dim=10,9", "--mean_file="]
+    assert classify.main(["images/b.png", "one.npy", *options]) == 0
+    np.save("in.npy", np.stack([caffe.io.load_image(f"images/{name}.png") for name in "ab"]))
+    assert classify.main(["in.npy", "two.npy", *options]) == 0
+    np.testing.assert_array_equal(np.load("one.npy"), expected("b", True))
+    np.testing.assert_array_equal(np.load("two.npy"), expected("ab", True))
+
+
+def test_scales_swap_and_mean(folder):
+    mean = np.random.default_rng(1).uniform(0, 200, (3, 8, 8)).astype(np.float32)
+    np.save("mean.npy", mean)
+    blob = caffe.proto.caffe_pb2.BlobProto(num=1, channels=3, height=8, width=8, data=mean.ravel().tolist())
+    Path("mean.binaryproto").write_bytes(blob.SerializeToString())
+    np.testing.assert_array_equal(images.read_mean("mean.binaryproto"), mean)
+    want = expected("a", True, mean=mean, raw_scale=100.0, input_scale=0.5, channel_swap=None)
+    for path in ("mean.npy", "mean.binaryproto"):
+        argv = ["images/a.png", "out.npy", *MODEL, "--images_dim", "10,9", "--mean_file", path]
+        assert classify.main([*argv, "--raw_scale", "100", "--input_scale", "0.5", "--channel_swap", ""]) == 0
+        np.testing.assert_array_equal(np.load("out.npy"), want)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (["--mean_file", "none.npy"], "there is no mean file 'none.npy'"),
+    ([], "there is no mean file 'ilsvrc_2012_mean.npy'"),
+    (["--mean_file=", "--images_dim", "ten"], "'ten': whole numbers separated by commas"),
+    (["--mean_file=", "--ext", "gif"], "there are no *.gif in the folder 'images'"),
+    (["--mean_file=", "--pretrained_model", "no.caffemodel"], "no.caffemodel"),
+])  # fmt: skip
+def test_what_cannot_be_classified(change, message, folder, capsys):
+    assert classify.main(["images", "out.npy", *MODEL, *change]) == 134
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+WINDOWS = """\
+filename,xmin,ymin,xmax,ymax
+images/a.png,1,2,9,10
+images/b.png,0,0,10,12
+images/a.png,3,3,8,8
+"""
+
+
+@pytest.mark.parametrize("kind", ["csv", "h5"])
+def test_windows_are_scored(kind, folder):
+    Path("windows.csv").write_text(WINDOWS)
+    argv = ["windows.csv", f"out.{kind}", *MODEL, "--mean_file=", "--crop_mode", "list", "--context_pad", "2"]
+    assert detect.main(argv) == 0
+    detector = caffe.Detector(
+        "net.prototxt", "net.caffemodel", raw_scale=255, channel_swap=(2, 1, 0), context_pad=2
+    )
+    windows = {"images/a.png": [(2, 1, 10, 9), (3, 3, 8, 8)], "images/b.png": [(0, 0, 12, 10)]}
+    found = detector.detect_windows(windows.items())
+    want = np.stack([each["prediction"] for each in found])
+    if kind == "h5":
+        with h5py.File("out.h5") as file:
+            names = [name.decode() for name in file["filename"]]
+            boxes, scores = file["window"][()], file["prediction"][()]
+    else:
+        with open("out.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = [row["filename"] for row in rows]
+        boxes = [[float(row[side]) for side in detect.COORDINATES] for row in rows]
+        scores = [[float(row[f"class{k}"]) for k in range(4)] for row in rows]
+    assert names == ["images/a.png", "images/a.png", "images/b.png"]
+    np.testing.assert_array_equal(boxes, [each["window"] for each in found])
+    np.testing.assert_allclose(scores, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("argv", "message"), [
+    (["list.doc", "out.csv"], "Unknown input file type"),
+    (["windows.csv", "out.txt"], "Unknown output file type"),
+    (["list.txt", "out.csv"], "--crop_mode list needs windows"),
+    (["short.csv", "out.csv"], "'short.csv' has no column ymax, ymin"),
+    (["bad.csv", "out.csv"], "bad.csv:2: the coordinates are four numbers"),
+])  # fmt: skip
+def test_what_cannot_be_detected(argv, message, folder, capsys):
+    Path("windows.csv").write_text(WINDOWS)
+    Path("short.csv").write_text("filename,xmin,xmax\n")
+    Path("bad.csv").write_text("filename,xmin,ymin,xmax,ymax\na.png,1,2,3\n")
+    assert detect.main([*argv, *MODEL, "--mean_file=", "--crop_mode=list"]) == 134
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_proposals_need_their_module(folder, capsys):
+    Path("list.txt").write_text("images/a.png\n")
+    assert detect.main(["list.txt", "out.csv", *MODEL, "--mean_file=", "--context_pad=1"]) == 134
+    assert "selective_search_ijcv_with_python" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_net_of_an_old_format_is_drawn(in_tmp, capsys):
+    pytest.importorskip("pydot")
+    Path("old.prototxt").write_text(
+        'input: "x" input_dim: 1 input_dim: 1 input_dim: 2 input_dim: 2 '
+        'layers { name: "ip" type: INNER_PRODUCT bottom: "x" top: "ip" '
+        "inner_product_param { num_output: 2 } }"
+        'layers { name: "loss" type: SOFTMAX_LOSS bottom: "ip" bottom: "x" include { phase: TRAIN } }'
+    )
+    for phase, drawn in (("ALL", True), ("TRAIN", True), ("TEST", False)):
+        assert draw_net.main(["old.prototxt", "net.raw", "--rankdir", "TB", "--phase", phase]) == 0
+        text = Path("net.raw").read_text()
+        assert "rankdir=TB" in text and "ip_InnerProduct" in text
+        assert ("loss_SoftmaxWithLoss" in text) == drawn
+    assert "Drawing net to net.raw" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        draw_net.main(["old.prototxt", "net.raw", "--phase", "BOTH"])
