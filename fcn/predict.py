@@ -31,6 +31,9 @@ def use_device(gpu: int | None) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Show caffe's warnings only: its log of a net being built would bury what a command prints."""
+    import caffe
+
+    assert caffe.Net  # loads the engine, and with it its log
     handlers = [(handler, handler.level) for handler in logging.getLogger("caffe").handlers]
     for handler, _ in handlers:
         handler.setLevel(logging.WARNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ def net_of(in_tmp):
         return caffe.Net("net.prototxt", phase, **kwargs)
 
     return build
+
+
+@pytest.fixture
+def program(in_tmp, monkeypatch):
+    """Runs a script in a folder with a small classifier and pictures; returns the script's names."""
+    from . import old_programs
+
+    monkeypatch.syspath_prepend(str(in_tmp))
+    old_programs.prepare()
+    yield old_programs.run
+    for name in [n for n, m in sys.modules.items() if str(in_tmp) in str(getattr(m, "__file__", ""))]:
+        del sys.modules[name]
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def layer(net_of, in_tmp, monkeypatch):
 
     def build(name: str = "Scaled", module: str = "own_layers", more: str = "", **kwargs) -> caffe.Net:
         return net_of(
-            'force_backward: true layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+            'force_backward: true layer { name: "in" type: "Input" top: "x" '
+            "input_param { shape { dim: 2 dim: 3 } } }"
             f'layer {{ name: "p" type: "Python" bottom: "x" top: "y" '
             f'python_param {{ module: "{module}" layer: "{name}" {more} }} loss_weight: 1 }}',
             **kwargs,
@@ -111,7 +112,8 @@ def test_a_method_it_lacks_is_an_attribute_error(layer):
 )
 def test_what_cannot_be_made_into_a_layer_says_why(layer, name, module, message):
     if name == "Picky":
-        Path("own_layers.py").write_text(MODULE.replace("def __init__(self, size)", "def __init__(self, size, more)"))
+        more = MODULE.replace("def __init__(self, size)", "def __init__(self, size, more)")
+        Path("own_layers.py").write_text(more)
     with pytest.raises(caffe.LayerError, match=rf"layer 'p' \(Python\): .*{message}"):
         layer(name, module)
 
