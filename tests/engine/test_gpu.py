@@ -103,7 +103,7 @@ def test_one_seed_gives_the_parameters_of_the_cpu():
 
 
 def test_arrays_taken_before_are_seen_and_see():
-    """An array over a blob behaves as on the CPU: the next forward reads what was written, and shows in it."""
+    """An array over a blob is as on the CPU: the next forward reads what was written, and shows in it."""
     built = net()
     data, weight, score = (
         built.blobs["data"].data, built.params["conv"][0].data, built.blobs["score"].data,

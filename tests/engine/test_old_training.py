@@ -166,8 +166,7 @@ after = dict((k, [b.data.copy() for b in v]) for k, v in list(solver.net.params.
     assert (done["after"]["fc_new"][0] != done["before"]["fc_new"][0]).any()
 
 
-def test_a_loss_layer_in_python_equals_the_built_in_one(program):
-    Path("pyloss.py").write_text("""
+PYLOSS = """
 import caffe
 import numpy as np
 
@@ -195,7 +194,11 @@ class EuclideanLossLayer(caffe.Layer):
             else:
                 sign = -1
             bottom[i].diff[...] = sign * self.diff / bottom[i].num
-""")
+"""
+
+
+def test_a_loss_layer_in_python_equals_the_built_in_one(program):
+    Path("pyloss.py").write_text(PYLOSS)
     text = """
 import tempfile, os
 import numpy as np

@@ -135,10 +135,10 @@ def test_finer_strides_can_draw_more(drawn: Path) -> None:
     assert bound[16] > bound[32] + 0.15 and bound[8] > bound[16] + 0.15
 
 
-def test_colour_alone_tells_little(drawn: Path) -> None:
+def test_colour_does_not_tell_one_shape_from_another(drawn: Path) -> None:
     scores = baselines(open_dataset(drawn))
     assert scores["best constant"].mean_iu < 0.1
-    assert scores["colour per pixel"].mean_iu < 0.15
+    assert scores["colour per pixel"].class_iu[1:].mean() < 0.1
 
 
 def test_the_colour_classifier_learns_where_colour_does_tell() -> None:

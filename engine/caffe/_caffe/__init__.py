@@ -39,7 +39,8 @@ _LAZY = {
 }  # fmt: skip
 _SOURCE = {name: module for module, names in _LAZY.items() for name in names}
 
-__all__ = ["LayerParameter", *_SOURCE]
+__all__ = list(_SOURCE)
+__all__ += ["LayerParameter"]
 
 
 def __getattr__(name: str) -> Any:
