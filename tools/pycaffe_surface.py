@@ -289,17 +289,50 @@ TOOLS = {
         "tools/test_caffe.py::test_a_gpu_is_described_and_timed",
     ),
     "caffe device_query": ("caffe device_query", "same", "", "test_golden.py::test_command_line"),
-    "convert_imageset": ("caffe convert_imageset", "same", "", ""),
-    "compute_image_mean": ("caffe compute_image_mean", "same", "", ""),
-    "extract_features": ("caffe extract_features", "same", "", ""),
-    "upgrade_net_proto_text": ("caffe upgrade_net_proto_text", "same", "", ""),
-    "upgrade_net_proto_binary": ("caffe upgrade_net_proto_binary", "same", "", ""),
-    "upgrade_solver_proto_text": ("caffe upgrade_solver_proto_text", "same", "", ""),
-    "parse_log.py, parse_log.sh": ("caffe parse_log", "better", "Python 3", ""),
-    "plot_training_log.py": ("caffe plot_training_log", "better", "Python 3", ""),
-    "classify.py": ("caffe classify", "same", "", ""),
-    "detect.py": ("caffe detect", "better", "CSV output works", ""),
-    "draw_net.py": ("caffe draw_net", "same", "", ""),
+    "convert_imageset": (
+        "caffe convert_imageset", "same", "",
+        "tools/test_databases.py::test_pixels_labels_and_keys",
+    ),
+    "compute_image_mean": (
+        "caffe compute_image_mean", "same", "",
+        "tools/test_databases.py::test_the_mean_is_numpy_s_and_serves_as_mean_file",
+    ),
+    "extract_features": (
+        "caffe extract_features", "same", "",
+        "tools/test_databases.py::test_features_are_the_blobs_item_by_item",
+    ),
+    "upgrade_net_proto_text": (
+        "caffe upgrade_net_proto_text", "same", "",
+        "tools/test_upgrade.py::test_a_net_of_each_age",
+    ),
+    "upgrade_net_proto_binary": (
+        "caffe upgrade_net_proto_binary", "same", "",
+        "tools/test_upgrade.py::test_weights_survive",
+    ),
+    "upgrade_solver_proto_text": (
+        "caffe upgrade_solver_proto_text", "same", "",
+        "tools/test_upgrade.py::test_a_solver",
+    ),
+    "parse_log.py, parse_log.sh": (
+        "caffe parse_log", "better", "Python 3",
+        "tools/test_parse_log.py::test_a_log_of_caffe",
+    ),
+    "plot_training_log.py": (
+        "caffe plot_training_log", "better", "Python 3",
+        "tools/test_parse_log.py::test_the_numbers_of_the_charts_are_those_of_caffe_s_script",
+    ),
+    "classify.py": (
+        "caffe classify", "same", "",
+        "tools/test_images.py::test_a_folder_is_classified_in_the_order_of_names",
+    ),
+    "detect.py": (
+        "caffe detect", "better", "CSV output works",
+        "tools/test_images.py::test_windows_are_scored",
+    ),
+    "draw_net.py": (
+        "caffe draw_net", "same", "",
+        "tools/test_images.py::test_a_net_of_an_old_format_is_drawn",
+    ),
     "summarize.py": (
         "caffe summary", "better", "shapes, multiply-adds and memory too",
         "tools/test_summary.py::test_counts_are_those_made_by_hand",

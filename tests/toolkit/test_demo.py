@@ -12,7 +12,7 @@ from fcn import demo
 from fcn.demo_data import make_dataset
 from fcn.metrics import Scores
 
-BRIEF = demo.Setting(6, 3, 88, {model: (2, 1e-4) for model in demo.STAGES})
+BRIEF = demo.Setting(6, 3, 88, dict.fromkeys(demo.STAGES, (2, 0.0001)))
 
 
 def scores(mean_iu: float) -> Scores:

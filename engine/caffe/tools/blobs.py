@@ -34,7 +34,7 @@ def record(request: dict) -> None:
     net.reshape()
     for name in given:
         net.blobs[name].data[...] = inputs[name]
-    index = []
+    index: list = []
     with zipfile.ZipFile(request["out"], "w", allowZip64=True) as out:
         for number, layer in enumerate(net._layer_names):
             net._forward(number, number)

@@ -107,7 +107,7 @@ def compare(
     with tempfile.TemporaryDirectory() as folder:
         results = [os.path.join(folder, f"{name}.zip") for name in "ab"]
         values, shared = os.path.join(folder, "inputs.npz"), os.path.join(folder, "a.caffemodel")
-        np.savez(values, **input_values(a[0], phase, inputs, mean))
+        np.savez(values, **input_values(a[0], phase, inputs, mean))  # type: ignore[arg-type]
         common = {"phase": phase, "seed": SEED, "inputs": values}
         with quiet():
             save = None if b[1] else shared

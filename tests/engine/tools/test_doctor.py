@@ -32,7 +32,7 @@ def other_caffe(folder: Path) -> Path:
 
 
 def test_all_is_well_here(tmp_path):
-    done = run("-m", "caffe.tools.doctor", cwd=tmp_path)
+    done = run("-m", "caffe", "doctor", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "OK"

@@ -57,9 +57,9 @@ class Solver:
             log.info("Initializing solver from parameters: \n%s", param)
         if param.random_seed >= 0:
             device.set_random_seed(param.random_seed + device.solver_rank())
-        self.net = train_net(param, self.net_class)
+        self._net = train_net(param, self.net_class)
         self._load_weights(self.net)
-        self.test_nets = NetVec(test_nets(param, self.net_class))
+        self._test_nets = NetVec(test_nets(param, self.net_class))
         for net in self.test_nets:
             self._load_weights(net)
         self._iter = 0
@@ -88,6 +88,16 @@ class Solver:
         return [blob for _, blob in self.net._learnable]
 
     # ---- pycaffe -----------------------------------------------------------------------------
+
+    @property
+    def net(self) -> Net:
+        """The net being trained."""
+        return self._net
+
+    @property
+    def test_nets(self) -> NetVec:
+        """The nets that are tested; each gets the weights when it is."""
+        return self._test_nets
 
     @property
     def iter(self) -> int:
@@ -127,7 +137,7 @@ class Solver:
         if isinstance(iterations, bool) or not isinstance(iterations, int):
             raise TypeError(f"step(iterations): an int is needed, not {type(iterations).__name__}")
         start, stop = self._iter, self._iter + iterations
-        self._losses, self._smoothed = [], 0.0
+        self._losses, self._smoothed, self._stopped = [], 0.0, False
         self._displayed = (time.perf_counter(), self._iter)
         while self._iter < stop:
             self._iteration(start)
@@ -143,7 +153,6 @@ class Solver:
         param = self._message
         log.info("Solving %s", self.net._name)
         log.info("Learning Rate Policy: %s", param.lr_policy)
-        self._stopped = False
         if resume_file:
             log.info("Restoring previous solver status from %s", resume_file)
             self.restore(resume_file)
