@@ -26,7 +26,7 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
 .PHONY: help setup demo test slow tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
-        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto bench clean
+        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,8 +98,12 @@ build/protoc/.stamp: tools/generate_proto.py
 	build/protoc/bin/pip install --quiet --disable-pip-version-check 'grpcio-tools==1.62.3' setuptools
 	touch $@
 
+docs: $(READY)  ## generate docs/compat.md and docs/layers.md from the code
+	$(PY) -m tools.generate_compat
+
 bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
 	$(PY) benchmarks/bench_fcn.py $(ARGS)
+	$(PY) benchmarks/bench_weights.py
 
 clean:  ## remove caches, builds, and what `make demo` and `make nets` wrote; .venv and your runs stay
 	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis

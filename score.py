@@ -22,7 +22,6 @@ import numpy as np
 from fcn.evaluate import compute_hist
 from fcn.metrics import Scores, fast_hist
 from fcn.scoring import score_target
-from voc_layers.reading import DataError
 
 __all__ = ["compute_hist", "do_seg_tests", "fast_hist", "main", "seg_tests"]
 
@@ -69,7 +68,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     data.add_argument("--labels", type=Path, help="folder of label PNGs instead of --voc-dir")
     data.add_argument("--classes", type=Path, help="class names for --labels (default: PASCAL VOC's)")
     data.add_argument("--limit", type=int, help="score the first N images only")
-    data.add_argument("--sbd-dir", type=Path, help="what was trained on: warns where it shares images")
+    data.add_argument("--sbd-dir", type=Path, help="warn of images trained on (default: the run's list)")
     net = parser.add_argument_group("the net")
     net.add_argument("--net", type=Path, help="deploy prototxt (default: the run's)")
     net.add_argument("--model", help="model id: builds the net, names the published rows to print")
@@ -91,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         report, out = score_target(args)
-    except (DataError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         print(f"score.py: {error}", file=sys.stderr)
         return 1
     print({"text": report.text, "json": report.json, "csv": report.csv}[args.format](), end="")

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import caffe
 import score
 import solvers
 from fcn.chain import CHAIN, recipes, train_chain
 from fcn.inputs import Inputs, MissingInputs
 from fcn.metrics import METRICS, Scores
+from fcn.predict import use_device
 from fcn.training import Interrupted
 
 
@@ -90,12 +90,8 @@ def run(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    if args.gpu is not None:
-        caffe.set_device(args.gpu)
-        caffe.set_mode_gpu()
-    else:
-        caffe.set_mode_cpu()
     try:
+        use_device(args.gpu)
         run(args)
     except Interrupted as stop:
         print(stop, file=sys.stderr)

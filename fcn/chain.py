@@ -11,9 +11,11 @@ from typing import Any
 
 import nets
 import solvers
+from fcn.dataset import check_split, open_dataset
 from fcn.inputs import Inputs, require
 from fcn.runs import STATES, Run
 from fcn.training import resume_state, train_stage
+from voc_layers.reading import DataError
 
 log = logging.getLogger("fcn")
 
@@ -62,13 +64,12 @@ def train_chain(
         evaluate: called with the solver and the ids of the 'val' list; see ``train_stage``.
 
     Raises:
-        MissingInputs: before anything starts, with all files that are not there. ValueError: see
-            ``train_stage`` and ``resume_state``.
+        MissingInputs, DataError: before anything starts, with all files that are not there or not what they
+            should be. ValueError: see ``train_stage`` and ``resume_state``.
     """
     forms = ("train", "val") if evaluate else ("train",)
     require(data, forms, missing_weights(models, root, weights, resume, width))
-    if evaluate:
-        _warn_of_leak(data)
+    check_data(data, forms, classes)
     ids = data.ids("val") if evaluate else []
     listed = data.class_list()
     names = listed.names if listed else None
@@ -90,11 +91,10 @@ def train_chain(
             continue
         start = find_weights(model, root, weights if first else None)
         arch = nets.get(model).arch.scaled(width)
+        layers = data.layers(seed, **({} if names else {"classes": classes or nets.get(model).classes}))
         recipe = replace(recipe, test_iter=len(ids) or recipe.test_iter)
         made.append(
-            train_stage(
-                model, run, data.layers(seed), recipe, arch=arch, weights=start, resume=state, **options
-            )
+            train_stage(model, run, layers, recipe, arch=arch, weights=start, resume=state, **options)
         )
     return made
 
@@ -103,11 +103,25 @@ def _on(evaluate: Callable[[Any, list[str]], Mapping[str, float]], ids: list[str
     return evaluate(solver, ids)
 
 
-def _warn_of_leak(data: Inputs) -> None:
-    shared = data.shared_ids()
+def check_data(data: Inputs, forms: tuple[str, ...], classes: int | None = None) -> None:
+    """Warn of images that are both trained and scored on; read all of one's own images and labels.
+
+    DataError lists the files that are not what they should be. PASCAL VOC and SBD are not read: they are
+    known to be right, and the data layers check each file when its turn comes.
+    """
+    shared = data.shared_ids() if "val" in forms else []
     if shared:
         text = "%d of the %d images to score on are also trained on (%s, ...): the scores will be too good"
         log.warning(text, len(shared), len(data.ids("val")), shared[0])
+    if data.sbd_dir is not None:
+        return
+    own = open_dataset(data.voc_dir)
+    if classes and data.class_list() is None:
+        own = replace(own, classes=tuple(map(str, range(classes))))
+    problems = [p for form in forms for p in check_split(own, data.list_file(form).stem).problems]
+    if problems:
+        more = [f"... {len(problems)} in all: python -m fcn.dataset {data.voc_dir}"] if problems[5:] else []
+        raise DataError("\n  ".join([*problems[:5], *more]))
 
 
 def find_weights(model: str, root: str | Path, given: str | Path | None = None) -> Path | None:

@@ -1,8 +1,8 @@
 """The embedded data set: drawn scenes in VOC layout, and single objects for the classifier of stage 1.
 
 Classes are shapes (`fcn.shapes`), thin enough that a stride of 32 cannot draw them. All classes and the
-distractors take their colours and textures from one light palette, backgrounds from a dark one: colour alone may
-tell figure from ground, as in photographs of lit things, but not what the figure is.
+distractors take their colours and textures from one light palette, backgrounds from a dark one: colour alone
+may tell figure from ground, as in photographs of lit things, but not what the figure is.
 Everything follows from the seed: image i of a split does not depend on how many images are drawn.
 
     python -m fcn.demo_data OUT --seed 0

@@ -86,7 +86,7 @@ def curves(
     for place, (title, lines) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), place)
         for name, (x, y) in lines.items():
-            axes.plot(x, y, label=name, marker="o" if len(x) < 20 else None, markersize=3)
+            axes.plot(x, y, label=name, marker="o" if len(x) <= 10 else None, markersize=3)
         axes.set(title=title, xlabel=x_label, yscale="log" if title in log_scale else "linear")
         axes.grid(alpha=0.3)
         if lines:

@@ -30,11 +30,11 @@ OWN_HELP = "How to lay out your own images: data/own/README.md"
 PASCAL_HELP = """\
 how to get them (checksums and mirrors: data/pascal/README.md):
   PASCAL VOC 2011, or 2012, which contains it: http://host.robots.ox.ac.uk/pascal/VOC/
-    tar xf VOCtrainval_25-May-2011.tar; then --voc-dir TrainVal/VOCdevkit/VOC2011
+    tar xf VOCtrainval_25-May-2011.tar; then --voc-dir (make: VOC_DIR=) TrainVal/VOCdevkit/VOC2011
   SBD: http://home.bharathh.info/pubs/codes/SBD/download.html
-    tar xf benchmark.tgz; then --sbd-dir benchmark_RELEASE
+    tar xf benchmark.tgz; then --sbd-dir (make: SBD_DIR=) benchmark_RELEASE
   seg11valid.txt, the ids of VOC 2011's val.txt that are not in SBD's train.txt:
-    grep -vxFf SBD_DIR/train.txt VOC_DIR/ImageSets/Segmentation/val.txt > seg11valid.txt
+    cd VOC_DIR/ImageSets/Segmentation; grep -vxFf SBD_DIR/train.txt val.txt > seg11valid.txt
   or your own images: --data DIR (data/own/README.md)"""
 
 

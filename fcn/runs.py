@@ -6,6 +6,7 @@ import csv
 import json
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -145,11 +146,16 @@ def versions() -> dict[str, str]:
     return {**facts, "commit": head}
 
 
+def command() -> str:
+    """The command line of this process, as one would type it."""
+    return shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
+
+
 def launch(iteration: int, source: str) -> dict[str, Any]:
     """The entry of ``run.json`` for one start of the solver: when, how, from which iteration and file."""
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": command(),
         "from_iteration": iteration,
         "from": source,
         "versions": versions(),

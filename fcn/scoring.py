@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fcn.dataset import VOC_CLASSES, Dataset, open_dataset
 from fcn.evaluate import score_folder, score_net
+from fcn.inputs import Inputs
 from fcn.predict import Source, use_device
 from fcn.report import Report
 from fcn.runs import Run
@@ -29,7 +30,8 @@ def score_target(args: argparse.Namespace) -> tuple[Report, Path | None]:
     data = open_dataset(voc_dir)
     split = args.split or its_split or data.default_split()
     names = data.ids(split)[: args.limit]
-    _warn_of_leak(args.sbd_dir, names, split)
+    sbd = Inputs.pascal(voc_dir, args.sbd_dir) if args.sbd_dir else None
+    _warn_of_leak(sbd.list_file("train") if sbd else _list(run, "train"), names, split)
     use_device(args.gpu)
     net = source.load(len(data.classes), data.mean)
     if net.classes != len(data.classes):
@@ -45,9 +47,15 @@ def score_target(args: argparse.Namespace) -> tuple[Report, Path | None]:
 
 def _of_run(run: Run | None) -> tuple[str | None, str | None]:
     """Folder and list of the images that a run was scored on while it was trained."""
+    scored_on = _list(run, "val")
+    return (run.read_info().get("voc_dir") if run else None), scored_on.stem if scored_on else None
+
+
+def _list(run: Run | None, form: str) -> Path | None:
+    """The list of images that a run was trained ('train') or scored ('val') on."""
     info = run.read_info() if run else {}
-    scored_on = info.get("data", {}).get("val", {}).get("list")
-    return info.get("voc_dir"), Path(scored_on).stem if scored_on else None
+    path = info.get("data", {}).get(form, {}).get("list")
+    return Path(path) if path else None
 
 
 def _predictions(args: argparse.Namespace) -> Report:
@@ -85,8 +93,7 @@ class _LabelFolder(Dataset):
         return self.root / f"{name}.png"
 
 
-def _warn_of_leak(sbd_dir: Path | None, names: list[str], split: str) -> None:
-    trained_on = sbd_dir / "train.txt" if sbd_dir else None
+def _warn_of_leak(trained_on: Path | None, names: list[str], split: str) -> None:
     if trained_on and trained_on.is_file():
         shared = sorted(set(read_split(trained_on)) & set(names))
         if shared:

@@ -14,13 +14,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+import numpy as np
+
 import caffe
 import nets
 import solvers
 import surgery
 from fcn import caffemodel, startup
 from fcn.progress import Meter
-from fcn.runs import STATES, WEIGHTS, Run, launch
+from fcn.runs import STATES, WEIGHTS, Run, command, launch
 
 log = logging.getLogger("fcn")
 
@@ -94,6 +96,8 @@ def train_stage(
         }
         run.write_info({**about, **(facts or {})}, launch(solver.iter, str(resume or weights)))
         run.rewind(solver.iter)
+        # What solver.solve() says: log parsers count the seconds from this line.
+        logging.getLogger("caffe").info("Solving %s", model)
         _loop(solver, run, model, recipe, evaluate, stream)
     return run.snapshots()[solver.iter]
 
@@ -126,6 +130,7 @@ def write_prototxts(
             seed=seed,
             val_net=str(run.net("val")) if val else None,
             snapshot_prefix=str(run.prefix),
+            command=command(),
         )
     )
     return protos["train"]
@@ -213,7 +218,7 @@ def _loop(
             solver.step(1)
             loss = float(net.blobs["loss"].data)
             if not meter.update(solver.iter, loss, net.blobs["label"].data):
-                raise _diverged(run, solver.iter, loss)
+                raise _diverged(run, solver, loss)
             if evaluate and recipe.test_every and solver.iter % recipe.test_every == 0 and not caught:
                 scored = _score(solver, run, evaluate, meter)
     if solver.iter not in run.snapshots():
@@ -233,13 +238,16 @@ def _score(solver: Any, run: Run, evaluate: Evaluate, meter: Meter) -> int:
     return solver.iter
 
 
-def _diverged(run: Run, iteration: int, loss: float) -> Diverged:
+def _diverged(run: Run, solver: Any, loss: float) -> Diverged:
+    iteration = solver.iter
+    broken = [name for name, blob in solver.net.blobs.items() if not np.isfinite(blob.data).all()]
     # The forward pass of this step saw the weights of step iteration - 1: a snapshot from then on is suspect.
     aside = run.set_aside(iteration - 1)
     good = run.newest()
     kind = "not a number" if math.isnan(loss) else "infinite"
     return Diverged(
-        f"the loss is {kind} at iteration {iteration} of {run.path.name}. Last good snapshot: "
+        f"the loss is {kind} at iteration {iteration} of {run.path.name}; the first blob with such values "
+        f"is '{broken[0] if broken else 'loss'}'. Last good snapshot: "
         f"{good or 'none'}{f'; set aside: {[p.name for p in aside]}' if aside else ''}. The usual causes: "
         "a rate for the mean loss used with the summed one (or the reverse), the rate of an earlier stage, "
         "label values outside the classes."

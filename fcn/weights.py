@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import nets
+from fcn.predict import quiet
 
 
 def save_random(
@@ -41,7 +42,8 @@ def save_random(
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt", delete=False) as file:
         file.write(str(proto))
     try:
-        net = caffe.Net(file.name, caffe.TEST)
+        with quiet():
+            net = caffe.Net(file.name, caffe.TEST)
     finally:
         Path(file.name).unlink()
     for blobs in net.params.values():

@@ -45,12 +45,15 @@ def solver(
     return message
 
 
-def text(recipe: Recipe, **options: Any) -> str:
-    """Solver prototxt with the recipe's header as comments; ``options`` as in ``solver``."""
+def text(recipe: Recipe, command: str | None = None, **options: Any) -> str:
+    """Solver prototxt with the recipe's header as comments; ``options`` as in ``solver``.
+
+    ``command`` is the one that runs it, by default the recipe's own.
+    """
     header = (
         f"{recipe.model}, {recipe.kind}: {recipe.goal}",
         f"expect: {recipe.expected}",
         f"source: {recipe.source}",
-        f"run: {recipe.command}",
+        f"run: {command or recipe.command}",
     )
     return "".join(f"# {line}\n" for line in header) + str(solver(recipe, **options))

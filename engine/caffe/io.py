@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -236,6 +236,16 @@ class Transformer:
         if in_ not in self.inputs:
             raise Exception(f"{in_} is not one of the net inputs: {self.inputs}")
 
+    def _settings(self, in_: str) -> tuple[Any, Any, Any, Any, Any]:
+        """transpose, channel_swap, raw_scale, mean, input_scale; None where it is not set or set to None."""
+        return (
+            self.transpose.get(in_),
+            self.channel_swap.get(in_),
+            self.raw_scale.get(in_),
+            self.mean.get(in_),
+            self.input_scale.get(in_),
+        )
+
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
         """An image H x W x K as input `in_` wants it: float32, K x H x W if the axes are transposed.
 
@@ -248,16 +258,17 @@ class Transformer:
         size = tuple(self.inputs[in_][2:])
         if image.shape[:2] != size:
             image = resize_image(image, size)
-        if in_ in self.transpose:
-            image = image.transpose(self.transpose[in_])
-        if in_ in self.channel_swap:
-            image = image[list(self.channel_swap[in_])]
-        if in_ in self.raw_scale:
-            image *= self.raw_scale[in_]
-        if in_ in self.mean:
-            image -= self.mean[in_]
-        if in_ in self.input_scale:
-            image *= self.input_scale[in_]
+        transpose, channel_swap, raw_scale, mean, input_scale = self._settings(in_)
+        if transpose is not None:
+            image = image.transpose(transpose)
+        if channel_swap is not None:
+            image = image[list(channel_swap)]
+        if raw_scale is not None:
+            image *= raw_scale
+        if mean is not None:
+            image -= mean
+        if input_scale is not None:
+            image *= input_scale
         return image
 
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
@@ -268,16 +279,17 @@ class Transformer:
         """
         self._check_input(in_)
         image = data.copy().squeeze()
-        if in_ in self.input_scale:
-            image /= self.input_scale[in_]
-        if in_ in self.mean:
-            image += self.mean[in_]
-        if in_ in self.raw_scale:
-            image /= self.raw_scale[in_]
-        if in_ in self.channel_swap:
-            image = image[np.argsort(self.channel_swap[in_])]
-        if in_ in self.transpose:
-            image = image.transpose(np.argsort(self.transpose[in_]))
+        transpose, channel_swap, raw_scale, mean, input_scale = self._settings(in_)
+        if input_scale is not None:
+            image /= input_scale
+        if mean is not None:
+            image += mean
+        if raw_scale is not None:
+            image /= raw_scale
+        if channel_swap is not None:
+            image = image[np.argsort(channel_swap)]
+        if transpose is not None:
+            image = image.transpose(np.argsort(transpose))
         return image
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:

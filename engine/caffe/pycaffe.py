@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import zip_longest
 
@@ -16,52 +17,62 @@ from .proto.caffe_pb2 import SolverParameter
 Arrays = dict[str, np.ndarray]
 
 
+class _read_only(cached_property):
+    """Found at its first use and kept; cannot be assigned."""
+
+    def __set__(self, net: object, value: object) -> None:
+        raise AttributeError(f"'{self.attrname}' of a {type(net).__name__} cannot be assigned")
+
+    def __delete__(self, net: object) -> None:
+        raise AttributeError(f"'{self.attrname}' of a {type(net).__name__} cannot be deleted")
+
+
 class Net(_caffe.Net):
     """``Net(network_file, phase, level=0, stages=None, weights=None)``: a network over named blobs.
 
     See `_caffe.Net` for the arguments and what is raised.
     """
 
-    @cached_property
+    @_read_only
     def blobs(self) -> OrderedDict[str, Blob]:
         """Blobs by name in creation order, automatic splits included."""
         return OrderedDict(zip(self._blob_names, self._blobs))
 
-    @cached_property
+    @_read_only
     def blob_loss_weights(self) -> OrderedDict[str, float]:
         """Loss weights by blob name, 0 where there is none."""
         return OrderedDict(zip(self._blob_names, self._blob_loss_weights))
 
-    @cached_property
+    @_read_only
     def layer_dict(self) -> OrderedDict[str, Layer]:
         """Layers by name; of equal names the last."""
         return OrderedDict(zip(self._layer_names, self.layers))
 
-    @cached_property
+    @_read_only
     def params(self) -> OrderedDict[str, BlobVec]:
         """The parameters of the layers that have any, by layer name."""
         return OrderedDict(
             (name, layer.blobs) for name, layer in zip(self._layer_names, self.layers) if len(layer.blobs)
         )
 
-    @cached_property
+    @_read_only
     def inputs(self) -> list[str]:
         """The names of the net's inputs: the tops of its Input layers."""
         names = self._blob_names
         return [names[i] for i in self._inputs]
 
-    @cached_property
+    @_read_only
     def outputs(self) -> list[str]:
         """The names of the blobs nobody reads, in byte order."""
         names = self._blob_names
         return [names[i] for i in self._outputs]
 
-    @cached_property
+    @_read_only
     def top_names(self) -> OrderedDict[str, list[str]]:
         """The names of each layer's tops, by layer name."""
         return self._names_of(self._top_ids)
 
-    @cached_property
+    @_read_only
     def bottom_names(self) -> OrderedDict[str, list[str]]:
         """The names of each layer's bottoms, by layer name."""
         return self._names_of(self._bottom_ids)
@@ -92,9 +103,8 @@ class Net(_caffe.Net):
             Exception: `kwargs` are not exactly the inputs, or have another batch size than the blobs.
             ValueError: no such layer, or values that do not fit. KeyError: no such blob.
         """
-        names = list(self._layer_names)
-        first = names.index(start) if start is not None else 0
-        last = names.index(end) if end is not None else len(names) - 1
+        first = self._layer_index(start, 0)
+        last = self._layer_index(end, len(self.layers) - 1)
         wanted = set(self.top_names[end] if end is not None else self.outputs) | set((blobs or []) + [])
         self._feed(kwargs, self.inputs, "data", "Input blob arguments do not match net inputs.", "Input")
         self._forward(first, last)
@@ -120,13 +130,21 @@ class Net(_caffe.Net):
             Exception: `kwargs` are not exactly the outputs, or have another batch size than the blobs.
             ValueError: no such layer, or values that do not fit. KeyError: no such blob.
         """
-        names = list(self._layer_names)
-        first = names.index(start) if start is not None else len(names) - 1
-        last = names.index(end) if end is not None else 0
+        first = self._layer_index(start, len(self.layers) - 1)
+        last = self._layer_index(end, 0)
         wanted = set(self.bottom_names[end] if end is not None else self.inputs) | set((diffs or []) + [])
         self._feed(kwargs, self.outputs, "diff", "Top diff arguments do not match net outputs.", "Diff")
         self._backward(first, last)
         return {name: self.blobs[name].diff for name in wanted}
+
+    def _layer_index(self, name: str | None, default: int) -> int:
+        if name is None:
+            return default
+        names = self._layer_names
+        if name not in names:
+            near = get_close_matches(str(name), names, 1)
+            raise ValueError(f"no layer '{name}' in the net{f'; did you mean {near[0]}?' if near else ''}")
+        return names.index(name)
 
     def _feed(self, given: Arrays, expected: Sequence[str], side: str, mismatch: str, what: str) -> None:
         if not given:
@@ -134,13 +152,18 @@ class Net(_caffe.Net):
         if set(given) != set(expected):
             raise Exception(f"{mismatch} Given: {sorted(given)}; expected: {sorted(expected)}")
         for name, value in given.items():
+            if not hasattr(value, "shape"):
+                raise AttributeError(f"{what} '{name}' is a {type(value).__name__}; an array is needed")
             blob = self.blobs[name]
             if value.shape and blob.dims and value.shape[0] != blob.dims[0]:
                 raise Exception(
                     f"{what} is not batch sized: '{name}' is {value.shape}, the blob is {blob.dims}; "
                     "reshape the blob first"
                 )
-            getattr(blob, side)[...] = value
+            try:
+                getattr(blob, side)[...] = value
+            except ValueError as error:
+                raise ValueError(f"{what} '{name}': {error}; reshape the blob first") from error
 
     def forward_all(self, blobs: list[str] | None = None, **kwargs: np.ndarray) -> Arrays:
         """Run any number of items through the net in batches of its size.

@@ -61,6 +61,22 @@ def test_three_pictures_and_the_shares(
     assert capsys.readouterr().out == f"{image}: grass 80.0 %, brick 20.0 %\n"
 
 
+def test_folders_and_patterns_mean_the_images_in_them(
+    run_folder: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for name in ("b.JPG", "a.png", "[1].png"):
+        Image.open(image).convert("RGB").save(photos / name)
+    (photos / "notes.txt").write_text("no image")
+    options = ["--weights", str(run_folder), "-o", str(out)]
+    assert infer.main([str(photos), str(tmp_path / "f*.png"), *options]) == 0
+    read = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert read == [str(photos / name) for name in ("[1].png", "a.png", "b.JPG")] + [str(image)]
+    assert (out / "b_legend.png").is_file()
+    assert infer.main([str(photos / "[1].png"), *options]) == 0
+
+
 def test_a_snapshot_finds_the_net_of_its_run(run_folder: Path, image: Path, tmp_path: Path) -> None:
     weights = run_folder / "snapshot/train_iter_1.caffemodel"
     assert infer.main([str(image), "--weights", str(weights), "-o", str(tmp_path / "out")]) == 0
@@ -73,7 +89,10 @@ def test_a_snapshot_finds_the_net_of_its_run(run_folder: Path, image: Path, tmp_
         (["{image}", "--weights", "{tmp}/none.caffemodel"], "none.caffemodel: expected a weights file"),
         (["{image}", "--weights", "{tmp}"], "expected a run with snapshots"),
         (["{tmp}/none.jpg", "--weights", "{run}"], "none.jpg: expected an image, found nothing"),
+        (["{tmp}/*.jpg", "--weights", "{run}"], "*.jpg: expected an image, found nothing"),
+        (["{run}/snapshot", "--weights", "{run}"], "snapshot: expected images (.jpg, .jpeg, .png)"),
         (["{image}", "{tmp}/other/field.png", "--weights", "{run}"], "pictures of field would overwrite"),
+        (["{image}", "--weights", "{run}", "--model", "fcn9"], "no model is called 'fcn9'; there are vgg16"),
         (["{image}", "--weights", "{run}", "--classes", "{tmp}/two.txt"], "gives 3 scores, but there are 2"),
     ],
 )

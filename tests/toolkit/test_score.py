@@ -192,6 +192,22 @@ def test_a_run_is_scored_with_its_newest_snapshot_and_reported(
         assert np.array(saved).tolist() == [[1, 1, 0]]
 
 
+def test_images_that_the_run_was_trained_on_are_counted(
+    run_folder: Path, voc: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = json.loads((run_folder / "run.json").read_text())
+    facts["data"]["train"] = {"list": str(voc / "train.txt")}
+    (run_folder / "run.json").write_text(json.dumps(facts))
+    (voc / "train.txt").write_text("b\nc\n")
+    assert score.main([str(run_folder)]) == 0
+    assert "1 of the 2 images of val are also in" in caplog.text and "(b ...)" in caplog.text
+    caplog.clear()
+    (tmp_path / "sbd/dataset").mkdir(parents=True)
+    (tmp_path / "sbd/dataset/train.txt").write_text("a\nb\n")
+    assert score.main([str(run_folder), "--sbd-dir", str(tmp_path / "sbd")]) == 0
+    assert "2 of the 2 images of val are also in" in caplog.text
+
+
 def test_saved_predictions_score_as_the_net_did(
     run_folder: Path, voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +238,7 @@ def test_weights_alone_need_to_know_their_net(
         (["{maps}"], "give --labels or --voc-dir"),
         (["{run}", "--split", "test"], r"expected test\.txt, found these splits: val"),
         (["{run}", "--voc-dir", "{maps}"], r"not in VOC layout; missing:\n  \S+JPEGImages\n"),
+        (["{run}", "--model", "fcn9"], "no model is called 'fcn9'; there are vgg16"),
         (["{voc}/none.caffemodel", "--voc-dir", "{voc}"], r"none\.caffemodel: expected a weights file"),
     ],
 )

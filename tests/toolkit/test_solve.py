@@ -128,6 +128,27 @@ def test_images_in_both_lists_are_counted(data: Path, base: Path, caplog: pytest
     assert "2 of the 3 images to score on are also trained on (1, ...)" in caplog.text
 
 
+@pytest.mark.parametrize(("value", "shape", "says"), [
+    (7, (30, 40), "2.png: expected label values 0 .. 2 or 255 (void), found 7 in 1200 pixels"),
+    (1, (20, 40), "2.png: expected a label of 30 x 40 (H x W)"),
+])  # fmt: skip
+def test_a_bad_label_stops_before_the_first_step(
+    data: Path, base: Path, value: int, shape: tuple[int, int], says: str, capsys: pytest.CaptureFixture
+) -> None:
+    Image.fromarray(np.full(shape, value, np.uint8)).save(data / "SegmentationClass/2.png")
+    assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1) == 1
+    assert says in capsys.readouterr().err
+    assert not (data.parent / "runs").exists()
+
+
+def test_a_gpu_that_is_not_there_is_named(
+    data: Path, base: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAFFE_FALLBACK", raising=False)
+    assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1, "--gpu", 99) == 1
+    assert capsys.readouterr().err.startswith("solve.py: set_")
+
+
 def test_a_loss_that_is_no_number_stops_the_run(
     data: Path, base: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -135,6 +156,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert run_solve(data, *args, "--iters", 50) == 1
     said = capsys.readouterr().err
     assert "at iteration" in said and "Last good snapshot" in said and "The usual causes" in said
+    assert "the first blob with such values is 'conv" in said
     run = Run(data.parent / "runs/voc-fcn32s")
     assert list(run.path.glob("snapshot/*.nonfinite"))
     for iteration in run.snapshots():
@@ -275,3 +297,9 @@ def test_run_json_is_json(data: Path, base: Path) -> None:
     info = json.loads((data.parent / "runs/voc-fcn32s/run.json").read_text())
     assert info["seed"] == 5 and info["voc_dir"] == str(data) and info["recipe"]["max_iter"] == 1
     assert info["launches"][0]["versions"]["caffe"] == caffe.__version__
+    command = info["launches"][0]["command"]
+    assert "pytest" in command and f"# run: {command}\n" in solver_text(data)
+
+
+def solver_text(data: Path) -> str:
+    return (data.parent / "runs/voc-fcn32s/solver.prototxt").read_text()

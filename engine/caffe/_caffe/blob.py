@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -16,7 +17,15 @@ MAX_COUNT = 2**31 - 1
 
 
 class _Vector(list):
-    """A list under the name Boost.Python gave its vectors."""
+    """A list under the name Boost.Python gave its vectors; as there, equal to nothing but itself."""
+
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        found = super().__getitem__(index)
+        return type(self)(found) if isinstance(index, slice) else found
 
 
 class IntVec(_Vector):
@@ -112,10 +121,18 @@ class Blob:
         """The values: an array of the blob's shape over the blob's memory."""
         return self._array(self._data)
 
+    @data.setter
+    def data(self, value: object) -> NoReturn:
+        raise AttributeError("a blob's data cannot be assigned: write into them, blob.data[...] = value")
+
     @property
     def diff(self) -> np.ndarray:
         """The gradient: an array of the blob's shape over the blob's memory."""
         return self._array(self._diff)
+
+    @diff.setter
+    def diff(self, value: object) -> NoReturn:
+        raise AttributeError("a blob's diff cannot be assigned: write into it, blob.diff[...] = value")
 
     def _array(self, memory: Memory) -> np.ndarray:
         self._require_shape()
@@ -125,6 +142,10 @@ class Blob:
     def shape(self) -> IntVec:
         """The dims as a list."""
         return IntVec(self.dims)
+
+    @shape.setter
+    def shape(self, value: object) -> NoReturn:
+        raise AttributeError("a blob's shape cannot be assigned: call blob.reshape(*dims)")
 
     @property
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""`debug_info`: mean absolute values of every blob as it is computed (Caffe: net.cpp *DebugInfo)."""
+"""What a net logs: how it is built, and with `debug_info` what every blob holds (Caffe: net.cpp)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,47 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .blobproto import shape_text
 from .log import log
 
 if TYPE_CHECKING:
     from .net import Net
+
+_FLOAT_BYTES = 4
+
+def log_connections(net: Net, number: int) -> None:
+    """Log what layer `number` reads and writes, before it is set up."""
+    name, names = net._param.layer[number].name, net._wiring.blob_names
+    bottoms, tops = net._wiring.bottom_ids[number], net._wiring.top_ids[number]
+    log.info("Creating Layer %s", name)
+    for blob in bottoms:
+        log.info("%s <- %s", name, names[blob])
+    for index, blob in enumerate(tops):
+        log.info("%s -> %s%s", name, names[blob], " (in-place)" if blob in bottoms[index : index + 1] else "")
+    log.info("Setting up %s", name)
+
+
+def log_tops(net: Net, number: int, used: int) -> int:
+    """Log the shapes and loss weights of the tops of layer `number`; `used` bytes were in use before it.
+
+    Returns:
+        The bytes in use with it.
+    """
+    for blob, weight in zip(net._top(number), net._loss_weights[number]):
+        log.info("Top shape: %s", shape_text(blob.dims))
+        if weight:
+            log.info("    with loss weight %g", weight)
+        used += blob.count * _FLOAT_BYTES
+    log.info("Memory required for data: %d", used)
+    return used
+
+
+def log_plan(net: Net) -> None:
+    """Log which layers run backward, from the last to the first, and the names of the outputs."""
+    for name, needs in zip(reversed(net._layer_names), reversed(net._backward_plan.layers)):
+        log.info("%s %s backward computation.", name, "needs" if needs else "does not need")
+    for blob in net._outputs:
+        log.info("This network produces output %s", net._blob_names[blob])
 
 
 def _mean(tensor: torch.Tensor) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from operator import index
 
 import torch
 
@@ -165,14 +166,14 @@ def set_random_seed(seed: int) -> None:
     """Seed fillers, Dropout and data layers (an unsigned int, as in pycaffe).
 
     Raises:
-        OverflowError: `seed` is negative.
+        OverflowError: `seed` is negative, or has more than 32 bits.
     """
     if not isinstance(seed, int):
         raise TypeError(f"set_random_seed: an int is needed, not {type(seed).__name__}")
-    if seed < 0:
-        raise OverflowError("can't convert negative value to unsigned int")
+    if not 0 <= seed < 2**32:
+        raise OverflowError(f"set_random_seed: {seed} is no unsigned int: 0 to {2**32 - 1}")
     _state.generators.clear()
-    _state.generators["seed"] = torch.Generator().manual_seed(seed)
+    _state.generators["seed"] = torch.Generator().manual_seed(int(seed))
 
 
 def cpu_generator() -> torch.Generator:
@@ -221,7 +222,7 @@ def solver_count() -> int:
 
 def set_solver_count(count: int) -> None:
     """Say how many solvers train together (bookkeeping of parallel training)."""
-    _state.solver_count = int(count)
+    _state.solver_count = index(count)
 
 
 def solver_rank() -> int:
@@ -231,7 +232,7 @@ def solver_rank() -> int:
 
 def set_solver_rank(rank: int) -> None:
     """Say which of the solvers this process is."""
-    _state.solver_rank = int(rank)
+    _state.solver_rank = index(rank)
 
 
 def root_solver() -> bool:

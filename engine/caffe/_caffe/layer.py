@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
 
+from ..proto.caffe_pb2 import LayerParameter
 from .blob import Blob, BlobVec, make_blob
 from .errors import LayerError
 from .filler import fill
 
 if TYPE_CHECKING:
-    from ..proto.caffe_pb2 import FillerParameter, LayerParameter
+    from ..proto.caffe_pb2 import FillerParameter
 
 
 class Arity(NamedTuple):
@@ -49,6 +51,8 @@ class Layer:
     same_tops: ClassVar[bool] = False
     auto_top: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
+    #: Whether blobs in the prototxt need only have the right count, as the 1x1xNxK of old files.
+    any_shape: ClassVar[bool] = False
 
     layer_param: LayerParameter
     phase: int
@@ -60,6 +64,8 @@ class Layer:
     wants_gradient: bool = True
 
     def __init__(self, layer_param: LayerParameter) -> None:
+        if not isinstance(layer_param, LayerParameter):
+            raise TypeError(f"a layer is made of a LayerParameter, not of {type(layer_param).__name__}")
         self._attach(layer_param)
 
     def _attach(self, layer_param: LayerParameter) -> None:
@@ -98,13 +104,12 @@ class Layer:
         """Make parameter `index` of shape `dims`, filled; kept as it is if the prototxt brought it.
 
         Raises:
-            LayerError: the prototxt's blob has another shape.
+            LayerError: the prototxt's blob has another shape (or count, if `any_shape`).
         """
         if index < len(self.blobs):
-            found = self.blobs[index].dims
-            self.check(
-                found == tuple(dims), f"param {index} in the prototxt is {found}, expected {tuple(dims)}"
-            )
+            found, wanted = self.blobs[index].dims, tuple(dims)
+            fits = math.prod(found) == math.prod(wanted) if self.any_shape else found == wanted
+            self.check(fits, f"param {index} in the prototxt is {found}, expected {wanted}")
             return
         blob = make_blob(dims)
         if filler is not None:

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from ..proto import caffe_pb2
-from . import device, weights
+from . import debug, device, weights
 from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, StringVec, make_blob
-from .debug import BackwardTrace, ForwardTrace
 from .errors import CaffeError, NetError
 from .graph import filter as state_filter
 from .graph import splits, wiring
@@ -101,8 +100,11 @@ class Net:
                 layer.phase = self._phase
         classes = [layer_class(layer) for layer in self._param.layer]
         self._wiring = wiring.connect(self._param, classes)
+        # As written: the lr_mult 0 that BatchNorm gives itself stops its update, not its backward.
+        self._lr_mults = [[spec.lr_mult for spec in layer.param] for layer in self._param.layer]
         self._blob_list = [make_blob() for _ in self._wiring.blob_names]
         self._layer_list: list[Layer] = []
+        self._data_bytes = 0
         self._loss_weights: list[list[float]] = []
         self._callbacks: dict[str, list[Callback]] = {
             key: [] for key in ("before_forward", "after_forward", "before_backward", "after_backward")
@@ -113,6 +115,7 @@ class Net:
                 self._add_layer(number)
         self._register_params()
         self._plan()
+        debug.log_plan(self)
         log.info("Network initialization done.")
 
     def _add_layer(self, number: int) -> None:
@@ -121,7 +124,7 @@ class Net:
         layer = create(param)
         if layer.is_loss and not param.loss_weight:
             param.loss_weight.append(1.0)
-        log.info("Setting up %s", param.name)
+        debug.log_connections(self, number)
         with naming(param):
             for proto in param.blobs:
                 blob = make_blob()
@@ -131,8 +134,7 @@ class Net:
             layer.reshape(bottom, top)
         self._layer_list.append(layer)
         self._loss_weights.append(self._set_loss_weights(param, top))
-        for blob in top:
-            log.info("Top shape: %s (%d)", " ".join(map(str, blob.dims)), blob.count)
+        self._data_bytes = debug.log_tops(self, number, self._data_bytes)
 
     @staticmethod
     def _set_loss_weights(param: caffe_pb2.LayerParameter, top: Sequence[Blob]) -> list[float]:
@@ -162,10 +164,9 @@ class Net:
 
     def _plan(self) -> None:
         lr_mults = [
-            [layer.layer_param.param[i].lr_mult if i < len(layer.layer_param.param) else 1.0
-             for i in range(len(layer.blobs))]
-            for layer in self._layer_list
-        ]  # fmt: skip
+            given + [1.0] * (len(layer.blobs) - len(given))
+            for given, layer in zip(self._lr_mults, self._layer_list)
+        ]
         self._backward_plan = wiring.plan_backward(
             self._param, self._wiring, self._loss_weights, lr_mults, self._layer_list
         )
@@ -184,7 +185,7 @@ class Net:
     def _forward(self, start: int, end: int) -> float:
         """Run layers `start` to `end`, both included; returns the weighted sum of the losses."""
         self._check_range(start, end)
-        trace = ForwardTrace(self) if self.debug_info else None
+        trace = debug.ForwardTrace(self) if self.debug_info else None
         loss: torch.Tensor | float = 0.0
         with torch.no_grad():
             for number in range(start, end + 1):
@@ -209,7 +210,7 @@ class Net:
     def _backward(self, start: int, end: int) -> None:
         """Run layers `start` down to `end`, both included, backward."""
         self._check_range(end, start)
-        trace = BackwardTrace(self) if self.debug_info else None
+        trace = debug.BackwardTrace(self) if self.debug_info else None
         with torch.no_grad():
             for number in range(start, end - 1, -1):
                 self._call("before_backward", number)
@@ -218,8 +219,6 @@ class Net:
                     if trace:
                         trace.layer(number)
                 self._call("after_backward", number)
-        if trace and end == 0:
-            trace.totals()
 
     def _backward_layer(self, number: int) -> None:
         flags = self._backward_plan.bottoms[number]
@@ -344,8 +343,7 @@ class Net:
         found = [0.0] * len(self._blob_list)
         for ids, given in zip(self._wiring.top_ids, self._loss_weights):
             for blob, weight in zip(ids, given):
-                if weight:
-                    found[blob] = weight
+                found[blob] = weight  # 0 too: who works in place on a loss takes its weight from the list
         return DtypeVec(found)
 
     @property

@@ -6,6 +6,7 @@ broadcast over the others. Sources: Caffe's scale_layer.cpp, bias_layer.cpp, par
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -170,12 +171,12 @@ class Parameter(Layer):
         if not self.blobs:
             self.fill_param(0, dims, None)
         self.check(
-            self.blobs[0].dims == dims,
+            self.blobs[0].count == math.prod(dims),
             f"parameter_param.shape is {dims}, but the blob in the prototxt {self.blobs[0].dims}",
         )
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        top[0].resize(self.blobs[0].dims)
+        top[0].resize(self.layer_param.parameter_param.shape.dim)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         top[0].share_data(self.blobs[0])

@@ -19,6 +19,7 @@ class _Dense(Layer):
     """A weight and an optional bias."""
 
     bottoms = tops = Arity(1)
+    any_shape = True
 
     def _make_params(self, weight: Sequence[int], bias: bool, fillers) -> None:
         count = 1 + bias
@@ -28,6 +29,10 @@ class _Dense(Layer):
         self.fill_param(0, weight, fillers.weight_filler)
         if bias:
             self.fill_param(1, (fillers.num_output,), fillers.bias_filler)
+
+    def _bias(self) -> torch.Tensor | None:
+        """(N,)"""
+        return self.blobs[1].value.view(-1) if len(self.blobs) > 1 else None
 
     def _bias_backward(self, dy: torch.Tensor) -> None:
         if len(self.blobs) > 1 and self.param_flags[1]:
@@ -63,13 +68,15 @@ class InnerProduct(_Dense):
 
     def _weight(self) -> torch.Tensor:
         """(N, K)"""
+        param = self.layer_param.inner_product_param
         weight = self.blobs[0].value
-        return weight.t() if self.layer_param.inner_product_param.transpose else weight
+        if param.transpose:
+            return weight.view(self.features, param.num_output).t()
+        return weight.view(param.num_output, self.features)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        bias = self.blobs[1].value if len(self.blobs) > 1 else None
         x = bottom[0].value.view(-1, self.features)
-        top[0].put(torch.nn.functional.linear(x, self._weight(), bias))
+        top[0].put(torch.nn.functional.linear(x, self._weight(), self._bias()))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         param = self.layer_param.inner_product_param
@@ -94,7 +101,8 @@ class Embed(_Dense):
         param = self.layer_param.embed_param
         self.check(param.num_output > 0, "num_output must be given and positive")
         self.check(param.input_dim > 0, "input_dim must be given and positive")
-        self._make_params((param.input_dim, param.num_output), param.bias_term, param)
+        self._table = param.input_dim, param.num_output
+        self._make_params(self._table, param.bias_term, param)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].resize((*bottom[0].dims, self.layer_param.embed_param.num_output))
@@ -107,13 +115,14 @@ class Embed(_Dense):
         return rows
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        values = self.blobs[0].value[self._rows(bottom)]
-        top[0].put(values + self.blobs[1].value if len(self.blobs) > 1 else values)
+        bias = self._bias()
+        values = self.blobs[0].value.view(self._table)[self._rows(bottom)]
+        top[0].put(values if bias is None else values + bias)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self.check(not propagate_down[0], "cannot backpropagate to the indices; set propagate_down: false")
         dy = top[0].grad.view(-1, self.layer_param.embed_param.num_output)
         if self.param_flags[0]:
-            grad = torch.zeros_like(self.blobs[0].value)
+            grad = dy.new_zeros(self._table)
             self.blobs[0].add_grad(grad.index_add_(0, self._rows(bottom), dy))
         self._bias_backward(dy)

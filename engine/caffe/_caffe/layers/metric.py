@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -88,7 +89,7 @@ class ArgMax(_Metric):
         self.check(dims, f"{shown(self, bottom, 0)} is a scalar: there is nothing to search")
         whole = not param.HasField("axis")
         axis = 1 if whole else bottom[0].axis(param.axis)
-        size = bottom[0].count // max(dims[0], 1) if whole else dims[axis]
+        size = math.prod(dims[1:]) if whole else dims[axis]
         self.check(
             1 <= param.top_k <= size,
             f"top_k must be at least 1 and at most the {size} values searched in {shown(self, bottom, 0)}: "

@@ -232,14 +232,15 @@ class _Pool(Layer):
 
     def _pool(self, x: torch.Tensor, window: Window, method: int) -> Pooled:
         if x.numel() == 0 or 0 in window.places:
-            empty = x.new_zeros(*x.shape[:2], *window.places)
+            nothing = FLOOR if method == PoolingParameter.MAX else 0
+            empty = x.new_full((*x.shape[:2], *window.places), nothing)
             return Pooled(empty, torch.full_like(empty, -1, dtype=torch.int64))
         return METHODS[method](x, window, self.phase == 1)
 
     def _unpool(
         self, grad: torch.Tensor, x: torch.Tensor, pooled: Pooled, window: Window, method: int
     ) -> torch.Tensor:
-        if grad.numel() == 0:
+        if grad.numel() == 0 or x.numel() == 0:
             return torch.zeros_like(x)
         if method == PoolingParameter.AVE:
             return average_backward(grad, x, window)
@@ -375,7 +376,8 @@ class SPP(_Pool):
         if not propagate_down[0]:
             return
         x = bottom[0].value
-        parts = top[0].grad.flatten(1).split([pooled.values[0].numel() for pooled in self._pooled], 1)
+        sizes = [pooled.values.shape[1:].numel() for pooled in self._pooled]
+        parts = top[0].grad.flatten(1).split(sizes, 1)
         grads = [
             self._unpool(part.reshape(pooled.values.shape), x, pooled, window, self._method)
             for part, pooled, window in zip(parts, self._pooled, self._windows)

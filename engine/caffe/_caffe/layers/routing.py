@@ -89,6 +89,9 @@ class Slice(Layer):
         param, dims = self.layer_param.slice_param, bottom[0].dims
         axis = bottom[0].axis(param.slice_dim if param.HasField("slice_dim") else param.axis)
         if param.slice_point:
+            self.check(
+                len(top) <= dims[axis], f"{len(top)} tops, but dim {axis} of {shown(self, bottom, 0)} is smaller"
+            )
             cuts = [0, *param.slice_point, dims[axis]]
             sizes = [end - start for start, end in pairwise(cuts)]
             self.check(
@@ -234,13 +237,14 @@ class BatchReindex(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         items = bottom[0].dims[0]
-        self._index = bottom[1].value.long()
-        wrong = bottom[1].value[(self._index < 0) | (self._index >= items)]
+        index = bottom[1].value
+        wrong = index[~((index >= 0) & (index < items))]
         if wrong.numel():
             self.fail(
                 f"index {float(wrong[0]):g} in {shown(self, bottom, 1)} is out of range: "
                 f"{shown(self, bottom, 0)} has items 0 to {items - 1}"
             )
+        self._index = index.long()
         top[0].put(bottom[0].value.index_select(0, self._index))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:

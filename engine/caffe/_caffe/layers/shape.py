@@ -128,7 +128,10 @@ class Reshape(Layer):
 
 @register("Flatten")
 class Flatten(Layer):
-    """Caffe's Flatten: the axes `axis` to `end_axis`, both included, become one; the data are shared."""
+    """Caffe's Flatten: the axes `axis` to `end_axis`, both included, become one; the data are shared.
+
+    An `end_axis` just before `axis` puts in an axis of 1.
+    """
 
     bottoms = Arity(1)
     tops = Arity(1)
@@ -139,7 +142,7 @@ class Flatten(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param, dims = self.layer_param.flatten_param, bottom[0].dims
         start, end = bottom[0].axis(param.axis), bottom[0].axis(param.end_axis)
-        self.check(start <= end, f"axis {start} comes after end_axis {end} of {shown(self, bottom, 0)}")
+        self.check(start <= end + 1, f"axis {start} comes after end_axis {end} of {shown(self, bottom, 0)}")
         top[0].resize((*dims[:start], math.prod(dims[start : end + 1]), *dims[end + 1 :]))
         top[0].share_data(bottom[0])
 

@@ -23,7 +23,7 @@ def read_solver(path: str) -> caffe_pb2.SolverParameter:
     stem = os.path.splitext(os.fspath(path))[0]
     if not solver.HasField("snapshot_prefix"):
         solver.snapshot_prefix = stem
-    elif Path(solver.snapshot_prefix).is_dir():
+    elif os.path.isdir(solver.snapshot_prefix):
         solver.snapshot_prefix = os.path.join(solver.snapshot_prefix, os.path.basename(stem))
     return solver
 
@@ -45,13 +45,14 @@ def check_settings(param: caffe_pb2.SolverParameter, type_name: str) -> None:
     if type_name == "RMSProp" and not 0 <= param.rms_decay < 1:
         raise SolverError(f"rms_decay should lie between 0 and 1, not {param.rms_decay:g}")
     if param.snapshot > 0:
-        check_prefix(param.snapshot_prefix)
+        check_prefix(param)
 
 
-def check_prefix(prefix: str) -> None:
-    """Raise SolverError unless snapshots can be written at `prefix`."""
+def check_prefix(param: caffe_pb2.SolverParameter) -> None:
+    """Raise SolverError unless there is a snapshot prefix, and files can be written there."""
+    prefix = param.snapshot_prefix
     folder = Path(prefix).parent
-    if not prefix or not folder.is_dir() or not os.access(folder, os.W_OK):
+    if not param.HasField("snapshot_prefix") or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise SolverError(
             f"Cannot write to snapshot prefix '{prefix}': make sure that the folder '{folder}' exists and is "
             "writable, or change snapshot_prefix"
@@ -100,6 +101,7 @@ def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Ne
         net = read_net(source) if isinstance(source, str) else _inline(source)
         state = param.test_state[index] if param.test_state else caffe_pb2.NetState()
         nets.append(_with_state(net, caffe_pb2.TEST, state, net_class))
+        nets[-1].debug_info = param.debug_info
     return nets
 
 

@@ -12,6 +12,7 @@ import torch
 from ...proto import caffe_pb2
 from .. import device
 from ..blob import Blob, NetVec
+from ..debug import BackwardTrace
 from ..errors import SolverError
 from ..log import log
 from ..net import Net
@@ -34,6 +35,13 @@ class Solver:
     histories: ClassVar[int] = 1
     rule: ClassVar[updates.Rule]
 
+    def __new__(cls, *args: object, **kwargs: object) -> Solver:
+        if not cls.type_name:
+            raise SolverError(
+                "a solver is one of caffe.SGDSolver, caffe.AdamSolver, ...; or caffe.get_solver(file)"
+            )
+        return super().__new__(cls)
+
     def __init__(self, solver_file: str | os.PathLike[str]) -> None:
         if not isinstance(solver_file, (str, os.PathLike)):
             raise TypeError(f"a solver file's name is needed, not {type(solver_file).__name__}")
@@ -47,10 +55,6 @@ class Solver:
         return solver
 
     def _setup(self, param: caffe_pb2.SolverParameter) -> None:
-        if not self.type_name:
-            raise SolverError(
-                "a solver is one of caffe.SGDSolver, caffe.AdamSolver, ...; or caffe.get_solver(file)"
-            )
         check_settings(param, self.type_name)
         self._message = param
         if device.root_solver():
@@ -119,13 +123,17 @@ class Solver:
 
         A `caffe.NCCL` object may be given instead of the two functions.
         """
-        if on_gradients_ready is None:
+        if on_gradients_ready is not None:
+            self._callbacks.append((on_start, on_gradients_ready))  # type: ignore[arg-type]
+        elif hasattr(on_start, "on_gradients_ready"):
             self._callbacks.append((on_start.on_start, on_start.on_gradients_ready))  # type: ignore[attr-defined]
         else:
-            self._callbacks.append((on_start, on_gradients_ready))  # type: ignore[arg-type]
+            raise TypeError("add_callback(on_start, on_gradients_ready) takes two functions, or one caffe.NCCL")
 
     def share_weights(self, net: Net) -> None:
         """Make `net` use the train net's parameters from now on."""
+        if not isinstance(net, Net):
+            raise TypeError(f"share_weights(net): a Net is needed, not {type(net).__name__}")
         net.share_with(self.net)
 
     def set_action_function(self, poll: Callable[[], SolverAction]) -> None:
@@ -194,7 +202,7 @@ class Solver:
         A hidden file beside Caffe's two keeps what they cannot: the random state and the positions of
         the data layers (see `resume`).
         """
-        check_prefix(self._message.snapshot_prefix)
+        check_prefix(self._message)
         stem = f"{self._message.snapshot_prefix}_iter_{self._iter}"
         hdf5 = self._message.snapshot_format == caffe_pb2.SolverParameter.HDF5
         suffix, kind = (".h5", "HDF5") if hdf5 else ("", "binary proto")
@@ -251,6 +259,8 @@ class Solver:
         for _ in range(param.iter_size):
             loss += self.net._forward(0, last)
             self.net._backward(last, 0)
+            if self.net.debug_info:
+                BackwardTrace(self.net).totals()
         self._smooth(loss / param.iter_size, start)
         if display and device.root_solver():
             self._display()
@@ -333,10 +343,9 @@ class Solver:
         totals: list[torch.Tensor] = []
         loss = 0.0
         for _ in range(count):
-            action = self._action()
-            if action is SolverAction.SNAPSHOT:
+            while (action := self._action()) is SolverAction.SNAPSHOT:
                 self.snapshot()
-            elif action is SolverAction.STOP:
+            if action is SolverAction.STOP:
                 self._stopped = True
                 log.info("Test interrupted.")
                 return

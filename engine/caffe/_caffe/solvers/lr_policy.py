@@ -1,15 +1,21 @@
-"""Caffe's seven learning-rate policies as pure functions (sgd_solver.cpp GetLearningRate)."""
+"""Caffe's seven learning-rate policies as pure functions (sgd_solver.cpp GetLearningRate).
+
+Rounded to single precision where Caffe rounds: the end of a long poly run differs by more than a digit.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import SolverError
 
 if TYPE_CHECKING:
     from ...proto.caffe_pb2 import SolverParameter
 
+_single = np.float32
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 
 
@@ -21,39 +27,49 @@ def learning_rate(param: SolverParameter, iteration: int, current_step: int) -> 
     Raises:
         SolverError: no such policy, or a field it needs is missing.
     """
-    policy, base, gamma = param.lr_policy, param.base_lr, param.gamma
-    if policy == "fixed":
-        return base, current_step
+    policy = param.lr_policy
+    if policy not in POLICIES:
+        raise SolverError(
+            f"Unknown learning rate policy: {policy or '(lr_policy is not set)'}; "
+            f"known: {', '.join(POLICIES)}"
+        )
+    if policy in ("step", "sigmoid"):
+        _require(param, "stepsize", param.stepsize > 0)
+    if policy not in ("fixed", "poly"):
+        _require(param, "gamma", param.gamma >= 0)
     if policy == "step":
-        _require(param, "stepsize", param.stepsize > 0)
-        _require(param, "gamma", gamma >= 0)
         current_step = iteration // param.stepsize
-        return base * gamma**current_step, current_step
-    if policy == "exp":
-        return base * gamma**iteration, current_step
-    if policy == "inv":
-        return base * _pow(1 + gamma * iteration, -param.power), current_step
-    if policy == "multistep":
+    elif policy == "multistep":
         steps = param.stepvalue
-        if current_step < len(steps) and iteration >= steps[current_step]:
-            current_step += 1
-        return base * gamma**current_step, current_step
+        current_step += current_step < len(steps) and iteration >= steps[current_step]
+    with np.errstate(all="ignore"):
+        # A Python float base_lr takes the precision of a single factor, and a double keeps its own.
+        return float(_single(param.base_lr * _factor(param, iteration, current_step))), current_step
+
+
+def _factor(param: SolverParameter, iteration: int, current_step: int) -> float | np.float32:
+    """What `base_lr` is multiplied by; Caffe raises to whole powers in double precision, else in single."""
+    policy, gamma = param.lr_policy, param.gamma
+    if policy == "fixed":
+        return 1.0
+    if policy == "exp":
+        return _pow(gamma, iteration)
+    if policy == "inv":
+        return _single(_pow(1 + _single(gamma) * _single(iteration), -param.power))
     if policy == "poly":
-        _require(param, "max_iter", param.max_iter > 0)
-        return base * _pow(1 - iteration / param.max_iter, param.power), current_step
+        return _single(_pow(1 - _single(iteration) / _single(param.max_iter), param.power))
     if policy == "sigmoid":
-        _require(param, "stepsize", param.stepsize > 0)
-        _require(param, "gamma", gamma >= 0)
-        return base / (1 + math.exp(-gamma * (iteration - param.stepsize))), current_step
-    raise SolverError(
-        f"Unknown learning rate policy: {policy or '(lr_policy is not set)'}; known: {', '.join(POLICIES)}"
-    )
+        distance = _single(iteration) - _single(param.stepsize)
+        return 1 / (1 + np.exp(-_single(gamma) * distance))
+    return _pow(gamma, current_step)
 
 
 def _pow(base: float, exponent: float) -> float:
     """C's pow: NaN and infinity where Python would make a complex number or raise."""
     try:
         return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
     except ValueError:
         return math.nan if base else math.inf
 
