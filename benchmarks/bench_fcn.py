@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 import caffe  # noqa: E402
 import nets  # noqa: E402
+from benchmarks.memory import peak_bytes  # noqa: E402
 from nets.vgg import VGG16  # noqa: E402
 
 H, W, CLASSES = 334, 500, 21
@@ -124,11 +124,12 @@ def sides(task: str, width: float, folder: Path, only: str = "") -> dict[str, Ca
         net.blobs["data"].data[...], net.blobs["label"].data[...] = image, label
         found["engine"] = lambda: solver.step(1)
     if only != "engine":
-        device = "cuda" if torch.cuda.is_available() and "--gpu" in sys.argv else "cpu"
-        eager = Eager({name: [blob.data for blob in blobs] for name, blobs in net.params.items()}).to(device)
-        found["pytorch"] = _eager(eager, task, image, label, device)
+        params = {name: [blob.data.copy() for blob in blobs] for name, blobs in net.params.items()}
         if only == "pytorch":
-            del found["engine"]
+            found.clear()
+            net = None
+        device = "cuda" if torch.cuda.is_available() and "--gpu" in sys.argv else "cpu"
+        found["pytorch"] = _eager(Eager(params).to(device), task, image, label, device)
     return found
 
 
@@ -198,7 +199,7 @@ def main() -> None:
             task, side = args.child
             call = sides(task, args.width, Path(name), side)[side]
             call(), call()
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            print(peak_bytes() / 2**20)
             return
         report = {}
         for task in ("inference", "training"):

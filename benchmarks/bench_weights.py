@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from pathlib import Path
 os.environ.setdefault("GLOG_minloglevel", "1")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.memory import peak_bytes  # noqa: E402
 
 TASKS = ("engine load", "torch.load", "protobuf parse", "engine save", "torch.save")
 
@@ -80,10 +81,9 @@ def task(name: str, folder: Path) -> Callable[[], object]:
 def measure(name: str, folder: Path) -> None:
     """Print seconds and growth of the peak memory in bytes of one task."""
     call = task(name, folder)
-    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, begun = peak_bytes(), time.perf_counter()
     call()
-    seconds = time.perf_counter() - begun
-    print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print(time.perf_counter() - begun, peak_bytes() - before)
 
 
 def main() -> None:

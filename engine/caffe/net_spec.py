@@ -51,7 +51,9 @@ def to_proto(*tops: Top) -> caffe_pb2.NetParameter:
     layers: _Built = OrderedDict()
     autonames: Counter[str] = Counter()
     names: _Names = {}
-    for top in tops:
+    for index, top in enumerate(tops):
+        if not isinstance(top, Top):
+            raise AttributeError(f"to_proto: argument {index} is not a Top but of type {type(top).__name__}")
         top.fn._to_proto(layers, names, autonames)
     return _net(layers)
 
@@ -73,6 +75,8 @@ def assign_proto(proto: Any, name: str, val: Any) -> None:
     repeated = hasattr(getattr(proto, name), "extend")
     if repeated and not isinstance(val, list):
         val = [val]
+    if isinstance(val, list) and not repeated:
+        raise AttributeError(f"{name} takes one value, not a list")
     if isinstance(val, list):
         if isinstance(val[0], dict):
             for item in val:
@@ -220,7 +224,9 @@ class NetSpec:
         names: _Names = {top: name for name, top in self.tops.items()}
         autonames: Counter[str] = Counter()
         layers: _Built = OrderedDict()
-        for top in self.tops.values():
+        for name, top in self.tops.items():
+            if not isinstance(top, (Top, Function)):
+                raise AttributeError(f"'{name}' of the NetSpec is not a Top but of type {type(top).__name__}")
             top._to_proto(layers, names, autonames)
         return _net(layers)
 
@@ -252,7 +258,13 @@ class _Message:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(getattr(caffe_pb2, self._name + "Parameter"), name)
+        message = getattr(caffe_pb2, self._name + "Parameter", None)
+        if message is None:
+            raise AttributeError(f"params.{self._name}: there is no message {self._name}Parameter")
+        if not hasattr(message, name):
+            known = [value.name for enum in message.DESCRIPTOR.enum_types for value in enum.values]
+            raise AttributeError(f"params.{self._name}.{name}: known are {', '.join(known) or 'none'}")
+        return getattr(message, name)
 
 
 class Parameters:

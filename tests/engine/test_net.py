@@ -114,6 +114,26 @@ def test_without_a_loss_backward_does_nothing(net_of):
     assert not net.params["ip"][0].diff.any()
 
 
+def test_an_untouched_batch_norm_runs_backward_though_its_params_are_frozen(net_of):
+    norm = 'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" %s }\n'
+    loss = 'layer { name: "s" type: "Reduction" bottom: "bn" top: "s" loss_weight: 1\n'
+    loss += "  reduction_param { operation: ASUM } }"
+    for specs, moved in ("", True), ("param { lr_mult: 0 } " * 3, False):
+        net = net_of(INPUT + norm % specs + loss, caffe.TRAIN)
+        net.forward(data=np.array([[1, 2, 4], [3, 3, 8]]))
+        net.blobs["data"].diff[...] = 0.5
+        net.backward()
+        assert (net.blobs["data"].diff != 0.5).all() == moved
+        assert [spec.lr_mult for spec, _ in net._learnable] == [0, 0, 0]
+
+
+def test_who_works_in_place_on_a_loss_takes_its_weight_from_the_list(net_of):
+    net = net_of(INPUT + IP + LOSS + 'layer { name: "p" type: "Power" bottom: "loss" top: "loss" }')
+    assert net.blob_loss_weights["loss"] == 0
+    net.blobs["data"].data[...] = 1
+    assert net._forward(0, 4) == 2.25  # the weight itself is still there
+
+
 def test_parameter_diffs_accumulate(net_of):
     net = net_of(INPUT + IP + LOSS)
     net.blobs["data"].data[...] = 1
@@ -229,3 +249,20 @@ def test_debug_info_logs_mean_absolute_values(net_of, glog):
     net.backward()
     assert "    [Forward] Layer ip, top blob ip data: 1.5" in glog
     assert "    [Backward] Layer ip, param blob 1 diff: 1.5" in glog
+    assert not [line for line in glog if "All net params" in line]  # only a solver sums them up
+
+
+def test_construction_is_logged(net_of, glog):
+    net_of(INPUT + IP + 'layer { name: "r" type: "ReLU" bottom: "ip" top: "ip" }' + LOSS)
+    start = glog.index("Creating Layer ip")
+    assert glog[start : start + 10] == [
+        "Creating Layer ip", "ip <- data", "ip -> ip", "Setting up ip", "Top shape: 2 2 (4)",
+        "Memory required for data: 40", "Creating Layer r", "r <- ip", "r -> ip (in-place)", "Setting up r",
+    ]  # fmt: skip
+    assert glog[glog.index("Setting up loss") + 1 :] == [
+        "Top shape: (1)", "    with loss weight 1", "Memory required for data: 76",
+        "loss needs backward computation.", "target does not need backward computation.",
+        "r needs backward computation.", "ip needs backward computation.",
+        "data does not need backward computation.", "This network produces output loss",
+        "Network initialization done.",
+    ]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 import caffe
 from caffe._caffe import SolverError
+from caffe._caffe.solvers.control import SolverAction
 from caffe._caffe.solvers.lr_policy import learning_rate
 from caffe.proto import caffe_pb2
 
@@ -91,6 +92,39 @@ def test_lines_that_log_parsers_read(solver_of, glog):
         r"Iteration 0, lr = 0\.1",
     ):
         assert any(re.fullmatch(pattern, line) for line in glog), pattern
+
+
+def test_debug_info_of_the_solver_is_that_of_its_nets(solver_of, glog):
+    solver = solver_of("debug_info: true display: 2 test_iter: 1 test_interval: 2 test_initialization: false")
+    glog.clear()
+    solver.step(3)
+    forward, total = "    [Forward] Layer loss, top blob loss", "    [Backward] All net params (data, diff): L1"
+    kinds = [line.split()[0] for line in glog if line.startswith((forward, total, "Iteration"))]
+    shown = ["[Forward]", "[Backward]", "Iteration", "Iteration"]  # an iteration that is displayed
+    assert kinds == [*shown, "Iteration", "[Forward]", *shown]  # between them a test
+
+
+def test_every_pending_action_is_taken_before_a_test_goes_on(solver_of, glog):
+    solver = solver_of("test_iter: 1 test_interval: 1 snapshot_after_train: false")
+    pending = [SolverAction.STOP, SolverAction.SNAPSHOT]
+    solver.set_action_function(lambda: pending.pop() if pending else SolverAction.NONE)
+    solver.solve()
+    assert Path("solver_iter_0.caffemodel").exists() and solver.iter == 0
+    assert glog[-2:] == ["Test interrupted.", "Optimization stopped early."]
+
+
+def test_an_empty_snapshot_prefix_is_a_prefix(solver_of):
+    solver_of('snapshot_prefix: "" snapshot: 1').step(1)
+    assert Path("_iter_1.caffemodel").exists() and Path("_iter_1.solverstate").exists()
+
+
+def test_where_the_nets_come_from_is_logged(solver_of, glog):
+    solver_of('test_net_param { name: "p" } test_iter: 1 test_iter: 1 test_interval: 1')
+    assert [line for line in glog if re.match("Creating (training|test)", line)] == [
+        "Creating training net from net file: net.prototxt",
+        "Creating test net (#0) specified by test_net_param",
+        "Creating test net (#1) specified by net file: net.prototxt",
+    ]
 
 
 def test_gradients_accumulate_over_iter_size(solver_of):
@@ -187,6 +221,28 @@ def test_the_seven_policies(settings, rates):
         rate, step = learning_rate(param, iteration, step)
         found.append(rate)
     np.testing.assert_allclose(found, rates, rtol=1e-6)
+
+
+def test_rates_are_rounded_to_single_precision_where_caffe_rounds():
+    param = caffe_pb2.SolverParameter(base_lr=1, lr_policy="poly", power=1, max_iter=100000)
+    left = np.float32(1) - np.float32(99999) / np.float32(100000)
+    assert learning_rate(param, 99999, 0)[0] == left != pytest.approx(1e-5, rel=1e-3)
+    param = caffe_pb2.SolverParameter(base_lr=0.1, lr_policy="exp", gamma=0.9)
+    assert learning_rate(param, 7, 0)[0] == np.float32(float(np.float32(0.1)) * float(np.float32(0.9)) ** 7)
+
+
+def test_poly_without_max_iter():
+    param = caffe_pb2.SolverParameter(base_lr=0.5, lr_policy="poly")
+    assert learning_rate(param, 0, 0)[0] == 0.5  # power 0
+    param.power = 1
+    assert np.isnan(learning_rate(param, 0, 0)[0]) and learning_rate(param, 1, 0)[0] == -np.inf
+
+
+@pytest.mark.parametrize("policy", ["step", "exp", "inv", "multistep", "sigmoid"])
+def test_a_negative_gamma_is_refused(policy):
+    param = caffe_pb2.SolverParameter(base_lr=0.1, lr_policy=policy, gamma=-0.5, stepsize=1)
+    with pytest.raises(SolverError, match=f'"{policy}" needs a non-negative gamma'):
+        learning_rate(param, 0, 0)
 
 
 def test_multistep_moves_one_step_per_evaluation():

@@ -19,11 +19,15 @@ MAX_COUNT = 2**31 - 1
 class _Vector(list):
     """A list under the name Boost.Python gave its vectors; as there, equal to nothing but itself."""
 
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __getitem__(self, index):
         found = super().__getitem__(index)
         return type(self)(found) if isinstance(index, slice) else found
 

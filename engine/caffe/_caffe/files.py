@@ -1,4 +1,4 @@
-"""Writing a file so that it is either whole or not there."""
+"""Files: their names, whether they can be read, and writing one so that it is either whole or not there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import WeightsError
+from .errors import CaffeError, WeightsError
+
+
+def name(path: object) -> str:
+    """A file name as text.
+
+    Raises:
+        TypeError: `path` is no file name.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"a file name is needed, not {type(path).__name__}")
+    return os.fspath(path)
+
+
+def check_readable(path: str) -> None:
+    """Raise CaffeError unless the file can be opened."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise CaffeError(f"Could not open file {path}: {error.strerror}") from error
 
 
 @contextmanager

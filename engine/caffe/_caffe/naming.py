@@ -1,15 +1,27 @@
-"""Which layer an error comes from."""
+"""Which file and which layer an error comes from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
-from .errors import LayerError, MissingExtraError
+from .errors import LayerError, MissingExtraError, NetError
 
 if TYPE_CHECKING:
     from ..proto.caffe_pb2 import LayerParameter
+
+
+@contextmanager
+def naming_file(path: str) -> Iterator[None]:
+    """Puts the prototxt's name before what is wrong with the net or a layer in it."""
+    try:
+        yield
+    except (NetError, LayerError) as error:
+        error.args = (f"{path}: {error}",)
+        raise
 
 
 class naming:

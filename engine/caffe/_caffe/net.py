@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..proto import caffe_pb2
-from . import debug, device, weights
+from . import debug, device, files, weights
 from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, StringVec, make_blob
 from .errors import CaffeError, NetError
 from .graph import filter as state_filter
@@ -18,7 +19,7 @@ from .graph import splits, wiring
 from .graph.ignored import report_ignored
 from .graph.upgrade import upgrade_net
 from .log import log
-from .naming import naming
+from .naming import naming, naming_file
 from .proto_io import read_text
 from .registry import create, layer_class
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from .layer import Layer
 
 Callback = Callable[[int], None]
+
+
+class _Level(int):
+    """An int that is told from the same one given by a user."""
+
+
+_NO_LEVEL = _Level(0)
 
 
 def read_net(path: str) -> caffe_pb2.NetParameter:
@@ -54,11 +62,11 @@ class Net:
         self,
         network_file: str,
         phase: int,
-        level: int = 0,
+        level: int = _NO_LEVEL,
         stages: Sequence[str] | None = None,
         weights: str | None = None,
     ) -> None:
-        if isinstance(phase, str):
+        if isinstance(phase, str) and level is not _NO_LEVEL and stages is None and weights is None:
             # pycaffe's deprecated order: Net(network_file, weights_file, phase)
             log.warning("DEPRECATION WARNING - deprecated use of Python interface")
             log.warning('Use this instead (with the named "weights" parameter):')
@@ -67,7 +75,7 @@ class Net:
         _check_types(network_file, phase, level, weights)
         for path in (network_file, weights):
             if path is not None:
-                _check_readable(path)
+                files.check_readable(path)
         param = read_net(network_file)
         param.state.phase = caffe_pb2.TRAIN if phase == 0 else caffe_pb2.TEST
         param.state.level = level
@@ -75,15 +83,17 @@ class Net:
             if not isinstance(stage, str):
                 raise TypeError(f"stages are strings, not {type(stage).__name__}: {stages!r}")
             param.state.stage.append(stage)
-        self._build(param)
+        with naming_file(network_file):
+            self._build(param)
         if weights is not None:
             self.copy_from(weights)
 
     @classmethod
-    def from_proto(cls, param: caffe_pb2.NetParameter) -> Net:
-        """A net from a message whose `state` is set already."""
+    def from_proto(cls, param: caffe_pb2.NetParameter, path: str | None = None) -> Net:
+        """A net from a message whose `state` is set already; `path` is where it was read, for messages."""
         net = cls.__new__(cls)
-        net._build(param)
+        with naming_file(path) if path else nullcontext():
+            net._build(param)
         return net
 
     # ---- construction ------------------------------------------------------------------------
@@ -281,7 +291,7 @@ class Net:
         Raises:
             WeightsError: the file is missing or broken, or a layer's blobs do not fit.
         """
-        weights.load(_path(path), self._targets())
+        weights.load(files.name(path), self._targets())
 
     def share_with(self, other: Net) -> None:
         """Use the parameter data of `other`'s layers of the same names from now on; diffs stay apart."""
@@ -291,15 +301,15 @@ class Net:
 
     def save(self, path: str, with_diff: bool = False) -> None:
         """Write a binary caffemodel."""
-        weights.save_binary(_path(path), self._name, self._saved_layers(), with_diff)
+        weights.save_binary(files.name(path), self._name, self._saved_layers(), with_diff)
 
     def save_hdf5(self, path: str, with_diff: bool = False) -> None:
         """Write an HDF5 caffemodel."""
-        weights.save_hdf5(_path(path), self._targets(), with_diff)
+        weights.save_hdf5(files.name(path), self._targets(), with_diff)
 
     def load_hdf5(self, path: str) -> None:
         """Load an HDF5 caffemodel."""
-        weights.load_hdf5(_path(path), self._targets())
+        weights.load_hdf5(files.name(path), self._targets())
 
     def _saved_layers(self) -> list[tuple[caffe_pb2.LayerParameter, list[Blob]]]:
         return [(layer.layer_param, list(layer.blobs)) for layer in self._layer_list]
@@ -375,17 +385,3 @@ def _check_types(network_file: object, phase: object, level: object, weights_fil
                 f"Net(network_file, phase, level=0, stages=None, weights=None): {name} is "
                 f"{type(value).__name__}"
             )
-
-
-def _check_readable(path: str) -> None:
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise CaffeError(f"Could not open file {path}: {error.strerror}") from error
-
-
-def _path(path: object) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"a file name is needed, not {type(path).__name__}")
-    return os.fspath(path)

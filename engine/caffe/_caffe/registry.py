@@ -64,8 +64,11 @@ def layer_class(layer: LayerParameter) -> type[Layer]:
 
     near = difflib.get_close_matches(layer.type, _TYPES, 1)
     advice = hint(layer.type) or (f"did you mean {near[0]}?" if near else "")
+    if not layer.type:
+        advice = 'every layer needs one, as type: "ReLU"'
+    advice = advice and f"; {advice}"
     raise NetError(
-        f"layer '{layer.name}': Unknown layer type: {layer.type or '(none)'} {advice}\n"
+        f"layer '{layer.name}': Unknown layer type: {layer.type or '(none given)'}{advice}\n"
         f"known types: {', '.join(sorted(_TYPES))}; caffe.register_layer adds one of your own"
     )
 

@@ -130,7 +130,7 @@ def input_values(net: str, phase: str, image: str | None, mean: Sequence[float])
     with quiet():
         net_param = read_net(net)
         net_param.state.phase = getattr(proto.caffe_pb2, phase)
-        built = Net.from_proto(net_param)
+        built = Net.from_proto(net_param, net)
     labels = {
         layer.bottom[1]
         for layer in net_param.layer

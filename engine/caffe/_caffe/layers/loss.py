@@ -154,7 +154,7 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         self._any_nan = logs.sum().isnan()
         if ignored is not None:
             logs.masked_fill_(ignored, 0)
-        top[0].put(-logs.sum() / self._norm)
+        top[0].put((0 - logs.sum()) / self._norm)  # 0, not -0, if every label is ignored
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         prob, (ids, ignored, _) = self._recall()
@@ -211,7 +211,7 @@ class InfogainLoss(_SoftmaxLoss):
         gain = (self._rows(bottom, ids) * prob.clamp_min(LOG_THRESHOLD).log_()).sum(1, keepdim=True)
         if ignored is not None:
             gain.masked_fill_(ignored, 0)
-        top[0].put(-gain.sum() / self._norm)
+        top[0].put((0 - gain.sum()) / self._norm)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         prob, (ids, ignored, _) = self._recall()
@@ -277,7 +277,7 @@ class MultinomialLogisticLoss(_Loss):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._ids = read_labels(self, bottom, self._shape, None).ids
-        top[0].put(-self._picked(bottom).log().sum() / self._shape[0])
+        top[0].put((0 - self._picked(bottom).log().sum()) / self._shape[0])
 
     def _picked(self, bottom: Sequence[Blob]) -> Tensor:
         return bottom[0].value.view(self._shape).gather(1, self._ids).clamp_min_(LOG_THRESHOLD)
@@ -383,7 +383,8 @@ class ContrastiveLoss(_Loss):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param, pairs = self.layer_param.contrastive_loss_param, bottom[0].dims[0]
-        self._difference = bottom[0].value.view(pairs, -1) - bottom[1].value.view(pairs, -1)
+        shape = pairs, bottom[0].count // max(pairs, 1)
+        self._difference = bottom[0].value.view(shape) - bottom[1].value.view(shape)
         squared = (self._difference**2).sum(1)
         alike = bottom[2].value.view(-1).trunc() != 0
         distance = squared.sqrt()

@@ -177,7 +177,7 @@ class _Recurrent(Layer):
         """(T, N, gates * D): what x, the bias and the static input add to every step."""
         x = bottom[0].value.view(-1, self.inputs)
         part = torch.nn.functional.linear(x, self.blobs[0].value, self.blobs[1].value)
-        part = part.view(*bottom[0].dims[:2], -1)
+        part = part.view(*bottom[0].dims[:2], part.shape[1])
         if self.static:
             part = part + bottom[2].value.view(-1, self.statics) @ self.blobs[2].value.t()
         return part

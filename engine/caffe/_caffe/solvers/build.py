@@ -8,6 +8,7 @@ from pathlib import Path
 from ...proto import caffe_pb2
 from ..errors import SolverError
 from ..graph.upgrade import upgrade_solver
+from ..log import log
 from ..net import Net, read_net
 from ..proto_io import read_text
 
@@ -72,8 +73,9 @@ def train_net(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> Net:
             f"train_net, train_net_param; given: {', '.join(given) or 'none'}"
         )
     source = getattr(param, given[0])
-    net = read_net(source) if isinstance(source, str) else _inline(source)
-    return _with_state(net, caffe_pb2.TRAIN, param.train_state, net_class)
+    origin = f"from {given[0]} file: {source}" if isinstance(source, str) else f"specified in {given[0]}."
+    log.info("Creating training net %s", origin)
+    return _build(source, caffe_pb2.TRAIN, param.train_state, net_class)
 
 
 def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Net]:
@@ -82,8 +84,9 @@ def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Ne
     Raises:
         SolverError: test_iter, test_state or test_interval do not fit the number of nets.
     """
-    generic = param.net or (param.net_param if param.HasField("net_param") else None)
-    own = [*param.test_net_param, *param.test_net]
+    generic = next((name for name in ("net", "net_param") if param.HasField(name)), None)
+    own = [("test_net_param", net) for net in param.test_net_param]
+    own += [("test_net", path) for path in param.test_net]
     count = len(param.test_iter)
     if count < len(own) or (not generic and count != len(own)):
         raise SolverError(
@@ -95,12 +98,14 @@ def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Ne
         )
     if count and param.test_interval <= 0:
         raise SolverError(f"test_interval must be positive to test {count} net(s), not {param.test_interval}")
-    sources = own + [generic] * (count - len(own))
+    if generic:
+        own += [(generic, getattr(param, generic))] * (count - len(own))
     nets = []
-    for index, source in enumerate(sources):
-        net = read_net(source) if isinstance(source, str) else _inline(source)
+    for index, (name, source) in enumerate(own):
+        origin = f"{name} file: {source}" if isinstance(source, str) else name
+        log.info("Creating test net (#%d) specified by %s", index, origin)
         state = param.test_state[index] if param.test_state else caffe_pb2.NetState()
-        nets.append(_with_state(net, caffe_pb2.TEST, state, net_class))
+        nets.append(_build(source, caffe_pb2.TEST, state, net_class))
         nets[-1].debug_info = param.debug_info
     return nets
 
@@ -112,11 +117,13 @@ def _inline(source: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
     return net
 
 
-def _with_state(
-    net: caffe_pb2.NetParameter, phase: int, state: caffe_pb2.NetState, net_class: type[Net]
+def _build(
+    source: str | caffe_pb2.NetParameter, phase: int, state: caffe_pb2.NetState, net_class: type[Net]
 ) -> Net:
+    path = source if isinstance(source, str) else None
+    net = read_net(source) if isinstance(source, str) else _inline(source)
     merged = caffe_pb2.NetState(phase=phase)
     merged.MergeFrom(net.state)
     merged.MergeFrom(state)
     net.state.CopyFrom(merged)
-    return net_class.from_proto(net)
+    return net_class.from_proto(net, path)

@@ -128,7 +128,9 @@ class Solver:
         elif hasattr(on_start, "on_gradients_ready"):
             self._callbacks.append((on_start.on_start, on_start.on_gradients_ready))  # type: ignore[attr-defined]
         else:
-            raise TypeError("add_callback(on_start, on_gradients_ready) takes two functions, or one caffe.NCCL")
+            raise TypeError(
+                "add_callback takes two functions, on_start and on_gradients_ready, or a caffe.NCCL"
+            )
 
     def share_weights(self, net: Net) -> None:
         """Make `net` use the train net's parameters from now on."""
