@@ -184,20 +184,21 @@ class Net(_caffe.Net):
     def forward_backward_all(
         self, blobs: list[str] | None = None, diffs: list[str] | None = None, **kwargs: np.ndarray
     ) -> tuple[Arrays, Arrays]:
-        """Run forward and backward in batches; `kwargs` hold inputs and the diffs of outputs.
+        """Run forward and backward in batches; `kwargs` hold inputs, the diffs of outputs, or both.
 
         Returns:
             The data and the diffs, each as `forward_all` returns them.
         """
-        forward = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
-        backward = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
+        values = {name: kwargs[name] for name in self.inputs if name in kwargs}
+        tops = {name: kwargs[name] for name in self.outputs if name in kwargs}
+        forward, backward = (self._batch(given) if given else iter(()) for given in (values, tops))
         data: dict[str, list[np.ndarray]] = {}
         grads: dict[str, list[np.ndarray]] = {}
         none: Arrays = {}
-        for values, tops in zip_longest(forward, backward, fillvalue=none):
-            for name, value in self.forward(blobs, None, None, **values).items():
+        for fed, seeded in zip_longest(forward, backward, fillvalue=none):
+            for name, value in self.forward(blobs, None, None, **fed).items():
                 data.setdefault(name, []).extend(value.copy())
-            for name, value in self.backward(diffs, None, None, **tops).items():
+            for name, value in self.backward(diffs, None, None, **seeded).items():
                 grads.setdefault(name, []).extend(value.copy())
         return self._without_padding(data, kwargs), self._without_padding(grads, kwargs)
 

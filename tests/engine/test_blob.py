@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe._caffe import CaffeError
-from caffe._caffe.blob import MAX_COUNT, Blob, BlobVec, make_blob
+from caffe._caffe.blob import MAX_COUNT, Blob, BlobVec, IntVec, make_blob
 
 SHAPES = st.lists(st.integers(0, 4), max_size=5).map(tuple)
 
@@ -132,3 +132,20 @@ def test_blobs_come_from_nets_only():
     assert params[0].data.shape == (2, 3)
     with pytest.raises(RuntimeError):
         params.add_blob(n=2)
+
+
+def test_vectors_are_lists_that_equal_only_themselves():
+    shape = make_blob((2, 3, 4)).shape
+    for equal in ([2, 3, 4], (2, 3, 4), make_blob((2, 3, 4)).shape):
+        assert shape != equal and equal != shape
+    same = shape
+    assert shape == same and list(shape) == [2, 3, 4] and tuple(shape) == (2, 3, 4)
+    assert isinstance(shape[1:], IntVec) and list(shape[1:]) == [3, 4] and shape[-1] == 4 and 3 in shape
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("data", "\\[...\\]"), ("diff", "\\[...\\]"), ("shape", "reshape")]
+)
+def test_what_cannot_be_assigned_says_what_to_do(name, instead):
+    with pytest.raises(AttributeError, match=instead):
+        setattr(make_blob((2,)), name, [1])

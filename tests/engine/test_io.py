@@ -230,6 +230,18 @@ def test_preprocess_may_change_its_argument_as_in_pycaffe() -> None:
     assert (whole == 1).all()
 
 
+def test_a_setting_of_none_is_none() -> None:
+    t = transformer()
+    t.set_raw_scale("data", None)
+    t.set_input_scale("data", None)
+    t.mean["data"] = t.channel_swap["data"] = None
+    im = noise(6, 7, 3)
+    np.testing.assert_array_equal(
+        t.preprocess("data", im.copy()), transformer().preprocess("data", im.copy())
+    )
+    np.testing.assert_array_equal(t.deprocess("data", im), transformer().deprocess("data", im))
+
+
 def test_means_of_every_shape() -> None:
     t = transformer()
     t.set_mean("data", np.array([1.0, 2.0, 3.0]))

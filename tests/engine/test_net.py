@@ -99,6 +99,16 @@ def test_forward_backward_all(net_of):
     np.testing.assert_allclose(grads["data"], diffs.sum(1, keepdims=True) * 0.5 * np.ones((1, 3)))
 
 
+def test_forward_backward_all_runs_a_side_that_is_not_given_unprimed(net_of):
+    net = net_of("force_backward: true\n" + INPUT + IP)
+    net.blobs["ip"].diff[...] = [1, 2]
+    data, grads = net.forward_backward_all(data=np.ones((3, 3)))
+    np.testing.assert_allclose(data["ip"], 1.5 * np.ones((3, 2)))
+    np.testing.assert_allclose(grads["data"], 1.5 * np.ones((3, 3)))
+    with pytest.raises(RuntimeError):
+        net.forward_backward_all()
+
+
 def test_the_loss_weight_lives_in_the_diff(net_of):
     net = net_of(INPUT + IP + LOSS)
     net.blobs["target"].data[...] = 1
@@ -266,3 +276,81 @@ def test_construction_is_logged(net_of, glog):
         "data does not need backward computation.", "This network produces output loss",
         "Network initialization done.",
     ]  # fmt: skip
+
+
+NAMES = ["blobs", "params", "layers", "layer_dict", "blob_loss_weights", "inputs", "outputs", "bottom_names",
+         "top_names", "_blob_names"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_net_shows_is_read_only(net_of, name):
+    net = net_of(INPUT + IP)
+    for _ in range(2):  # before and after its first use
+        with pytest.raises(AttributeError):
+            setattr(net, name, {})
+        with pytest.raises(AttributeError):
+            delattr(net, name)
+        assert len(getattr(net, name))
+    net.of_the_users_own = 3
+    assert net.of_the_users_own == 3
+
+
+def test_the_deprecated_order_needs_its_phase(net_of, in_tmp):
+    net = net_of(INPUT + IP)
+    net.params["ip"][0].data[...] = 7
+    net.save("w.caffemodel")
+    for phase in (caffe.TRAIN, caffe.TEST):
+        assert caffe.Net("net.prototxt", "w.caffemodel", phase).params["ip"][0].data.min() == 7
+    for arguments in (("TEST",), ("w.caffemodel",), ("w.caffemodel", "TEST"), ("w.caffemodel", 1, ["stage"])):
+        with pytest.raises(TypeError):
+            caffe.Net("net.prototxt", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda net: net.forward(start="ipp"), ValueError, "no layer 'ipp' in the net; did you mean ip"),
+        (lambda net: net.backward(end="x"), ValueError, "no layer 'x'"),
+        (lambda net: net.forward(data=[[1, 2, 3]] * 2), AttributeError, "'data' is a list"),
+        (lambda net: net.forward(data=np.ones((2, 4))), ValueError, "'data'.*reshape"),
+    ],
+)
+def test_misuse_of_forward_and_backward_names_what_is_wrong(net_of, call, error, words):
+    with pytest.raises(error, match=words):
+        call(net_of(INPUT + IP))
+
+
+def test_errors_in_a_net_name_its_file(in_tmp):
+    (in_tmp / "bad.prototxt").write_text('layer { name: "r" type: "ReLU" bottom: "x" top: "y" }')
+    (in_tmp / "solver.prototxt").write_text('net: "bad.prototxt" base_lr: 1 lr_policy: "fixed"')
+    for make in (lambda: caffe.Net("bad.prototxt", 0), lambda: caffe.get_solver("solver.prototxt")):
+        with pytest.raises(NetError, match="^bad.prototxt: Unknown bottom blob 'x'"):
+            make()
+
+
+def test_a_missing_file_is_looked_for_somewhere(in_tmp):
+    (in_tmp / "solver.prototxt").write_text('net: "gone.prototxt" base_lr: 1 lr_policy: "fixed"')
+    with pytest.raises(CaffeError, match=f"Could not open file gone.prototxt: .*{in_tmp.name}"):
+        caffe.get_solver("solver.prototxt")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_an_unsigned_int(seed):
+    with pytest.raises(OverflowError):
+        caffe.set_random_seed(seed)
+    caffe.set_random_seed(True)  # an int to C++
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: caffe.set_random_seed(1.5),
+        lambda: caffe.set_solver_count("2"),
+        lambda: caffe.set_solver_rank(1.0),
+        lambda: caffe.Layer(3),
+        lambda: caffe.Layer(),
+    ],
+)
+def test_wrong_types_are_type_errors(call):
+    with pytest.raises(TypeError):
+        call()

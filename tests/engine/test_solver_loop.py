@@ -98,7 +98,7 @@ def test_debug_info_of_the_solver_is_that_of_its_nets(solver_of, glog):
     solver = solver_of("debug_info: true display: 2 test_iter: 1 test_interval: 2 test_initialization: false")
     glog.clear()
     solver.step(3)
-    forward, total = "    [Forward] Layer loss, top blob loss", "    [Backward] All net params (data, diff): L1"
+    forward, total = "    [Forward] Layer loss, top blob", "    [Backward] All net params (data, diff): L1"
     kinds = [line.split()[0] for line in glog if line.startswith((forward, total, "Iteration"))]
     shown = ["[Forward]", "[Backward]", "Iteration", "Iteration"]  # an iteration that is displayed
     assert kinds == [*shown, "Iteration", "[Forward]", *shown]  # between them a test
@@ -252,3 +252,14 @@ def test_multistep_moves_one_step_per_evaluation():
         rate, step = learning_rate(param, 9, step)
         found.append(rate)
     np.testing.assert_allclose(found, [0.05, 0.025, 0.0125, 0.0125], rtol=1e-6)
+
+
+def test_misuse_of_a_solver(solver_of):
+    solver = solver_of()
+    for call in (solver.share_weights, solver.add_callback):
+        with pytest.raises(TypeError):
+            call(3)
+    with pytest.raises(RuntimeError, match="caffe.SGDSolver"):
+        caffe._caffe.Solver("solver.prototxt")
+    with pytest.raises(RuntimeError, match="caffe.SGDSolver"):
+        caffe._caffe.Solver()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FLOAT_BYTES = 4
 
+
 def log_connections(net: Net, number: int) -> None:
     """Log what layer `number` reads and writes, before it is set up."""
     name, names = net._param.layer[number].name, net._wiring.blob_names

@@ -22,13 +22,19 @@ def name(path: object) -> str:
     return os.fspath(path)
 
 
+def could_not_open(path: str | os.PathLike[str], error: OSError) -> str:
+    """pycaffe's words, the reason, and the folder that a relative path was looked for in."""
+    place = "" if os.path.isabs(path) else f", as seen from '{os.getcwd()}'"
+    return f"Could not open file {os.fspath(path)}: {error.strerror}{place}"
+
+
 def check_readable(path: str) -> None:
     """Raise CaffeError unless the file can be opened."""
     try:
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise CaffeError(f"Could not open file {path}: {error.strerror}") from error
+        raise CaffeError(could_not_open(path, error)) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ParseError, WeightsError
-from .files import replacing
+from .files import could_not_open, replacing
 from .fit import LoadTarget, wrong_count, wrong_shape
 from .log import log
 from .wire import File
@@ -54,7 +54,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except FileNotFoundError as error:
-        raise ParseError(f"Could not open file {path}: {error.strerror}") from error
+        raise ParseError(could_not_open(path, error)) from error
     except (OSError, KeyError) as error:
         raise ParseError(f"Failed to read HDF5 file '{path}': {error}") from error
 

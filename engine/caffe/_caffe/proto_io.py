@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from . import proto_text
 from .errors import ParseError
+from .files import could_not_open
 
 M = TypeVar("M", bound=Message)
 
@@ -63,7 +64,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise ParseError(f"Could not open file {os.fspath(path)}: {error.strerror}") from error
+        raise ParseError(could_not_open(path, error)) from error
 
 
 def _decode(data: bytes) -> str:

@@ -28,6 +28,7 @@ from google.protobuf.message import DecodeError, Message
 from caffe.proto import caffe_pb2
 
 from .errors import ParseError
+from .files import could_not_open
 
 VARINT, EIGHT, LENGTH, FOUR = 0, 1, 2, 5
 BLOB = caffe_pb2.BlobProto.DESCRIPTOR
@@ -54,7 +55,7 @@ class File:
             weakref.finalize(self, os.close, descriptor)
             self._raw = io.FileIO(descriptor, closefd=False)
         except OSError as error:
-            raise ParseError(f"Could not open file {self.path}: {error.strerror}") from error
+            raise ParseError(could_not_open(self.path, error)) from error
         self.size = os.fstat(descriptor).st_size
         self._block, self._block_start = b"", 0
 

@@ -76,6 +76,15 @@ def test_rule_is_met_when_all_it_sets_holds(phase, low, high, stage, not_stage, 
     assert state_meets_rule(NetState(phase=at, level=level, stage=stages), rule, "l") == holds
 
 
+def test_why_a_layer_is_left_out_is_logged(glog) -> None:
+    net = parse_text('layer { name: "a" include { phase: TRAIN } include { stage: "x" } }', NetParameter())
+    filter_net(net, NetState())
+    assert glog == [
+        "The NetState phase (1) differed from the phase (0) specified by a rule in layer a",
+        "The NetState did not contain stage 'x' specified by a rule in layer a",
+    ]
+
+
 def test_nothing_is_copied_when_every_layer_stays() -> None:
     net = parse_text("layer { include { phase: TEST } } layer { }", NetParameter())
     assert filter_net(net, NetState()) is net

@@ -173,3 +173,10 @@ def test_parameter_blob_of_another_shape() -> None:
                       blobs { shape { dim: 3 } data: [1, 2, 3] } }"""
     with pytest.raises(LayerError, match=r"shape is \(2,\), but the blob in the prototxt \(3,\)"):
         build(text, {})
+
+
+def test_a_parameter_of_an_old_prototxt_needs_only_the_right_count() -> None:
+    text = """layer { name: "w" type: "Parameter" top: "w" parameter_param { shape { dim: 3 } }
+                      blobs { num: 1 channels: 1 height: 1 width: 3 data: [1, 2, 3] } }"""
+    net = build(text, {})
+    np.testing.assert_array_equal(net.forward()["w"], [1, 2, 3])

@@ -93,3 +93,35 @@ def test_parameters_that_a_prototxt_brings_must_have_the_layers_shapes():
         build(body + "blobs { shape { dim: 1 dim: 2 } data: 3 data: 4 }", {"x": random(1, 2)})
     with pytest.raises(LayerError, match=r"expected \(1, 3\)"):
         build(body + good, {"x": random(1, 3)})
+
+
+OLD = "num: 1 channels: 1 height: %d width: %d"
+
+
+@pytest.mark.parametrize("transpose", ["false", "true"])
+def test_blobs_of_old_prototxts_need_only_the_right_count(transpose):
+    rows, columns = (3, 2) if transpose == "true" else (2, 3)
+    weight = random(rows, columns)
+    text = (
+        f'type: "InnerProduct" inner_product_param {{ num_output: 2 transpose: {transpose} }} '
+        f"blobs {{ {OLD % (rows, columns)} {' '.join(f'data: {w!r}' for w in weight.ravel().tolist())} }} "
+        f"blobs {{ {OLD % (1, 2)} data: 5 data: 6 }}"
+    )
+    x, dy = random(4, 3, seed=1), random(4, 2, seed=2)
+    result = run(text, {"x": x}, topdiff=dy)
+    matrix = weight if transpose == "true" else weight.T
+    np.testing.assert_allclose(result.tops["top"], x @ matrix + [5, 6], rtol=1e-5)
+    np.testing.assert_allclose(result.bottom_diffs["x"], dy @ matrix.T, rtol=1e-4, atol=1e-6)
+    assert [diff.shape for diff in result.param_diffs] == [(1, 1, rows, columns), (1, 1, 1, 2)]
+    grad = (x.T @ dy) if transpose == "true" else (dy.T @ x)
+    np.testing.assert_allclose(result.param_diffs[0][0, 0], grad, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(result.param_diffs[1][0, 0, 0], dy.sum(0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_table_of_an_old_prototxt():
+    text = (
+        'type: "Embed" embed_param { num_output: 2 input_dim: 3 bias_term: false } '
+        f"blobs {{ {OLD % (3, 2)} data: [0, 1, 2, 3, 4, 5] }}"
+    )
+    result = run(text + " propagate_down: false", {"x": np.array([2, 0])}, force_backward=False)
+    np.testing.assert_array_equal(result.tops["top"], [[4, 5], [0, 1]])

@@ -379,3 +379,10 @@ def test_a_loss_without_a_top_counts() -> None:
     assert net._forward(0, len(net.layers) - 1) == 1.5
     net.backward()
     np.testing.assert_array_equal(net.blobs["a"].diff, [[1, 1, 1]])
+
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "InfogainLoss"])
+def test_the_loss_of_nothing_is_shown_without_a_sign(kind: str) -> None:
+    arrays = {"x": np.ones((2, 3)), "t": np.full(2, 255)} | ({"h": np.eye(3)} if kind[0] == "I" else {})
+    found = loss(f'type: "{kind}" loss_param {{ ignore_label: 255 }}', arrays, force_backward=False)
+    assert found == 0 and not np.signbit(found)

@@ -127,3 +127,12 @@ def test_metrics_have_no_gradient(text: str, arrays: dict) -> None:
     net = build(text, arrays, force_backward=False)
     net.forward()
     net.backward()  # nobody asks for one
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape"),
+    [("top_k: 3", (0, 1, 3)), ("top_k: 2 out_max_val: true", (0, 2, 2)), ("axis: 1", (0, 1))],
+)
+def test_argmax_of_no_items(fields: str, shape: tuple) -> None:
+    top = run(f'type: "ArgMax" argmax_param {{ {fields} }}', {"x": np.ones((0, 3))}).tops["top"]
+    assert top.shape == shape

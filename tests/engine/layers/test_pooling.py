@@ -259,3 +259,20 @@ def test_spp_of_one_level_is_a_plain_pooling():
 def test_spp_refusals(shape, body, message):
     with pytest.raises(LayerError, match=message):
         build(f'type: "SPP" spp_param {{ {body} }}', {"x": random(*shape)})
+
+
+@pytest.mark.parametrize("pool", ["MAX", "AVE"])
+def test_spp_of_no_images(pool):
+    text, x = f'type: "SPP" spp_param {{ pyramid_height: 2 pool: {pool} }}', np.zeros((0, 3, 4, 6))
+    result = run(text, {"x": x}, topdiff=np.zeros((0, 15)))
+    assert result.tops["top"].shape == (0, 15)
+    assert result.bottom_diffs["x"].shape == x.shape
+
+
+@pytest.mark.parametrize(("pool", "value"), [("MAX", np.finfo("f").min), ("AVE", 0)])
+def test_windows_in_the_padding_of_an_image_without_rows(pool, value):
+    text = f'type: "Pooling" pooling_param {{ kernel_size: 3 stride: 2 pad: 1 pool: {pool} }}'
+    x = np.zeros((1, 2, 0, 6))
+    result = run(text, {"x": x}, topdiff=np.ones((1, 2, 1, 4)))
+    np.testing.assert_array_equal(result.tops["top"], np.full((1, 2, 1, 4), value, "f"))
+    assert result.bottom_diffs["x"].shape == x.shape

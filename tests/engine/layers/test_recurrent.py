@@ -104,6 +104,25 @@ def test_the_last_state_of_one_batch_is_the_first_of_the_next(kind):
     assert abs(again - expected).max() > 0.01
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "RNN"])
+def test_a_stream_that_was_left_out_goes_on_from_its_old_state(kind):
+    inputs, params = arrays(kind)
+    inputs["cont"][:] = 1
+    both, one = build(text(kind), inputs, params), build(text(kind), inputs, params)
+    first = {name: array[:, :1] for name, array in inputs.items()}
+    forward(both, inputs)
+    for name, array in first.items():
+        both.blobs[name].reshape(*array.shape)
+    forward(both, first)
+    for name, array in inputs.items():
+        both.blobs[name].reshape(*array.shape)
+    last = forward(both, inputs)["top"]
+    _, twice, thrice = [forward(one, inputs)["top"] for _ in range(3)]
+    # The first stream ran three times, the second one twice.
+    np.testing.assert_allclose(last[:, 0], thrice[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(last[:, 1], twice[:, 1], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind, states", [("LSTM", 2), ("RNN", 1)])
 def test_exposed_states_pass_no_gradient(kind, states):
     inputs, params = arrays(kind, expose=True)
@@ -186,3 +205,12 @@ def test_unit_refuses_other_shapes():
     inputs = unit([1.0, 1.0]) | {"gates": random(1, N, 3 * D)}
     with pytest.raises(LayerError, match=r"gate inputs \(1, N, 4D\).*\(1, 2, 9\)"):
         build(UNIT, inputs, tops=("next", "hidden"))
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+def test_no_streams(kind):
+    x, cont = np.zeros((T, 0, FEATURES)), np.zeros((T, 0))
+    text = f'type: "{kind}" recurrent_param {{ num_output: {D} }}'
+    result = run(text, {"x": x, "cont": cont}, topdiff=np.zeros((T, 0, D)))
+    assert result.tops["top"].shape == (T, 0, D)
+    assert result.bottom_diffs["x"].shape == x.shape

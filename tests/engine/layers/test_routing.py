@@ -184,7 +184,7 @@ def test_batch_reindex_picks_items_and_adds_repeats_up(by: list) -> None:
     np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [4, -1])
+@pytest.mark.parametrize("wrong", [4, -1, -0.5])
 def test_batch_reindex_refuses_an_index_out_of_range(wrong: int) -> None:
     with pytest.raises(
         LayerError, match=rf"index {wrong} in 'by' \(2\) is out of range: 'x' \(4x3\) has items 0 to 3"
@@ -196,3 +196,9 @@ def test_batch_reindex_refuses_an_index_out_of_range(wrong: int) -> None:
 def test_choosing_has_no_gradient(kind: str, words: str) -> None:
     with pytest.raises(LayerError, match=f"cannot backpropagate to the {words}"):
         run(f'type: "{kind}"', {"x": random(4, 3), "by": np.ones(4)}, topdiff=np.ones((4, 3)))
+
+
+def test_slice_refuses_more_tops_than_the_dim() -> None:
+    text = 'type: "Slice" slice_param { axis: 0 slice_point: 1 }'
+    with pytest.raises(LayerError, match=r"2 tops, but dim 0 of 'x' \(1x3\)"):
+        build(text, {"x": random(1, 3)}, tops=("a", "b"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caffe._caffe import LayerError
+from caffe._caffe import CaffeError, LayerError
 from tests.engine.layer_case import build, check_gradient, forward, random, run
 
 
@@ -190,3 +190,21 @@ def test_tile(fields: str, reps: tuple) -> None:
 def test_tile_needs_a_positive_number(fields: str) -> None:
     with pytest.raises(LayerError, match="Number of tiles"):
         build(f'type: "Tile" tile_param {{ {fields} }}', {"x": random(2, 3)})
+
+
+@pytest.mark.parametrize(("axis", "end_axis", "shape"), [(1, 0, (2, 1, 3)), (2, 1, None), (1, -3, None)])
+def test_flatten_of_no_axes_puts_one_in(axis: int, end_axis: int, shape: tuple | None) -> None:
+    text = f'type: "Flatten" flatten_param {{ axis: {axis} end_axis: {end_axis} }}'
+    if shape is None:
+        with pytest.raises(CaffeError, match="out of range"):
+            build(text, {"x": random(2, 3)})
+        return
+    x = random(2, 3)
+    result = run(text, {"x": x}, topdiff=random(*shape, seed=1))
+    np.testing.assert_array_equal(result.tops["top"], x.astype("f").reshape(shape))
+    np.testing.assert_array_equal(result.bottom_diffs["x"], random(*shape, seed=1).astype("f").reshape(2, 3))
+
+
+def test_flatten_refuses_an_end_long_before_the_start() -> None:
+    with pytest.raises(LayerError, match=r"axis 2 comes after end_axis 0 of 'x' \(2x3x4\)"):
+        build('type: "Flatten" flatten_param { axis: 2 end_axis: 0 }', {"x": random(2, 3, 4)})

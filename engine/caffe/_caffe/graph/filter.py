@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule, Phase
+from ...proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule
 from ..errors import NetError
 from ..log import log
 
@@ -54,7 +54,7 @@ def state_meets_rule(state: NetState, rule: NetStateRule, layer: str) -> bool:
 def _mismatch(state: NetState, rule: NetStateRule) -> str:
     """What of the rule the state does not meet, in words; nothing if it meets all."""
     if rule.HasField("phase") and rule.phase != state.phase:
-        return f"phase ({Phase.Name(state.phase)}) differed from the phase ({Phase.Name(rule.phase)})"
+        return f"phase ({state.phase}) differed from the phase ({rule.phase})"
     if rule.HasField("min_level") and state.level < rule.min_level:
         return f"level ({state.level}) is below the min_level ({rule.min_level})"
     if rule.HasField("max_level") and state.level > rule.max_level:

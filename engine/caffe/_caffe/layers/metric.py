@@ -105,7 +105,7 @@ class ArgMax(_Metric):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param, values = self.layer_param.argmax_param, bottom[0].value
         if self._whole:
-            values = values.view(values.shape[0], -1)
+            values = values.view(values.shape[0], math.prod(values.shape[1:]))
         flipped = values.flip(self._axis)  # the first of equal values is then the one of larger index
         if param.top_k == 1:
             order = flipped.argmax(self._axis, keepdim=True)

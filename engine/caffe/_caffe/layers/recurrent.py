@@ -167,7 +167,8 @@ class _Recurrent(Layer):
         outputs = self._unroll(self._input_part(bottom), bottom[1].value.unsqueeze(-1), states)
         top[0].put(outputs)
         for blob, state in zip(top[1:] if exposed else self.carried, states):
-            blob.put(state.clone())
+            # Into its memory: streams that come back after a smaller batch find their old state, as in Caffe.
+            blob.put(blob.value.copy_(state))
 
     def _recurrent_index(self) -> int:
         """Where the state's own weight is among the parameters."""

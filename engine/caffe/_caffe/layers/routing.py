@@ -90,7 +90,8 @@ class Slice(Layer):
         axis = bottom[0].axis(param.slice_dim if param.HasField("slice_dim") else param.axis)
         if param.slice_point:
             self.check(
-                len(top) <= dims[axis], f"{len(top)} tops, but dim {axis} of {shown(self, bottom, 0)} is smaller"
+                len(top) <= dims[axis],
+                f"{len(top)} tops, but dim {axis} of {shown(self, bottom, 0)} is smaller",
             )
             cuts = [0, *param.slice_point, dims[axis]]
             sizes = [end - start for start, end in pairwise(cuts)]
