@@ -58,11 +58,13 @@ slow: $(READY)  ## the tests that `make test` leaves out
 tiny: $(READY)  ## ten seconds: parse, forward, backward, one step; the architecture rules
 	$(PY) -m pytest -q tests/test_tiny.py tests/test_architecture.py
 
-lint: $(READY)  ## ruff
+lint: $(READY)  ## ruff: mistakes and format
 	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --quiet --check $(CODE)
 
-format: $(READY)  ## sort imports and mend what ruff can mend by itself
+format: $(READY)  ## format, sort imports and mend what ruff can mend by itself
 	$(PY) -m ruff check --fix $(CODE)
+	$(PY) -m ruff format $(CODE)
 
 types: $(READY)  ## mypy on the engine and the toolkit
 	$(PY) -m mypy

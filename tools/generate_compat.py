@@ -1,6 +1,6 @@
 """Write docs/compat.md and docs/layers.md from the engine, its messages and `pycaffe_surface.py`.
 
-    python -m tools.generate_compat
+python -m tools.generate_compat
 """
 
 from __future__ import annotations

@@ -21,19 +21,27 @@ layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1"
 layer { name: "fc" type: "InnerProduct" bottom: "pool1" top: "fc"
         inner_product_param { num_output: 5 weight_filler { type: "gaussian" std: 0.3 } } }
 """
-DEPLOY = """name: "small"
+DEPLOY = (
+    """name: "small"
 input: "data" input_dim: 2 input_dim: 3 input_dim: 10 input_dim: 10
-""" + LAYERS + 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }'
-TRAIN = """name: "small"
+"""
+    + LAYERS
+    + 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }'
+)
+TRAIN = (
+    """name: "small"
 layer { name: "data" type: "HDF5Data" top: "data" top: "label" include { phase: TRAIN }
         hdf5_data_param { source: "train.txt" batch_size: 10 } }
 layer { name: "data" type: "HDF5Data" top: "data" top: "label" include { phase: TEST }
         hdf5_data_param { source: "test.txt" batch_size: 10 } }
-""" + LAYERS + """
+"""
+    + LAYERS
+    + """
 layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy"
         include { phase: TEST } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
 """
+)
 SOLVER = """net: "train.prototxt" test_iter: 4 test_interval: 1000 test_initialization: false base_lr: 0.05
 momentum: 0.9 lr_policy: "fixed" max_iter: 100 snapshot_prefix: "small" snapshot_after_train: false
 solver_mode: GPU

@@ -233,9 +233,7 @@ for kind in ("type: 'Python' python_param { module: 'pyloss' layer: 'EuclideanLo
     for blob in ("x", "y", "ipx"):
         np.testing.assert_allclose(ours.blobs[blob].diff, builtin.blobs[blob].diff, rtol=1e-5)
     for layer in ("ipx", "ipy"):
-        np.testing.assert_allclose(
-            ours.params[layer][0].diff, builtin.params[layer][0].diff, rtol=1e-5
-        )
+        np.testing.assert_allclose(ours.params[layer][0].diff, builtin.params[layer][0].diff, rtol=1e-5)
 
 
 def test_solver_written_and_solved_in_one_go(program, in_tmp):

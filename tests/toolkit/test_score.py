@@ -100,10 +100,10 @@ def tell_bright(net: caffe.Net) -> caffe.Net:
 def val_net(voc: Path) -> caffe.Net:
     param_str = {"voc_dir": str(voc), "split": "val", "mean": (100, 100, 100)}
     path = voc / "val.prototxt"
-    path.write_text(f'''layer {{ name: "data" type: "Python" top: "data" top: "label" python_param {{
+    path.write_text(f"""layer {{ name: "data" type: "Python" top: "data" top: "label" python_param {{
         module: "voc_layers" layer: "VOCSegDataLayer" param_str: {json.dumps(repr(param_str))} }} }}
         {HEAD} layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss"
-        loss_param {{ ignore_label: 255 normalize: false }} }}''')
+        loss_param {{ ignore_label: 255 normalize: false }} }}""")
     return tell_bright(caffe.Net(str(path), caffe.TEST))
 
 
@@ -143,7 +143,7 @@ def test_seg_tests_scores_with_the_weights_in_training(
     (voc / "train.prototxt").write_text(net)
     (voc / "solver.prototxt").write_text(
         f'train_net: "{voc}/train.prototxt" test_net: "{voc}/val.prototxt" test_iter: 2 '
-        'test_interval: 100000 test_initialization: false '
+        "test_interval: 100000 test_initialization: false "
         'base_lr: 0 lr_policy: "fixed" max_iter: 1 solver_mode: CPU'
     )
     solver = caffe.SGDSolver(str(voc / "solver.prototxt"))
@@ -262,9 +262,7 @@ def test_a_prediction_of_another_size_or_class_is_refused(
         assert says in capsys.readouterr().err
 
 
-def test_the_papers_rows_stand_beside_a_voc_score(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_papers_rows_stand_beside_a_voc_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.array([[0, 15, 15, 255]], np.uint8)).save(tmp_path / "a.png")
     command = [str(tmp_path), "--labels", str(tmp_path), "--model", "voc-fcn8s"]
     assert score.main(command) == 0
