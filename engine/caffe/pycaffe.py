@@ -11,8 +11,21 @@ from itertools import zip_longest
 import numpy as np
 
 from . import _caffe
-from ._caffe import Blob, BlobVec, Layer
+from ._caffe import NCCL, Blob, BlobVec, Layer, Timer
 from .proto.caffe_pb2 import SolverParameter
+
+__all__ = [
+    "NCCL",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Net",
+    "NesterovSolver",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Timer",
+    "get_solver",
+]
 
 Arrays = dict[str, np.ndarray]
 
@@ -260,4 +273,4 @@ _SOLVERS = {
 
 def get_solver(solver_file: str | SolverParameter) -> SGDSolver:
     """The solver a solver prototxt (its file, or its message) describes, of the class its `type` names."""
-    return _caffe.create_solver(solver_file, _SOLVERS)
+    return _caffe.get_solver(solver_file, _SOLVERS)

@@ -31,7 +31,7 @@ _LAZY = {
     "footprint": ("Footprint", "net_footprint"),
     "solvers": (
         "Solver", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver", "AdaDeltaSolver",
-        "AdamSolver", "SolverAction", "SolverParameter", "create_solver", "read_solver",
+        "AdamSolver", "SolverAction", "SolverParameter", "get_solver", "read_solver",
     ),
     "samples": ("read_list",),
     "timer": ("NetTimer", "Timer"),

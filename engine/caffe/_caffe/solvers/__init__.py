@@ -10,7 +10,7 @@ from .types import (
     NesterovSolver,
     RMSPropSolver,
     SGDSolver,
-    create_solver,
+    get_solver,
 )
 
 __all__ = [
@@ -23,6 +23,6 @@ __all__ = [
     "Solver",
     "SolverAction",
     "SolverParameter",
-    "create_solver",
+    "get_solver",
     "read_solver",
 ]

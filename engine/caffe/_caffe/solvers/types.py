@@ -55,12 +55,16 @@ class AdamSolver(SGDSolver):
     rule = updates.adam
 
 
-def create_solver(solver: str | SolverMessage, classes: dict[str, type[Solver]]) -> Solver:
-    """The solver of the class that the `type` of a solver prototxt, or of its message, names in `classes`.
+def get_solver(solver: str | SolverMessage, classes: dict[str, type[Solver]] | None = None) -> Solver:
+    """The solver of the class that the `type` of a solver prototxt, or of its message, names.
+
+    Args:
+        classes: by type name; the core's own six by default.
 
     Raises:
         SolverError: no such type.
     """
+    classes = classes or SOLVERS
     if isinstance(solver, (str, os.PathLike)):
         solver = read_solver(os.fspath(solver))
     if not isinstance(solver, SolverMessage):
@@ -68,3 +72,9 @@ def create_solver(solver: str | SolverMessage, classes: dict[str, type[Solver]])
     if solver.type not in classes:
         raise SolverError(f"Unknown solver type: {solver.type} (known types: {', '.join(sorted(classes))})")
     return classes[solver.type].from_proto(solver)
+
+
+SOLVERS: dict[str, type[Solver]] = {
+    solver.type_name: solver
+    for solver in (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
+}
