@@ -16,15 +16,19 @@ import torch
 from . import device
 
 
+HOST = torch.device("cpu")
+
+
 class Memory:
     """`size` numbers, zero until written. Blobs that share data hold the same Memory."""
 
-    __slots__ = ("_device", "_export", "_host", "_host_fresh", "_host_leads", "size")
+    __slots__ = ("_device", "_export", "_host", "_host_fresh", "_host_leads", "_where", "size")
 
     def __init__(self, size: int = 0) -> None:
         self.size = size
         self._host: torch.Tensor | None = None
         self._device: torch.Tensor | None = None
+        self._where = HOST  # the device that `_device` is on
         self._host_fresh = True
         self._host_leads = False
         self._export: weakref.ref[np.ndarray] | None = None
@@ -43,7 +47,7 @@ class Memory:
         """The flat host tensor, up to date."""
         if self._host is None:
             source = self._device
-            self._host = _zeros(self.size) if source is None else source.to("cpu")
+            self._host = _zeros(self.size) if source is None else source.to(HOST, copy=True)
             self._host_fresh = True
         elif not self._host_fresh and self._device is not None:
             self._host.copy_(self._device)
@@ -63,12 +67,12 @@ class Memory:
     def read(self) -> torch.Tensor:
         """The flat tensor on the current device, up to date."""
         target = device.current()
-        if target.type == "cpu":
+        if target == HOST:
             host = self.host()
             self._device = None
             return host
-        if self._device is None or self._device.device != target or self._host_leads:
-            self._device = self.host().to(target)
+        if self._device is None or self._where != target or self._host_leads:
+            self._device, self._where = self.host().to(target, copy=True), target
             self._host_leads = self.exported
         return self._device
 
@@ -77,13 +81,14 @@ class Memory:
         if self.exported:
             self.read()[: tensor.numel()].copy_(tensor)
             self.touched()
-        elif tensor.device.type == "cpu":
-            self._host, self._device, self._host_fresh = tensor, None, True
-            self.size = tensor.numel()
+            return
+        target = device.current()
+        self.size = tensor.numel()
+        if target == HOST:
+            self._host, self._device, self._host_fresh = tensor.to(HOST), None, True
         else:
-            self._host, self._device, self._host_fresh = None, tensor, False
-            self.size = tensor.numel()
-            self._host_leads = False
+            self._host, self._device, self._host_fresh = None, tensor.to(target), False
+            self._where, self._host_leads = target, False
 
     def touched(self) -> None:
         """Tell that the tensor `read` returned was written in place."""
