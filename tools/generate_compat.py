@@ -136,7 +136,7 @@ def layer_rows() -> Iterator[tuple[str, ...]]:
     cases = recorded_cases()
     for type_ in sorted(MESSAGES):
         module = module_of(type_)
-        default = f"test_golden.py::test_{'data' if module == 'data_files' else 'layer'}"
+        default = f"test_golden.py::test_{'data' if module == 'data_files' else 'numbers'}"
         verdict, other, test = surface.LAYER_NOTES.get(type_, ("same", "", default))
         recorded = str(cases[type_]) if cases[type_] else "in nets"
         yield f"[{type_}](layers.md#{type_.lower()})", verdict, other, recorded, test_link(test)

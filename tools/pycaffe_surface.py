@@ -47,7 +47,7 @@ PYCAFFE = {
     "solvers": (
         "caffe.SGDSolver",
         "net test_nets iter lr param step solve restore snapshot apply_update share_weights add_callback",
-        "test_golden.py::test_solver",
+        "test_golden.py::test_numbers",
     ),
     "solver.param": (
         "caffe._caffe.SolverParameter",

@@ -365,3 +365,32 @@ def check_program(section: str, case: Case, meta: dict[str, Any], rtol: float, a
     for key, want in json.loads(str(case.get("json", "{}"))).items():
         got = plain(result[key])
         assert same(got, want, meta.get("json_tol", 1e-4)), f"{key}: {got}, want {want}"
+
+
+# ---- all cases that are numbers -------------------------------------------------------------------
+
+
+def numeric() -> list[str]:
+    """The cases of layers, nets, solvers and narrow FCNs, as `section/name` or `section/name#kind`."""
+    found = [f"{section}/{name}" for section in ("layers", "nets") for name in names(section)]
+    for name in names("solvers"):
+        kinds = ("#restore", "#weights", "#own") if name.startswith("snap_") else ("",)
+        found += [f"solvers/{name}{kind}" for kind in kinds]
+    found += [f"fcn/{name}#forward" for name in names("fcn")]
+    return found + [f"fcn/{name}#train" for name in names("fcn") if name.endswith("_a")]
+
+
+def replay(which: str) -> None:
+    """Replay one of `numeric` in the working folder and compare."""
+    section, _, rest = which.partition("/")
+    name, _, kind = rest.partition("#")
+    bring(section)
+    case, meta = load(section, name)
+    if section in ("layers", "nets"):
+        check_net(case, meta, rtol=5e-5 if section == "layers" else 1e-4, atol=1e-6)
+    elif section == "fcn":
+        (check_fcn_train if kind == "train" else check_fcn_forward)(case, meta)
+    elif kind:
+        check_snapshot(case, meta, kind)
+    else:
+        check_solver(case, meta)

@@ -73,25 +73,9 @@ def test_changing_the_place_keeps_the_numbers(monkeypatch):
     assert blob.value.tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("name", golden.names("layers"))
-def test_layer(name):
-    golden.bring("layers")
-    golden.check_net(*golden.load("layers", name), rtol=5e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", golden.names("nets"))
-def test_net(name):
-    golden.check_net(*golden.load("nets", name), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", [name for name in golden.names("solvers") if not name.startswith("snap_")])
-def test_solver(name):
-    golden.check_solver(*golden.load("solvers", name))
-
-
-@pytest.mark.parametrize("name", golden.names("solvers", "snap_"))
-def test_snapshot(name):
-    golden.check_snapshot(*golden.load("solvers", name), kind="own")
+@pytest.mark.parametrize("which", golden.numeric())
+def test_numbers(which):
+    golden.replay(which)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")

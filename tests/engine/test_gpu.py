@@ -51,36 +51,9 @@ def gpu(in_tmp, monkeypatch):
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", golden.names("layers"))
-def test_layer(name):
-    golden.bring("layers")
-    golden.check_net(*golden.load("layers", name), rtol=5e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", golden.names("nets"))
-def test_net(name):
-    golden.check_net(*golden.load("nets", name), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", [name for name in golden.names("solvers") if not name.startswith("snap_")])
-def test_solver(name):
-    golden.check_solver(*golden.load("solvers", name))
-
-
-@pytest.mark.parametrize("kind", ["restore", "own"])
-@pytest.mark.parametrize("name", golden.names("solvers", "snap_"))
-def test_snapshot(name, kind):
-    golden.check_snapshot(*golden.load("solvers", name), kind=kind)
-
-
-@pytest.mark.parametrize("name", golden.names("fcn"))
-def test_fcn(name):
-    golden.check_fcn_forward(*golden.load("fcn", name))
-
-
-@pytest.mark.parametrize("name", [name for name in golden.names("fcn") if name.endswith("_a")])
-def test_fcn_training(name):
-    golden.check_fcn_train(*golden.load("fcn", name))
+@pytest.mark.parametrize("which", golden.numeric())
+def test_numbers(which):
+    golden.replay(which)
 
 
 def test_tf32_is_off():

@@ -15,7 +15,6 @@ import torch
 
 from . import device
 
-
 HOST = torch.device("cpu")
 
 
