@@ -84,6 +84,10 @@ THIRD_PARTY = {
     "score": {"numpy", "PIL"},
     "infer": {"numpy", "PIL"},
 }
+#: Packages that one module may import besides, inside its functions.
+ONLY_IN = {
+    "fcn.exchange": {"torch", "h5py"},  # reads and writes weights of other frameworks, behind an extra
+}
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {
     "nets": {"caffe"},
@@ -132,9 +136,26 @@ def test_third_party_packages_stay_in_their_part() -> None:
         f"{where(path, i.line)}: {part(path)} may not import {i.name}"
         for path in members(*THIRD_PARTY)
         for i in imports(path)
-        if i.top not in sys.stdlib_module_names | OURS | THIRD_PARTY[part(path)]
+        if i.top
+        not in sys.stdlib_module_names | OURS | THIRD_PARTY[part(path)] | ONLY_IN.get(name_of(path), set())
         and not i.name.startswith("__future__")
     )
+
+
+def test_the_packages_of_one_module_are_needed_and_imported_inside_functions() -> None:
+    for path in [path for path in sources() if name_of(path) in ONLY_IN]:
+        packages = ONLY_IN[name_of(path)]
+        assert packages <= {i.top for i in imports(path)}, (
+            f"{name_of(path)}: take what it does not use off ONLY_IN"
+        )
+        loaded = [node for node in tree(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        lines = {node.lineno for node in loaded}
+        complain(
+            f"{where(path, i.line)}: import {i.name} inside the function that needs it"
+            for i in imports(path)
+            if i.top in packages and i.line in lines
+        )
+    assert ONLY_IN.keys() <= {name_of(path) for path in sources()}
 
 
 def test_the_parts_of_the_toolkit_import_each_other_one_way() -> None:

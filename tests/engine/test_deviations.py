@@ -21,13 +21,9 @@ from .layer_case import build, forward, random, run
 # -- layers in place ----------------------------------------------------------------------------------
 
 IN_PLACE = {
-    "Log": ('type: "Log" log_param { base: 2 shift: 3 }', (2, 3)),
-    "BNLL": ('type: "BNLL"', (2, 3)),
-    "Clip": ('type: "Clip" clip_param { min: -0.5 max: 0.4 }', (2, 3)),
     "MVN": ('type: "MVN"', (2, 3, 4, 5)),
     "LRN across": ('type: "LRN" lrn_param { local_size: 3 }', (2, 4, 3, 3)),
     "LRN within": ('type: "LRN" lrn_param { local_size: 3 norm_region: WITHIN_CHANNEL }', (2, 2, 4, 4)),
-    "ReLU": ('type: "ReLU" relu_param { negative_slope: -0.5 }', (2, 3)),
 }
 
 

@@ -56,6 +56,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(solver_of, kind, 
     np.testing.assert_array_equal(weights(again), weights(whole))
 
 
+def test_a_binary_state_may_name_an_hdf5_model(solver_of):
+    solver = solver_of("snapshot: 2")
+    solver.step(2)
+    solver.net.save_hdf5("model.h5")
+    saved = caffe_pb2.SolverState.FromString(Path("solver_iter_2.solverstate").read_bytes())
+    saved.learned_net = "model.h5"
+    Path("named.solverstate").write_bytes(saved.SerializeToString())
+    again = solver_of()
+    again.restore("named.solverstate")
+    assert again.iter == 2
+    np.testing.assert_array_equal(weights(again), weights(solver))
+
+
 def test_restoring_a_model_or_another_solvers_state_changes_nothing(solver_of):
     solver_of("snapshot: 2").step(2)
     other = solver_of('type: "Adam"')
@@ -92,6 +105,24 @@ def test_lines_that_log_parsers_read(solver_of, glog):
         r"Iteration 0, lr = 0\.1",
     ):
         assert any(re.fullmatch(pattern, line) for line in glog), pattern
+
+
+def test_a_test_of_no_iterations_has_no_mean_loss(solver_of, glog):
+    solver_of("test_compute_loss: true test_iter: 0 test_interval: 1").step(1)
+    begin = glog.index("Iteration 0, Testing net (#0)")
+    assert glog[begin + 1] == "Test loss: nan"
+    assert not any("Test net output" in line for line in glog)
+
+
+def test_a_snapshot_prefix_that_is_filled_in_is_logged(solver_of, glog):
+    solver_of()
+    Path("folder").mkdir()
+    solver_of('snapshot_prefix: "folder"')
+    solver_of('snapshot_prefix: "folder/x"')
+    assert [line for line in glog if line.startswith("snapshot_prefix")] == [
+        "snapshot_prefix was not specified and is set to solver",
+        "snapshot_prefix was a directory and is replaced to folder/solver",
+    ]
 
 
 def test_debug_info_of_the_solver_is_that_of_its_nets(solver_of, glog):
@@ -252,6 +283,14 @@ def test_multistep_moves_one_step_per_evaluation():
         rate, step = learning_rate(param, 9, step)
         found.append(rate)
     np.testing.assert_allclose(found, [0.05, 0.025, 0.0125, 0.0125], rtol=1e-6)
+
+
+def test_step_takes_a_bool_for_the_int_it_is(solver_of):
+    solver = solver_of()
+    solver.step(True)
+    assert solver.iter == 1
+    with pytest.raises(TypeError, match="an int is needed, not float"):
+        solver.step(1.0)
 
 
 def test_misuse_of_a_solver(solver_of):

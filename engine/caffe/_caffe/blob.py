@@ -78,7 +78,7 @@ def check_dims(dims: Sequence[int]) -> tuple[int, ...]:
         BlobError: a negative dim, too many axes, or more numbers than a signed 32-bit count holds.
     """
     for dim in dims:
-        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+        if not isinstance(dim, (int, np.integer)):
             raise TypeError(f"a blob's dims are ints, not {type(dim).__name__}: {tuple(dims)}")
     shape = tuple(int(dim) for dim in dims)
     if len(shape) > MAX_AXES:

@@ -53,6 +53,35 @@ def predictions(layer: Layer, bottom: Sequence[Blob], axis: int) -> tuple[int, i
     return outer, classes, inner
 
 
+def item_labels(layer: Layer, bottom: Sequence[Blob], what: str) -> tuple[int, int, int]:
+    """(N, K, 1) for the one label per item in bottom 1, whatever the axes of bottom 0 after the first.
+
+    Raises:
+        LayerError: bottom 1 holds another number of labels; `what` is the name of bottom 0's values.
+    """
+    items = bottom[0].dims[0]
+    layer.check(
+        bottom[1].count == items,
+        f"one label per item is needed, {items} in all: {what} {shown(layer, bottom, 0)}, labels "
+        f"{shown(layer, bottom, 1)}; for a label per pixel use SoftmaxWithLoss",
+    )
+    return items, bottom[0].count // max(items, 1), 1
+
+
+def check_legacy(layer: Layer, bottom: Sequence[Blob], *indices: int) -> None:
+    """See that these bottoms have the `num`, `channels`, `height` and `width` Caffe's layer asks them for.
+
+    Raises:
+        LayerError: one has more than 4 axes.
+    """
+    for index in indices:
+        layer.check(
+            len(bottom[index].dims) <= 4,
+            f"Cannot use legacy accessors on Blobs with > 4 axes: {shown(layer, bottom, index)}; put a "
+            "Flatten or Reshape layer before it",
+        )
+
+
 class Labels(NamedTuple):
     """Class labels ready to index with. `ignored` None: all of them count."""
 

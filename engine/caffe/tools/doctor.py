@@ -44,8 +44,7 @@ EXTRAS = (
     Extra("leveldb", {"plyvel": "plyvel"}, "Data layers and tools on LevelDB"),
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
     Extra("report", {"matplotlib": "matplotlib", "jinja2": "Jinja2"}, "figures, plot_training_log"),
-    Extra("export", {"onnx": "onnx"}, "ONNX export"),
-    Extra("tensorboard", {"tensorboard": "tensorboard"}, "TensorBoard logs"),
+    Extra("export", {"torch": "torch"}, "weights to and from PyTorch's .pth"),
 )
 
 

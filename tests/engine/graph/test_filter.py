@@ -77,11 +77,15 @@ def test_rule_is_met_when_all_it_sets_holds(phase, low, high, stage, not_stage, 
 
 
 def test_why_a_layer_is_left_out_is_logged(glog) -> None:
-    net = parse_text('layer { name: "a" include { phase: TRAIN } include { stage: "x" } }', NetParameter())
+    net = parse_text(
+        'layer { name: "a" include { phase: TRAIN } include { stage: "x" } include { min_level: 1 } }',
+        NetParameter(),
+    )
     filter_net(net, NetState())
     assert glog == [
         "The NetState phase (1) differed from the phase (0) specified by a rule in layer a",
         "The NetState did not contain stage 'x' specified by a rule in layer a",
+        "The NetState level (0) is above the min_level (1) specified by a rule in layer a",
     ]
 
 

@@ -49,13 +49,17 @@ FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+#: What marks the texts whose gradient in place is not the derivative.
+TAKEN_AT_THE_TOP = ("Power", "Log", "BNLL", "Clip", "negative_slope: -", "alpha: -")
+
+
 @pytest.mark.parametrize("text", FORMULAS)
 @pytest.mark.parametrize("where", ["", IN_PLACE], ids=["apart", "in_place"])
 def test_formula_and_gradient(text: str, where: str) -> None:
     x = random(2, 3, 4)
     (y,) = run(text + where, {"x": x}).tops.values()
     np.testing.assert_allclose(y, FORMULAS[text](x), rtol=1e-5, atol=1e-6)
-    if not (where and "Power" in text):
+    if not (where and any(mark in text for mark in TAKEN_AT_THE_TOP)):
         check_gradient(text + where, {"x": x})
 
 
@@ -78,6 +82,21 @@ def test_at_the_kink() -> None:
 def test_clip_passes_the_gradient_at_both_ends() -> None:
     text = 'type: "Clip" clip_param { min: -1 max: 2 }'
     np.testing.assert_array_equal(gradient_factor(text, [-1.5, -1, 0, 2, 2.5]), [0, 1, 1, 1, 0])
+
+
+def test_clip_gives_min_for_nan() -> None:
+    x = np.array([np.nan, np.inf, -np.inf])
+    top = run('type: "Clip" clip_param { min: -1 max: 2 }', {"x": x}).tops["top"]
+    np.testing.assert_array_equal(top, [-1, 2, -1])
+
+
+def test_relu_of_what_is_not_finite() -> None:
+    x = np.array([-np.inf, np.inf, np.nan])
+    result = run('type: "ReLU"', {"x": x}, topdiff=np.array([5.0, 7, 9]))
+    np.testing.assert_array_equal(result.tops["top"], [0, np.inf, np.nan])
+    np.testing.assert_array_equal(result.bottom_diffs["x"], [0, 7, 9])
+    sloped = run('type: "ReLU" relu_param { negative_slope: 0.5 }', {"x": x}).tops["top"]
+    np.testing.assert_array_equal(sloped, [-np.inf, np.inf, np.nan])
 
 
 def test_clip_with_swapped_ends_gives_min() -> None:
@@ -116,6 +135,59 @@ def test_power_in_place_has_caffes_gradient(param: str, factor) -> None:
     result = run(f'type: "Power" power_param {{ {param} }}' + IN_PLACE, {"x": x}, topdiff=dy)
     expected = np.broadcast_to(factor(result.tops["x"]) ** 2, 2)
     np.testing.assert_allclose(result.bottom_diffs["x"], expected, rtol=1e-5)
+
+
+def log_in_place(data: np.ndarray, diff: np.ndarray, base: float, scale: float, shift: float) -> None:
+    """Caffe's steps: the factor is made in the bottom's diff, then multiplied by the top's, the same one."""
+    diff[...] = data
+    diff *= scale
+    diff += shift
+    diff **= -1
+    diff *= scale / np.log(base)
+    diff *= diff
+
+
+def bnll_in_place(data: np.ndarray, diff: np.ndarray) -> None:
+    for i, value in enumerate(data):
+        power = np.exp(min(value, 50))
+        diff[i] = diff[i] * power / (power + 1)
+
+
+def clip_in_place(data: np.ndarray, diff: np.ndarray, least: float, most: float) -> None:
+    for i, value in enumerate(data):
+        diff[i] *= least <= value <= most
+
+
+def relu_in_place(data: np.ndarray, diff: np.ndarray, slope: float) -> None:
+    for i, value in enumerate(data):
+        diff[i] *= (value > 0) + slope * (value <= 0)
+
+
+def elu_in_place(data: np.ndarray, diff: np.ndarray, alpha: float) -> None:
+    for i, value in enumerate(data):
+        diff[i] *= (value > 0) + (alpha + value) * (value <= 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "backward", "arguments"),
+    [
+        ('type: "Log" log_param { base: 2 scale: 0.5 shift: 3 }', log_in_place, (2, 0.5, 3)),
+        ('type: "Log" log_param { shift: 3 }', log_in_place, (np.e, 1, 3)),
+        ('type: "BNLL"', bnll_in_place, ()),
+        ('type: "Clip" clip_param { min: -0.5 max: 0.75 }', clip_in_place, (-0.5, 0.75)),
+        ('type: "ReLU" relu_param { negative_slope: -0.5 }', relu_in_place, (-0.5,)),
+        ('type: "ELU" elu_param { alpha: -0.5 }', elu_in_place, (-0.5,)),
+    ],
+)
+def test_in_place_the_gradient_is_taken_at_the_top_as_in_caffe(text: str, backward, arguments: tuple) -> None:
+    x, dy = np.array([-1.5, -0.25, 0, 0.5, 2]), np.array([3.0, -2, 5, 7, -11])
+    result = run(text + IN_PLACE, {"x": x}, topdiff=dy)
+    data, diff = result.tops["x"].astype(float), dy.copy()
+    backward(data, diff, *arguments)
+    np.testing.assert_allclose(result.bottom_diffs["x"], diff, rtol=1e-5)
+    apart = run(text, {"x": x}, topdiff=dy)
+    np.testing.assert_array_equal(data, apart.tops["top"])
+    assert not np.allclose(diff, apart.bottom_diffs["x"])
 
 
 def test_large_values_do_not_overflow() -> None:

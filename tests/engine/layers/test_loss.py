@@ -358,11 +358,22 @@ def test_one_label_per_item(kind: str) -> None:
         ("ContrastiveLoss", [(2, 3), (2, 4), (2,)], r"'a' \(2x3\), 'b' \(2x4\)"),
         ("ContrastiveLoss", [(2, 3, 2), (2, 3, 2), (2,)], "must be .N, C."),
         ("ContrastiveLoss", [(2, 3), (2, 3), (2, 2)], r"2 in all: 'c' \(2x2\)"),
+        ("ContrastiveLoss", [(2, 3), (2, 3), (2, 1, 1, 1, 1)], r"> 4 axes: 'c' \(2x1x1x1x1\)"),
+        ("EuclideanLoss", [(2, 1, 1, 1, 3), (2, 3)], "legacy accessors on Blobs with > 4 axes: 'a'"),
+        ("EuclideanLoss", [(2, 3), (2, 1, 1, 1, 3)], "> 4 axes: 'b'"),  # backward asks for it
+        ("HingeLoss", [(2, 1, 1, 1, 3), (2,)], "> 4 axes: 'a'"),
+        ("MultinomialLogisticLoss", [(2, 1, 1, 1, 3), (2,)], "> 4 axes: 'a'"),
+        ("MultinomialLogisticLoss", [(2, 3), (2, 1, 1, 1, 1)], "> 4 axes: 'b'"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(kind: str, shapes: list, words: str) -> None:
     with pytest.raises(LayerError, match=words):
-        build(f'type: "{kind}"', {name: np.ones(shape) for name, shape in zip("abc", shapes)})
+        run(f'type: "{kind}"', {name: np.ones(shape) for name, shape in zip("abc", shapes)}, topdiff={})
+
+
+def test_five_axes_are_fine_where_caffe_asks_for_the_shape() -> None:
+    inputs = {"x": np.zeros((2, 3, 1, 1, 1)), "t": np.zeros((2, 1, 1, 1, 1))}
+    assert run('type: "SoftmaxWithLoss"', inputs, topdiff={}).tops["top"] > 1
 
 
 @pytest.mark.parametrize("kind", ["EuclideanLoss", "SoftmaxWithLoss"])

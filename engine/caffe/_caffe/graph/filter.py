@@ -56,7 +56,7 @@ def _mismatch(state: NetState, rule: NetStateRule) -> str:
     if rule.HasField("phase") and rule.phase != state.phase:
         return f"phase ({state.phase}) differed from the phase ({rule.phase})"
     if rule.HasField("min_level") and state.level < rule.min_level:
-        return f"level ({state.level}) is below the min_level ({rule.min_level})"
+        return f"level ({state.level}) is above the min_level ({rule.min_level})"  # Caffe's word
     if rule.HasField("max_level") and state.level > rule.max_level:
         return f"level ({state.level}) is above the max_level ({rule.max_level})"
     for stage in rule.stage:

@@ -1,7 +1,9 @@
 """Element-wise activations, and Softmax. Tops have the bottom's shape.
 
 x, y: bottom and top data; dx, dy: their diffs. Sources: Caffe's *_layer.cpp of the same names. A layer
-may run in place; where the gradient needs x, a copy of x is kept, so that it is right there as well.
+may run in place. Where Caffe keeps x for the gradient, so do we; where it does not, the gradient is taken
+at y as Caffe takes it, which is not the derivative for Power, Log, BNLL, Clip, and ReLU and ELU with a
+negative factor.
 """
 
 from __future__ import annotations
@@ -63,15 +65,16 @@ class ElementWise(Layer):
 
 @register("ReLU")
 class ReLU(ElementWise):
-    """y = max(x, 0) + s min(x, 0); dx = dy where x > 0, else s dy; written into the blobs' own memory."""
+    """y = max(x, 0) + s min(x, 0); dx = dy where x > 0, else s dy; written into the blobs' own memory.
+
+    In place the signs are those of y: with s < 0 dx is dy wherever x is not 0.
+    """
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.slope = self.layer_param.relu_param.negative_slope
-        self.needs_input = self.slope < 0  # else the signs of y are those of x
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].value, top[0].value
-        self._keep(x, bottom, top)
         if self.slope:
             torch.ops.aten.leaky_relu.out(x, self.slope, out=y)
         else:
@@ -81,7 +84,7 @@ class ReLU(ElementWise):
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        x, dy, dx = self._input(bottom), top[0].grad, bottom[0].grad
+        x, dy, dx = bottom[0].value, top[0].grad, bottom[0].grad
         if self.slope:
             torch.ops.aten.leaky_relu_backward.grad_input(dy, x, self.slope, False, grad_input=dx)
         else:
@@ -141,11 +144,13 @@ class PReLU(ElementWise):
 
 @register("ELU")
 class ELU(ElementWise):
-    """y = x where x > 0, else alpha (e^x - 1); dx = dy where x > 0, else dy (alpha + y)."""
+    """y = x where x > 0, else alpha (e^x - 1); dx = dy where x > 0, else dy (alpha + y).
+
+    In place the signs are those of y: with alpha < 0 dx is dy wherever x is not 0.
+    """
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.alpha = self.layer_param.elu_param.alpha
-        self.needs_input = self.alpha < 0  # else the signs of y are those of x
 
     def function(self, x: Tensor) -> Tensor:
         return F.elu(x, self.alpha)
@@ -197,9 +202,10 @@ class Swish(ElementWise):
 
 @register("BNLL")
 class BNLL(ElementWise):
-    """y = log(1 + e^x), without overflow ("binomial normal log likelihood", softplus)."""
+    """y = log(1 + e^x), without overflow ("binomial normal log likelihood", softplus); dx = dy sigmoid(x).
 
-    needs_input = True
+    In place dx is dy sigmoid(y).
+    """
 
     def function(self, x: Tensor) -> Tensor:
         return F.softplus(x)
@@ -210,15 +216,17 @@ class BNLL(ElementWise):
 
 @register("Clip")
 class Clip(ElementWise):
-    """y = max(min, min(x, max)); dx = dy inside, both ends included, else 0."""
+    """y = max(min, min(x, max)), so min for NaN; dx = dy inside, both ends included, else 0.
 
-    needs_input = True
+    In place every y is inside: dx is dy.
+    """
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.least, self.most = self.layer_param.clip_param.min, self.layer_param.clip_param.max
 
     def function(self, x: Tensor) -> Tensor:
-        return x.clamp(max=self.most).clamp_(min=self.least)
+        y = x.clamp(max=self.most)
+        return torch.where(y > self.least, y, self.least)
 
     def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
         return dy * ((x >= self.least) & (x <= self.most))
@@ -249,8 +257,25 @@ class AbsVal(ElementWise):
         return x.sign().mul_(dy)
 
 
+class _FactorFirst(ElementWise):
+    """dx = factor(x, y) dy, where Caffe writes the factor into dx and then multiplies it by dy.
+
+    In place the two diffs are one, so that dx is the square of the factor, which is taken at y.
+    """
+
+    def factor(self, x: Tensor, y: Tensor) -> Tensor:
+        """What dy is multiplied by; a scalar if it is the same everywhere."""
+        self.fail("defines no factor()")
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            factor = self.factor(bottom[0].value, top[0].value)
+            dy = factor.expand(top[0].dims) if top[0] is bottom[0] else top[0].grad
+            bottom[0].put_grad(dy * factor)
+
+
 @register("Power")
-class Power(ElementWise):
+class Power(_FactorFirst):
     """y = (shift + scale x)^power.
 
     The factor of dy as Caffe computes it is power scale y / (shift + scale x): NaN where the base is 0,
@@ -273,7 +298,7 @@ class Power(ElementWise):
         base = self._base(x)
         return base if self.power == 1 else base.pow_(self.power)
 
-    def _factor(self, x: Tensor, y: Tensor) -> Tensor:
+    def factor(self, x: Tensor, y: Tensor) -> Tensor:
         constant = self.power * self.scale
         if constant == 0 or self.power == 1:
             return x.new_full((), constant)
@@ -282,14 +307,6 @@ class Power(ElementWise):
         if self.shift == 0:
             return (y / x).mul_(self.power)
         return (y / self._base(x)).mul_(constant)
-
-    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
-            return
-        factor = self._factor(bottom[0].value, top[0].value)
-        # Caffe: power_layer.cpp writes the factor into dx, then multiplies by dy; in place these are one.
-        dy = factor.expand(top[0].dims) if top[0] is bottom[0] else top[0].grad
-        bottom[0].put_grad(dy * factor)
 
 
 class _Logarithmic(ElementWise):
@@ -323,10 +340,12 @@ class Exp(_Logarithmic):
 
 
 @register("Log")
-class Log(_Logarithmic):
-    """y = log_base(shift + scale x); dx = dy scale / (ln base (shift + scale x))."""
+class Log(_Logarithmic, _FactorFirst):
+    """y = log_base(shift + scale x); dx = dy scale / (ln base (shift + scale x)).
 
-    needs_input = True
+    Do not train through it in place: there Caffe's gradient is the square of the factor of dy, with y
+    for x, whatever dy is.
+    """
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.log_param
@@ -344,8 +363,8 @@ class Log(_Logarithmic):
         y = self._base(x).log_()
         return y if self.log_base == 1 else y.mul_(1 / self.log_base)
 
-    def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        return self._base(x).reciprocal_().mul_(self.scale / self.log_base).mul_(dy)
+    def factor(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._base(x).reciprocal_().mul_(self.scale / self.log_base)
 
 
 @register("Softmax")

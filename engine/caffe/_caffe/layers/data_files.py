@@ -14,7 +14,7 @@ import torch
 
 from .. import device
 from ..blob import Blob
-from ..checks import dims_text
+from ..checks import check_legacy, dims_text
 from ..errors import DataError
 from ..hdf5 import array_shape, reading, save_array, writing
 from ..layer import Arity, Layer
@@ -277,8 +277,7 @@ class HDF5Output(Layer):
             f"'{self._path}' is written already: HDF5Output takes one forward pass per net, as in Caffe. "
             "Build the net again with another file_name, or copy the blobs",
         )
-        for blob in bottom:
-            self.check(len(blob.dims) <= 4, f"bottom {dims_text(blob.dims)} has more than 4 axes")
+        check_legacy(self, bottom, 0, 1)
         counts = [blob.num for blob in bottom]
         self.check(
             counts[0] == counts[1],

@@ -16,7 +16,7 @@ from ...proto.caffe_pb2 import BlobProto, HingeLossParameter, LossParameter
 from .. import device
 from ..blob import Blob, make_blob
 from ..blobproto import proto_array
-from ..checks import Labels, predictions, read_labels, shown
+from ..checks import Labels, check_legacy, item_labels, predictions, read_labels, shown
 from ..layer import Arity, Layer
 from ..proto_io import read_binary
 from ..registry import register
@@ -55,21 +55,12 @@ class _Loss(Layer):
             if propagate_down[0]:
                 bottom[0].put_grad(grad)
             if self.inputs > 1 and propagate_down[1]:
+                check_legacy(self, bottom, 1)
                 bottom[1].put_grad(-grad)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         """The gradient of bottom 0, times the scalar `weight`; that of a second input is its opposite."""
         self.fail("defines no gradient()")
-
-    def _item_labels(self, bottom: Sequence[Blob], what: str) -> tuple[int, int, int]:
-        """(N, K, 1) for one label per item, whatever the axes of the scores after the first."""
-        items = bottom[0].dims[0]
-        self.check(
-            bottom[1].count == items,
-            f"one label per item is needed, {items} in all: {what} {shown(self, bottom, 0)}, labels "
-            f"{shown(self, bottom, 1)}; for a label per pixel use SoftmaxWithLoss",
-        )
-        return items, bottom[0].count // max(items, 1), 1
 
 
 def _normalization(param: LossParameter, default: int) -> int:
@@ -273,9 +264,11 @@ class MultinomialLogisticLoss(_Loss):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
-        self._shape = self._item_labels(bottom, "probabilities")
+        check_legacy(self, bottom, 1)
+        self._shape = item_labels(self, bottom, "probabilities")
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        check_legacy(self, bottom, 0)
         self._ids = read_labels(self, bottom, self._shape, None).ids
         top[0].put((0 - self._picked(bottom).log().sum()) / self._shape[0])
 
@@ -312,6 +305,7 @@ class EuclideanLoss(_Loss):
         return True
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        check_legacy(self, bottom, 0)
         a, b = bottom[0].value.view(-1), bottom[1].value.view(-1)
         difference = torch.sub(a, b, out=self._difference.value)
         self._difference.put(difference)
@@ -333,13 +327,14 @@ class HingeLoss(_Loss):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
-        self._shape = self._item_labels(bottom, "scores")
+        self._shape = item_labels(self, bottom, "scores")
 
     def _flip(self, values: Tensor) -> Tensor:
         """`values` with the sign of the label's class turned."""
         return values.scatter(1, self._ids, -values.gather(1, self._ids))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        check_legacy(self, bottom, 0)
         self._ids = read_labels(self, bottom, self._shape, None).ids
         self._margins = self._flip(bottom[0].value.view(self._shape)).add_(1).clamp_min_(0)
         squared = self.layer_param.hinge_loss_param.norm == HingeLossParameter.L2
@@ -367,6 +362,7 @@ class ContrastiveLoss(_Loss):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
+        check_legacy(self, bottom, 0, 1, 2)
         a, b, alike = bottom
         self.check(
             a.count == b.count and max(a.dims[2:] + b.dims[2:], default=1) == 1,

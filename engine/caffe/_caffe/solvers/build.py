@@ -24,8 +24,10 @@ def read_solver(path: str) -> caffe_pb2.SolverParameter:
     stem = os.path.splitext(os.fspath(path))[0]
     if not solver.HasField("snapshot_prefix"):
         solver.snapshot_prefix = stem
+        log.info("snapshot_prefix was not specified and is set to %s", solver.snapshot_prefix)
     elif os.path.isdir(solver.snapshot_prefix):
         solver.snapshot_prefix = os.path.join(solver.snapshot_prefix, os.path.basename(stem))
+        log.info("snapshot_prefix was a directory and is replaced to %s", solver.snapshot_prefix)
     return solver
 
 

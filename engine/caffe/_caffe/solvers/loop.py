@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -144,7 +145,7 @@ class Solver:
 
     def step(self, iterations: int) -> None:
         """Train for a number of iterations, with the tests, displays and snapshots that fall due."""
-        if isinstance(iterations, bool) or not isinstance(iterations, int):
+        if not isinstance(iterations, int):
             raise TypeError(f"step(iterations): an int is needed, not {type(iterations).__name__}")
         start, stop = self._iter, self._iter + iterations
         self._losses, self._smoothed, self._stopped = [], 0.0, False
@@ -354,6 +355,6 @@ class Solver:
             loss += net._forward(0, len(net._layer_list) - 1)
             values = report.output_values(net)
             totals = [a + b for a, b in zip(totals, values)] if totals else values
-        if self._message.test_compute_loss and count:
-            log.info("Test loss: %g", loss / count)
+        if self._message.test_compute_loss:
+            log.info("Test loss: %g", loss / count if count else math.nan)
         report.log_outputs("Test", net, [total / count for total in totals])
