@@ -1,1 +1,1 @@
-"""What the scripts share: metrics, reports, data sets, the demo's data, figures. Never imports torch."""
+"""What the scripts share: metrics, reports, data sets, the demo's data, figures, weights."""

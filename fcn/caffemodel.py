@@ -1,23 +1,28 @@
-"""What a caffemodel holds, by shape, without loading it.
+"""What a caffemodel holds, without a net to load it into.
 
-A real Caffe ends the process when a file does not fit a net, so the fit is looked up first. Only the field
-headers are read: a file of 500 MB takes milliseconds.
+A real Caffe ends the process when a file does not fit a net, so the fit is looked up first. For shapes only
+the field headers are read: a file of 500 MB takes milliseconds.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 # caffe.proto: where the current and the V1 format keep layers, and a layer its name and blobs.
 _LAYERS = {100: (1, 7), 2: (4, 6)}
 _LEGACY_DIMS, _SHAPE, _DIM = (1, 2, 3, 4), 7, 1
+_VALUES = {5: "<f4", 8: "<f8"}  # data and double_data, packed
 _VARINT, _LENGTH = 0, 2
 _FIXED = {1: 8, 5: 4}
 
 Shape = tuple[int, ...]
+Blob = TypeVar("Blob")
 
 
 def shapes(path: str | Path) -> dict[str, list[Shape]] | None:
@@ -28,13 +33,25 @@ def shapes(path: str | Path) -> dict[str, list[Shape]] | None:
     with open(path, "rb") as file:
         if file.read(4) == b"\x89HDF":
             return None
-        if Path(path).stat().st_size == 0:
-            raise ValueError(f"{path}: the file is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                found = dict(_layers(data))
-            except IndexError as error:
-                raise ValueError(f"{path}: not a caffemodel, or cut off ({len(data)} bytes)") from error
+    return _read(path, _blob_shape)
+
+
+def arrays(path: str | Path) -> dict[str, list[np.ndarray]]:
+    """Layer name -> its parameters, in the shapes and the precision of the file (binary format).
+
+    Raises ValueError for a file that is cut off or no caffemodel.
+    """
+    return _read(path, _blob_array)
+
+
+def _read(path: str | Path, blob: Callable[[mmap.mmap, int, int], Blob]) -> dict[str, list[Blob]]:
+    if Path(path).stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty")
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            found = {name: [blob(data, *span) for span in spans] for name, spans in _layers(data)}
+        except IndexError as error:
+            raise ValueError(f"{path}: not a caffemodel, or cut off ({len(data)} bytes)") from error
     if not found:
         raise ValueError(f"{path}: no layer with parameters in it; is it a caffemodel?")
     return found
@@ -49,7 +66,7 @@ def check_fit(path: str | Path, params: Mapping[str, Any], found: dict[str, list
     for layer, stored in found.items():
         for i, (shape, blob) in enumerate(zip(stored, params.get(layer, ()))):
             wanted = tuple(blob.data.shape)
-            if _bare(shape) != _bare(wanted):
+            if bare(shape) != bare(wanted):
                 wrong.append(f"  layer '{layer}', parameter {i}: file {shape}, net {wanted}")
     if wrong:
         raise ValueError(
@@ -66,13 +83,15 @@ def check_fit(path: str | Path, params: Mapping[str, Any], found: dict[str, list
         )
 
 
-def _bare(shape: Shape) -> Shape:
+def bare(shape: Shape) -> Shape:
+    """The shape without leading ones: old files store every parameter with four axes."""
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return tuple(shape)
 
 
-def _layers(data: mmap.mmap) -> Iterator[tuple[str, list[Shape]]]:
+def _layers(data: mmap.mmap) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """The name of each layer with parameters, and where its blobs start and end."""
     for number, span in _fields(data, 0, len(data)):
         if number not in _LAYERS or isinstance(span, int):
             continue
@@ -82,7 +101,7 @@ def _layers(data: mmap.mmap) -> Iterator[tuple[str, list[Shape]]]:
             if inner == name_field and not isinstance(value, int):
                 name = data[slice(*value)].decode("utf-8", "replace")
             elif inner == blob_field and not isinstance(value, int):
-                blobs.append(_blob_shape(data, *value))
+                blobs.append(value)
         if blobs:
             yield name, blobs
 
@@ -95,6 +114,16 @@ def _blob_shape(data: mmap.mmap, start: int, end: int) -> Shape:
         if number in _LEGACY_DIMS and isinstance(value, int):
             legacy[number] = value
     return tuple(legacy.get(number, 0) for number in _LEGACY_DIMS) if legacy else ()
+
+
+def _blob_array(data: mmap.mmap, start: int, end: int) -> np.ndarray:
+    shape, values = _blob_shape(data, start, end), np.zeros(0, np.float32)
+    for number, value in _fields(data, start, end):
+        if number in _VALUES and not isinstance(value, int):
+            values = np.frombuffer(data[slice(*value)], _VALUES[number])
+    if values.size != math.prod(shape):
+        raise IndexError(f"{values.size} values for the shape {shape}")
+    return values.reshape(shape)
 
 
 def _dims(data: mmap.mmap, start: int, end: int) -> Iterator[int]:

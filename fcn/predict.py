@@ -44,6 +44,26 @@ def quiet() -> Iterator[None]:
             handler.setLevel(level)
 
 
+def open_net(
+    path: str | Path | None, model: str | None = None, weights: Path | None = None, **options: Any
+) -> Any:
+    """A `caffe.Net` for testing: of the prototxt, or if there is none the deploy net of `model`.
+
+    `options` are those of `nets.build`. Without `weights` its parameters are what its fillers make.
+    """
+    import caffe
+
+    loaded = {"weights": str(weights)} if weights else {}
+    with quiet():
+        if path is not None:
+            return caffe.Net(str(path), caffe.TEST, **loaded)
+        assert model is not None
+        with tempfile.TemporaryDirectory() as folder:
+            built = Path(folder, "deploy.prototxt")
+            built.write_text(str(nets.build(model, "deploy", **options)))
+            return caffe.Net(str(built), caffe.TEST, **loaded)
+
+
 @dataclass(frozen=True)
 class Source:
     """A deploy net and its weights. net: a prototxt; model: its id; listed: the classes it was trained on."""
@@ -90,17 +110,8 @@ class Source:
 
     def load(self, classes: int | None = None, mean: Sequence[float] = VOC_MEAN) -> Predictor:
         """The net with its weights. classes: of a net built from its model id (default: the model's)."""
-        import caffe
-
-        if self.net:
-            with quiet():
-                return Predictor(caffe.Net(str(self.net), caffe.TEST, weights=str(self.weights)), mean)
-        assert self.model is not None
         options = {"classes": classes} if classes else {}
-        with tempfile.TemporaryDirectory() as folder, quiet():
-            path = Path(folder, "deploy.prototxt")
-            path.write_text(str(nets.build(self.model, "deploy", **options)))
-            return Predictor(caffe.Net(str(path), caffe.TEST, weights=str(self.weights)), mean)
+        return Predictor(open_net(self.net, self.model, self.weights, **options), mean)
 
 
 def _listed(info: dict[str, Any]) -> ClassList | None:

@@ -189,6 +189,18 @@ def test_a_caffemodel_with_four_axes_and_doubles_is_read(tmp_path: Path) -> None
     assert np.array_equal(net.params["fc6"][1].data, arrays["fc6"][1])
 
 
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["det1", "det2"])
+def test_a_caffemodel_of_a_real_caffe_reads_as_caffe_loads_it(shared: Path, name: str) -> None:
+    path = shared / "data" / "caffemodels" / f"{name}.caffemodel"
+    net = caffe.Net(str(path.with_suffix(".prototxt")), caffe.TEST, weights=str(path))
+    found = exchange.read(path).layers
+    assert found.keys() >= net.params.keys()
+    for layer, blobs in net.params.items():
+        for array, blob in zip(found[layer], blobs, strict=True):
+            assert np.array_equal(array.reshape(blob.data.shape), blob.data)
+
+
 def test_a_missing_bias_is_reported(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **{"conv/W": trunk()["conv"][0]})
     report = exchange.fill(build(tmp_path, CLASSIFIER), exchange.read(tmp_path / "x.npz"), "x.npz")
