@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,12 @@ def test_a_missing_package_is_named(monkeypatch, backend, package) -> None:
         MissingExtraError, match=rf"package '{package}'.*pip install 'caffe-fcn\[{backend}\]'"
     ):
         db.open_database("set", backend)
+
+
+@backends
+def test_a_handle_that_is_just_being_let_go_is_waited_for(tmp_path, backend) -> None:
+    path = write(tmp_path / "set", backend, {b"a": b"1"})
+    module = importlib.import_module("lmdb" if backend == "lmdb" else "plyvel")
+    other = module.open(path, readonly=True, lock=False) if backend == "lmdb" else module.DB(path)
+    threading.Timer(0.2, other.close).start()
+    assert list(db.open_database(path, backend).items()) == [(b"a", b"1")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,8 @@ from .log import log
 _SIGNS = {"lmdb": "data.mdb", "leveldb": "CURRENT"}
 _LEVELDB = {"block_size": 65536, "max_open_files": 100}
 _FIRST_MAP = 1 << 26  # bytes; doubled whenever a commit does not fit
+# A net that is gone may have left its database to a thread that is just ending: one second is ample.
+_ATTEMPTS, _PAUSE = 50, 0.02
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -29,17 +32,25 @@ class Database:
         module = _package(backend, f"reading the {backend} '{path}'")
         if not os.path.exists(os.path.join(path, _SIGNS[backend])):  # LevelDB would make the folder
             raise DataError(f"could not open {backend} '{path}': {_missing(path, backend)}")
-        try:
-            if self._is_lmdb:
-                # Without locks a set on a read-only disk can be read too; nobody writes to it meanwhile.
-                self._handle = module.open(path, readonly=True, lock=False, create=False)
-            else:
-                self._handle = module.DB(path, create_if_missing=False, **_LEVELDB)
-        except (module.Error, OSError) as error:
-            reason = _reason(error)
-            held = "; close it wherever else it is open" if "already" in reason or "LOCK" in reason else ""
-            raise DataError(f"could not open {backend} '{path}': {reason}{held}") from error
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._handle = self._open_with(module)
+                break
+            except (module.Error, OSError) as error:
+                reason = _reason(error)
+                held = "already" in reason or "LOCK" in reason
+                if held and attempt < _ATTEMPTS - 1:
+                    time.sleep(_PAUSE)
+                    continue
+                advice = "; close it wherever else it is open" if held else ""
+                raise DataError(f"could not open {backend} '{path}': {reason}{advice}") from error
         log.info("Opened %s %s", backend, path)
+
+    def _open_with(self, module: Any) -> Any:
+        if self._is_lmdb:
+            # Without locks a set on a read-only disk can be read too; nobody writes to it meanwhile.
+            return module.open(self.path, readonly=True, lock=False, create=False)
+        return module.DB(self.path, create_if_missing=False, **_LEVELDB)
 
     def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of the records in byte order of the keys, from the first not before `start`."""
