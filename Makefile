@@ -15,7 +15,7 @@ ARGS    ?=
 
 PY     := .venv/bin/python
 READY  := .venv/.stamp
-CODE   := engine nets solvers surgery voc_layers fcn tools tests benchmarks examples $(wildcard *.py)
+CODE   := engine nets solvers surgery voc_layers fcn dev tests benchmarks examples $(wildcard *.py)
 
 DEVICE := $(if $(GPU),--gpu $(GPU),--cpu)
 DATA   := $(if $(VOC_DIR),--voc-dir $(VOC_DIR)) $(if $(SBD_DIR),--sbd-dir $(SBD_DIR))
@@ -93,15 +93,15 @@ score: $(READY)  ## score the run of MODEL: accuracies, IU per class, the paper'
 
 # -- for those who change the engine
 proto: build/protoc/.stamp  ## generate caffe_pb2.py from caffe.proto, with a compiler in an environment of its own
-	build/protoc/bin/python tools/generate_proto.py
+	build/protoc/bin/python dev/generate_proto.py
 
-build/protoc/.stamp: tools/generate_proto.py
+build/protoc/.stamp: dev/generate_proto.py
 	$(PYTHON) -m venv build/protoc
 	build/protoc/bin/pip install --quiet --disable-pip-version-check 'grpcio-tools==1.62.3' setuptools
 	touch $@
 
 docs: $(READY)  ## generate docs/compat.md and docs/layers.md from the code
-	$(PY) -m tools.generate_compat
+	$(PY) -m dev.generate_compat
 
 bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
 	$(PY) benchmarks/bench_fcn.py $(ARGS)

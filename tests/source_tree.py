@@ -13,7 +13,7 @@ CORE = "caffe._caffe"
 SCRIPTS = ("solve", "score", "infer", "vis")
 TOOLKIT = ("nets", "solvers", "surgery", "voc_layers", "fcn", *SCRIPTS)
 FOLDERS = (
-    "engine", "nets", "solvers", "surgery", "voc_layers", "fcn", "tools", "tests", "benchmarks", "examples",
+    "engine", "nets", "solvers", "surgery", "voc_layers", "fcn", "dev", "tests", "benchmarks", "examples",
 )  # fmt: skip
 
 

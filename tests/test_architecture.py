@@ -35,40 +35,20 @@ from tests.source_tree import (
 
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
-    ("errors", "log", "device", "forks", "naming"),
-    (
-        "memory",
-        "blob",
-        "blobproto",
-        "filler",
-        "transform",
-        "shuffle",
-        "images",
-        "datum",
-        "db",
-        "samples",
-        "windows",
-        "prefetch",
-        "debug",
-        "files",
-        "fit",
-        "hdf5",
-        "proto_io",
-        "proto_text",
-        "wire",
-        "wire_writer",
-    ),
+    ("errors", "log", "device", "naming"),
+    ("formats", "memory", "blob", "filler"),
     ("registry", "layer", "checks"),
-    ("layers", "graph"),
-    ("net", "weights", "planner", "timer", "footprint"),
-    ("solvers", "parallel"),
+    ("data", "graph"),
+    ("layers", "weights"),
+    ("net", "watch"),
+    ("solvers",),
 )
 #: Upward imports that are allowed, all inside functions.
 UPWARD = {
     ("registry", "layers"): "the types register themselves when the first one is asked for",
 }
 #: What the facade may take from inside `_caffe`: light modules, no tensors.
-FACADE_MAY_USE = {"blobproto", "datum", "db", "errors", "graph", "log", "proto_io"}
+FACADE_MAY_USE = {"data", "errors", "formats", "graph", "log"}
 
 #: Third-party packages each part may import; the standard library is free.
 THIRD_PARTY = {

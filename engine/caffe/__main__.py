@@ -9,32 +9,33 @@ from collections.abc import Sequence
 from . import __version__
 from ._caffe.errors import CaffeError
 from ._caffe.log import log
-from .tools import flags, options
+from .tools import flags
 from .tools.command import command, set_up_log
+from .tools.commands import options
 
-#: Caffe's own commands, which share their flags: each is `caffe.tools.<name>.run(options)`.
+#: Caffe's own commands, which share their flags: each is `caffe.tools.commands.<name>.run(options)`.
 COMMANDS = {
     "train": "train a network, from scratch, from weights or from a solver state",
     "test": "score a network: the mean of its outputs over batches",
     "device_query": "show the properties of GPUs",
     "time": "measure how long each layer's forward and backward take",
 }
-#: Tools with arguments of their own: each is `caffe.tools.<name>.main(argv)`.
+#: Tools with arguments of their own: name -> (`module:function` in `caffe.tools`, what it does).
 TOOLS = {
-    "doctor": "versions, devices and optional packages of this installation",
-    "compare": "two networks or engines blob by blob",
-    "summary": "layers, shapes, parameters, operations and memory of a network",
-    "convert_imageset": "images and labels to a database",
-    "compute_image_mean": "the mean image of a database",
-    "extract_features": "blobs of a network to databases",
-    "upgrade_net_proto_text": "an old network prototxt to the current format",
-    "upgrade_net_proto_binary": "an old caffemodel to the current format",
-    "upgrade_solver_proto_text": "an old solver prototxt to the current format",
-    "parse_log": "a training log to tables",
-    "plot_training_log": "a chart from training logs",
-    "classify": "scores of images",
-    "detect": "scores of image windows",
-    "draw_net": "a picture of a network",
+    "doctor": ("commands.doctor:main", "versions, devices and optional packages of this installation"),
+    "compare": ("commands.compare:main", "two networks or engines blob by blob"),
+    "summary": ("commands.summary:main", "layers, shapes, parameters, operations and memory of a network"),
+    "convert_imageset": ("convert_imageset:main", "images and labels to a database"),
+    "compute_image_mean": ("compute_image_mean:main", "the mean image of a database"),
+    "extract_features": ("extract_features:main", "blobs of a network to databases"),
+    "upgrade_net_proto_text": ("upgrade:net_text", "an old network prototxt to the current format"),
+    "upgrade_net_proto_binary": ("upgrade:net_binary", "an old caffemodel to the current format"),
+    "upgrade_solver_proto_text": ("upgrade:solver_text", "an old solver prototxt to the current format"),
+    "parse_log": ("parse_log:main", "a training log to tables"),
+    "plot_training_log": ("plot_training_log:main", "a chart from training logs"),
+    "classify": ("classify:main", "scores of images"),
+    "detect": ("detect:main", "scores of image windows"),
+    "draw_net": ("draw_net:main", "a picture of a network"),
 }
 
 
@@ -42,13 +43,14 @@ TOOLS = {
 def main(argv: Sequence[str]) -> int:
     """Run a command; returns its exit status."""
     if argv and argv[0] in TOOLS:
-        return importlib.import_module(f".tools.{argv[0]}", __package__).main(argv[1:])
+        module, _, function = TOOLS[argv[0]][0].partition(":")
+        return getattr(importlib.import_module(f".tools.{module}", __package__), function)(argv[1:])
     values, words = flags.parse(argv, options.FLAGS)
     if values["version"]:
         print(f"caffe version {__version__}")
         return 0
     if values["help"] or len(words) != 1:
-        print(options.usage(COMMANDS, TOOLS))
+        print(options.usage(COMMANDS, {name: what for name, (_, what) in TOOLS.items()}))
         return 1 if values["help"] else 0  # as gflags ends
     set_up_log(values)
     if words[0] not in COMMANDS:
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         for name in sorted(COMMANDS):
             log.error("\t%s", name)
         raise CaffeError(f"Unknown action: {words[0]}")
-    importlib.import_module(f".tools.{words[0]}", __package__).run(options.Options.of(values))
+    importlib.import_module(f".tools.commands.{words[0]}", __package__).run(options.Options.of(values))
     return 0
 
 

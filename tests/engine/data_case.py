@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 import caffe
-from caffe._caffe import db
+from caffe._caffe.data import db
 from caffe.proto.caffe_pb2 import Datum
 
 RNG = np.random.default_rng(0)

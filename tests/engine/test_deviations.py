@@ -15,8 +15,7 @@ import pytest
 
 import caffe
 from caffe.proto import caffe_pb2
-
-from .layer_case import build, forward, random, run
+from tests.engine.layer_case import build, forward, random, run
 
 # -- layers in place ----------------------------------------------------------------------------------
 

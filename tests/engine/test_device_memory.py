@@ -14,8 +14,7 @@ import torch
 
 from caffe._caffe import device
 from caffe._caffe.blob import make_blob
-
-from . import golden
+from tests.engine import golden
 
 
 @pytest.fixture(autouse=True)

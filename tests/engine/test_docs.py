@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import caffe
-from tools import generate_compat
+from dev import generate_compat
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| (?!what Caffe does|---)(.+) \|$", re.M)
@@ -45,7 +45,7 @@ def test_every_test_that_is_named_exists(document):
 
 @pytest.mark.parametrize("document", ["compat", "layers"])
 def test_generated_documents_are_in_step(document):
-    """If this fails: python -m tools.generate_compat"""
+    """If this fails: python -m dev.generate_compat"""
     assert getattr(generate_compat, document)() == text(f"{document}.md")
 
 

@@ -17,8 +17,7 @@ import caffe
 from caffe._caffe import Layer
 from caffe._caffe.graph.ignored import MESSAGES, WITHOUT_EFFECT
 from caffe.proto import caffe_pb2
-
-from . import golden
+from tests.engine import golden
 
 CORE = Path(caffe.__file__).parent / "_caffe"
 LAYER_FIELDS = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
@@ -163,7 +162,7 @@ def names_in(*places: Path) -> set[str]:
 
 #: (message, where it is read, what has no effect there)
 ELSEWHERE = (
-    ("NetParameter", (CORE / "net.py", CORE / "graph", CORE / "weights.py"), set()),
+    ("NetParameter", (CORE / "net.py", CORE / "graph", CORE / "weights", CORE / "formats"), set()),
     ("LayerParameter", (CORE,), {name for name in LAYER_FIELDS if name.endswith("_param")}),
     ("ParamSpec", (CORE / "graph", CORE / "net.py"), set()),
     ("NetState", (CORE / "graph", CORE / "net.py"), set()),

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 import caffe
-
-from . import golden
+from tests.engine import golden
 
 torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():

@@ -18,8 +18,7 @@ from fcn import caffemodel, chain, startup, weights
 from fcn.inputs import Inputs
 from fcn.progress import Meter
 from fcn.runs import STATES, Run, read_rows
-
-from .conftest import WIDTH
+from tests.toolkit.conftest import WIDTH
 
 
 def test_base_lr_keeps_the_ratio_between_stages() -> None:

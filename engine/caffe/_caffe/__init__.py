@@ -27,15 +27,16 @@ _LAZY = {
     ),
     "registry": ("register_layer", "layer_type_list"),
     "layer": ("Layer",),
-    "net": ("Net", "read_net"),
-    "footprint": ("Footprint", "net_footprint"),
+    "net": ("Net",),
+    "graph.read": ("read_net",),
+    "watch.footprint": ("Footprint", "net_footprint"),
     "solvers": (
         "Solver", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver", "AdaDeltaSolver",
         "AdamSolver", "SolverAction", "SolverParameter", "get_solver", "read_solver",
     ),
-    "samples": ("read_list",),
-    "timer": ("NetTimer", "Timer"),
-    "parallel": ("NCCL", "has_nccl"),
+    "data.samples": ("read_list",),
+    "watch.timer": ("NetTimer", "Timer"),
+    "solvers.parallel": ("NCCL", "has_nccl"),
 }  # fmt: skip
 _SOURCE = {name: module for module, names in _LAZY.items() for name in names}
 

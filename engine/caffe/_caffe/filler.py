@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe.proto.caffe_pb2 import FillerParameter
-
+from ..proto.caffe_pb2 import FillerParameter
 from . import device
 from .blob import Blob
 from .errors import LayerError

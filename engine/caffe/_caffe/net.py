@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from ..proto import caffe_pb2
-from . import debug, device, files, weights
+from . import device, weights
 from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, StringVec, make_blob
 from .errors import CaffeError, NetError
+from .formats import files
 from .graph import filter as state_filter
 from .graph import splits, wiring
-from .graph.ignored import report_ignored
-from .graph.upgrade import upgrade_net
+from .graph.read import read_net
 from .log import log
 from .naming import naming, naming_file
-from .proto_io import read_text
 from .registry import create, layer_class
+from .watch import debug
 
 if TYPE_CHECKING:
     from .layer import Layer
@@ -34,14 +34,6 @@ class _Level(int):
 
 
 _NO_LEVEL = _Level(0)
-
-
-def read_net(path: str) -> caffe_pb2.NetParameter:
-    """The NetParameter of a prototxt, in today's format."""
-    net = read_text(path, caffe_pb2.NetParameter())
-    upgrade_net(net, path)
-    report_ignored(net, path)
-    return net
 
 
 class Net:

@@ -60,7 +60,7 @@ def layer_class(layer: LayerParameter) -> type[Layer]:
     _load_built_in()
     if layer.type in _TYPES:
         return _TYPES[layer.type]
-    from .forks import hint
+    from .formats.forks import hint
 
     near = difflib.get_close_matches(layer.type, _TYPES, 1)
     advice = hint(layer.type) or (f"did you mean {near[0]}?" if near else "")

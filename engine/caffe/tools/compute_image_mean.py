@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._caffe import datum
-from .._caffe.db import open_database
+from .._caffe.data import datum
+from .._caffe.data.db import open_database
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from ..proto.caffe_pb2 import BlobProto

@@ -7,10 +7,9 @@ import random
 import sys
 from collections.abc import Mapping, Sequence
 
-from caffe import _caffe
-
-from .._caffe.datum import from_file
-from .._caffe.db import Writer
+from .. import _caffe
+from .._caffe.data.datum import from_file
+from .._caffe.data.db import Writer
 from .._caffe.errors import CaffeError, DataError
 from .._caffe.log import log
 from ..proto.caffe_pb2 import Datum

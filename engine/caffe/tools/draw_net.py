@@ -6,10 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from caffe import draw
-
+from .. import draw
+from .._caffe.formats.proto_io import read_text
 from .._caffe.graph.upgrade import upgrade_net
-from .._caffe.proto_io import read_text
 from ..proto import caffe_pb2
 from .command import command
 

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import caffe
 
-from .._caffe.datum import from_values
-from .._caffe.db import Writer
+from .._caffe.data.datum import from_values
+from .._caffe.data.db import Writer
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from .command import command, parse_flags

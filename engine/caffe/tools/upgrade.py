@@ -1,52 +1,102 @@
-"""What the three upgrade tools share: read, bring to the current format, write."""
+"""Old files to the current format: nets as text, nets in binary, solvers as text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple
 
 from google.protobuf.message import Message
 
 from .._caffe.errors import ParseError
+from .._caffe.formats.proto_io import read_binary, read_text
+from .._caffe.graph.upgrade import net_needs_upgrade, solver_needs_upgrade, upgrade_net, upgrade_solver
 from .._caffe.log import log
-from .command import parse_flags
+from ..proto.caffe_pb2 import NetParameter, SolverParameter
+from .command import command, parse_flags
 
-M = TypeVar("M", bound=Message)
 UNREADABLE = 2
 
 
-def run(
-    argv: Sequence[str],
-    usage: str,
-    read: Callable[[str], M],
-    outdated: Callable[[M], bool],
-    upgrade: Callable[[M, str], bool],
-    write: Callable[[M], bytes],
-) -> int:
+class Tool(NamedTuple):
+    """What one of the three does; `what` and `name` are for its usage text."""
+
+    name: str
+    what: str
+    read: Callable[[str], Message]
+    outdated: Callable[[Message], bool]
+    upgrade: Callable[[Message, str], bool]
+    write: Callable[[Message], bytes]
+
+
+def _as_text(message: Message) -> bytes:
+    return str(message).encode()
+
+
+NET_TEXT = Tool(
+    "upgrade_net_proto_text",
+    "an old network prototxt",
+    lambda path: read_text(path, NetParameter()),
+    net_needs_upgrade,
+    upgrade_net,
+    _as_text,
+)
+NET_BINARY = Tool(
+    "upgrade_net_proto_binary",
+    "an old caffemodel",
+    lambda path: read_binary(path, NetParameter()),
+    net_needs_upgrade,
+    upgrade_net,
+    NetParameter.SerializeToString,
+)
+SOLVER_TEXT = Tool(
+    "upgrade_solver_proto_text",
+    "an old solver prototxt",
+    lambda path: read_text(path, SolverParameter()),
+    solver_needs_upgrade,
+    upgrade_solver,
+    _as_text,
+)
+
+
+def _run(tool: Tool, argv: Sequence[str]) -> int:
     """Upgrade the file that the first word names into the second's. The result is always written.
 
     Returns:
         0; 1 if settings were lost on the way; 2 if the input cannot be read.
     """
+    usage = f"Bring {tool.what} to the current format.\nusage: {tool.name} IN OUT"
     _, (source, target) = parse_flags(argv, {}, usage, (2, 2))
     try:
-        message = read(source)
+        message = tool.read(source)
     except ParseError as error:
         log.error("Failed to parse input file: %s", error)
         return UNREADABLE
     complete = True
-    if outdated(message):
-        complete = upgrade(message, source)
+    if tool.outdated(message):
+        complete = tool.upgrade(message, source)
         if not complete:
             log.error("Encountered one or more problems upgrading '%s' (see above); continuing", source)
     else:
         log.error("File already in latest proto format: %s", source)
     with open(target, "wb") as file:
-        file.write(write(message))
+        file.write(tool.write(message))
     log.info("Wrote upgraded %s to %s", message.DESCRIPTOR.name, target)
     return 0 if complete else 1
 
 
-def as_text(message: Message) -> bytes:
-    """The message in the text format."""
-    return str(message).encode()
+@command
+def net_text(argv: Sequence[str]) -> int:
+    """`upgrade_net_proto_text IN OUT`; see `_run` for the exit status."""
+    return _run(NET_TEXT, argv)
+
+
+@command
+def net_binary(argv: Sequence[str]) -> int:
+    """`upgrade_net_proto_binary IN OUT`; see `_run` for the exit status."""
+    return _run(NET_BINARY, argv)
+
+
+@command
+def solver_text(argv: Sequence[str]) -> int:
+    """`upgrade_solver_proto_text IN OUT`; see `_run` for the exit status."""
+    return _run(SOLVER_TEXT, argv)

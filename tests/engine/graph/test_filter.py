@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe._caffe.errors import NetError
+from caffe._caffe.formats.proto_io import parse_text
 from caffe._caffe.graph.filter import filter_net, state_meets_rule, without_layers
-from caffe._caffe.proto_io import parse_text
 from caffe.proto.caffe_pb2 import TEST, TRAIN, NetParameter, NetState, NetStateRule
 
 

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
+from caffe._caffe.formats.proto_io import parse_text
 from caffe._caffe.graph.ignored import MESSAGES, WITHOUT_EFFECT, ignored_fields, report_ignored
-from caffe._caffe.proto_io import parse_text
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
 NET = parse_text(

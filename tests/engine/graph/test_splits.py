@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe._caffe.errors import NetError
+from caffe._caffe.formats.proto_io import parse_text
 from caffe._caffe.graph.splits import insert_splits
-from caffe._caffe.proto_io import parse_text
 from caffe.proto.caffe_pb2 import NetParameter
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 
 from caffe._caffe.errors import NetError, SolverError
+from caffe._caffe.formats.proto_io import parse_text
 from caffe._caffe.graph import upgrade, upgrade_v0
-from caffe._caffe.proto_io import parse_text
 from caffe.proto.caffe_pb2 import (
     LayerParameter,
     NetParameter,
@@ -17,8 +17,7 @@ from caffe.proto.caffe_pb2 import (
     V0LayerParameter,
     V1LayerParameter,
 )
-
-from ..messages import messages
+from tests.engine.messages import messages
 
 
 def net(text: str) -> NetParameter:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 import caffe
-from caffe._caffe import LayerError, db
+from caffe._caffe import LayerError
+from caffe._caffe.data import db
 from tests.engine.data_case import (
     IMAGES,
     data,

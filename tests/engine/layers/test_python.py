@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import caffe
-
-from ..layer_case import random
+from tests.engine.layer_case import random
 
 MODULE = """
 import caffe

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 
 import caffe
 from caffe.proto import caffe_pb2
-from caffe.tools import upgrade_net_proto_binary, upgrade_net_proto_text, upgrade_solver_proto_text
+from caffe.tools import upgrade
 
 V1 = """
 name: "old" input: "data" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4
@@ -31,7 +31,7 @@ def net_text(path: str) -> caffe_pb2.NetParameter:
 def test_a_net_of_each_age(in_tmp):
     for text, types in ((V1, ["Input", "InnerProduct"]), (V0 % "", ["Input", "Convolution"])):
         Path("old").write_text(text)
-        assert upgrade_net_proto_text.main(["old", "new"]) == 0
+        assert upgrade.net_text(["old", "new"]) == 0
         net = net_text("new")
         assert [layer.type for layer in net.layer] == types and not (net.layers or net.input)
         assert caffe.Net("new", caffe.TEST).blobs.keys() == caffe.Net("old", caffe.TEST).blobs.keys()
@@ -40,14 +40,14 @@ def test_a_net_of_each_age(in_tmp):
 
 def test_a_current_net_is_written_too(in_tmp, capsys):
     Path("now").write_text('name: "now" layer { name: "s" type: "Silence" }')
-    assert upgrade_net_proto_text.main(["now", "new"]) == 0
+    assert upgrade.net_text(["now", "new"]) == 0
     assert net_text("new") == net_text("now")
     assert "E" in capsys.readouterr().err[:1]
 
 
 def test_settings_that_are_lost_are_named_and_end_with_1(in_tmp, capsys):
     Path("old").write_text(V0 % "new_height: 3")
-    assert upgrade_net_proto_text.main(["old", "new"]) == 1
+    assert upgrade.net_text(["old", "new"]) == 1
     assert net_text("new").layer[1].type == "Convolution"
     assert "new_height" in capsys.readouterr().err
 
@@ -59,7 +59,7 @@ def test_weights_survive(in_tmp):
     blob.data.extend(weights.tolist())
     old.layers[0].blobs.add(num=1, channels=1, height=1, width=5).data.extend([0] * 5)
     Path("old.caffemodel").write_bytes(old.SerializeToString())
-    assert upgrade_net_proto_binary.main(["old.caffemodel", "new.caffemodel"]) == 0
+    assert upgrade.net_binary(["old.caffemodel", "new.caffemodel"]) == 0
     new = caffe_pb2.NetParameter.FromString(Path("new.caffemodel").read_bytes())
     assert [layer.type for layer in new.layer] == ["Input", "InnerProduct"] and not new.layers
     Path("net").write_text(V1)
@@ -69,22 +69,22 @@ def test_weights_survive(in_tmp):
 
 def test_a_solver(in_tmp):
     Path("old").write_text('net: "n" base_lr: 0.1 solver_type: ADAM')
-    assert upgrade_solver_proto_text.main(["old", "new"]) == 0
+    assert upgrade.solver_text(["old", "new"]) == 0
     solver = text_format.Parse(Path("new").read_text(), caffe_pb2.SolverParameter())
     assert solver == caffe_pb2.SolverParameter(net="n", base_lr=0.1, type="Adam")
 
 
-TOOLS = [upgrade_net_proto_text, upgrade_net_proto_binary, upgrade_solver_proto_text]
+TOOLS = [upgrade.net_text, upgrade.net_binary, upgrade.solver_text]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_exit_statuses_of_what_cannot_be_done(tool, in_tmp, capsys):
-    assert tool.main(["old"]) == 1
+    assert tool(["old"]) == 1
     assert "usage: upgrade_" in capsys.readouterr().err
-    assert tool.main(["nowhere", "new"]) == 2
+    assert tool(["nowhere", "new"]) == 2
     Path("rubbish").write_bytes(b"\xff\xff rubbish {")
-    assert tool.main(["rubbish", "new"]) == 2
+    assert tool(["rubbish", "new"]) == 2
     assert "rubbish" in capsys.readouterr().err and not Path("new").exists()
     Path("empty").write_text("")
-    assert tool.main(["empty", "no/such/folder/new"]) == 134
+    assert tool(["empty", "no/such/folder/new"]) == 134
     assert "no/such/folder" in capsys.readouterr().err

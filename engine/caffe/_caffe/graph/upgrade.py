@@ -14,13 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...proto.caffe_pb2 import (
-    LayerParameter,
-    NetParameter,
-    ParamSpec,
-    SolverParameter,
-    V1LayerParameter,
-)
+from ...proto.caffe_pb2 import LayerParameter, NetParameter, ParamSpec, SolverParameter, V1LayerParameter
 from ..errors import NetError, SolverError
 from ..log import log
 from .upgrade_v0 import v0_to_v1

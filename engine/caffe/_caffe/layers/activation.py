@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe.proto.caffe_pb2 import ExpParameter, FillerParameter, LogParameter
-
+from ...proto.caffe_pb2 import ExpParameter, FillerParameter, LogParameter
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register

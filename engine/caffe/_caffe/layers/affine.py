@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe.proto.caffe_pb2 import BiasParameter, FillerParameter, ScaleParameter
-
+from ...proto.caffe_pb2 import BiasParameter, FillerParameter, ScaleParameter
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register

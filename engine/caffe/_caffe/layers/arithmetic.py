@@ -12,8 +12,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from caffe.proto.caffe_pb2 import EltwiseParameter, ReductionParameter
-
+from ...proto.caffe_pb2 import EltwiseParameter, ReductionParameter
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register

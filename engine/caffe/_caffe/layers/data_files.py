@@ -15,15 +15,15 @@ import torch
 from .. import device
 from ..blob import Blob
 from ..checks import check_legacy, dims_text
+from ..data.prefetch import Prefetcher
+from ..data.samples import DatabaseSamples, ImageSamples
+from ..data.shuffle import Epochs, Random, shard
+from ..data.windows import WindowSamples
 from ..errors import DataError
-from ..hdf5 import array_shape, reading, save_array, writing
+from ..formats.hdf5 import array_shape, reading, save_array, writing
 from ..layer import Arity, Layer
 from ..log import log
-from ..prefetch import Prefetcher
 from ..registry import register
-from ..samples import DatabaseSamples, ImageSamples
-from ..shuffle import Epochs, Random, shard
-from ..windows import WindowSamples
 
 
 def _fill(blob: Blob, array: np.ndarray) -> None:

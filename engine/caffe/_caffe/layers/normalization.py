@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe.proto.caffe_pb2 import LRNParameter
-
+from ...proto.caffe_pb2 import LRNParameter
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register

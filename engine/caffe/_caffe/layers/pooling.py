@@ -15,8 +15,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from caffe.proto.caffe_pb2 import PoolingParameter
-
+from ...proto.caffe_pb2 import PoolingParameter
 from .. import device
 from ..blob import Blob
 from ..layer import Arity, Layer

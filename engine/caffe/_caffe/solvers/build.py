@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ...proto import caffe_pb2
 from ..errors import SolverError
+from ..formats.proto_io import read_text
 from ..graph.upgrade import upgrade_solver
 from ..log import log
 from ..net import Net, read_net
-from ..proto_io import read_text
 
 
 def read_solver(path: str) -> caffe_pb2.SolverParameter:

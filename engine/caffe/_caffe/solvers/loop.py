@@ -13,10 +13,10 @@ import torch
 from ...proto import caffe_pb2
 from .. import device
 from ..blob import Blob, NetVec
-from ..debug import BackwardTrace
 from ..errors import SolverError
 from ..log import log
 from ..net import Net
+from ..watch.debug import BackwardTrace
 from . import report, resume, state, updates
 from .build import check_prefix, check_settings, read_solver, test_nets, train_net
 from .control import SolverAction, SolverParameter

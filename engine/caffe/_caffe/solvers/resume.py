@@ -18,7 +18,7 @@ import torch
 
 from .. import device
 from ..errors import SolverError
-from ..files import replacing
+from ..formats.files import replacing
 from ..log import log
 
 if TYPE_CHECKING:

@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe.proto.caffe_pb2 import SolverState
-
-from .. import hdf5, wire
-from ..blobproto import shape_text
+from ...proto.caffe_pb2 import SolverState
 from ..errors import SolverError
-from ..wire_writer import write_state
+from ..formats import hdf5, wire
+from ..formats.blobproto import shape_text
+from ..formats.wire_writer import write_state
 
 Shapes = Sequence[tuple[int, ...]]
 #: Solver types that keep two arrays per parameter.

@@ -1,0 +1,1 @@
+"""What data layers read: databases, images, windows, lists; transformed, in order, loaded ahead."""

@@ -1,0 +1,75 @@
+"""Files of protobuf messages: prototxts and small binary messages, with errors that say where.
+
+Weights are read by `wire`, which leaves their numbers in the file.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from ..errors import ParseError
+from . import proto_text
+from .files import could_not_open
+
+M = TypeVar("M", bound=Message)
+
+_BINARY_SIGNS = {b"\x89HDF": "an HDF5 file", b"\x80\x02": "a pickle", b"PK\x03\x04": "a zip archive"}
+
+
+def read_text(path: str | os.PathLike[str], message: M) -> M:
+    """Replace the contents of `message` by the prototxt at `path`, and return it.
+
+    Raises:
+        ParseError: the file cannot be opened, or `PATH:LINE:COLUMN: layer .., field ..: what is wrong`.
+    """
+    data = read_bytes(path)
+    for sign, kind in _BINARY_SIGNS.items():
+        if data.startswith(sign):
+            raise ParseError(f"'{os.fspath(path)}' is {kind}, not a {message.DESCRIPTOR.name} in text")
+    if b"\0" in data:
+        raise ParseError(f"'{os.fspath(path)}' is a binary file, not a {message.DESCRIPTOR.name} in text")
+    return parse_text(_decode(data), message, os.fspath(path))
+
+
+def parse_text(text: str, message: M, source: str = "text") -> M:
+    """Replace the contents of `message` by what `text` says; see `proto_text.parse`."""
+    return proto_text.parse(text, message, source)
+
+
+def read_binary(path: str | os.PathLike[str], message: M) -> M:
+    """Replace the contents of `message` by the encoded message at `path`, and return it.
+
+    Raises:
+        ParseError: the file cannot be opened, or does not hold such a message.
+    """
+    data = read_bytes(path)
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        kind = message.DESCRIPTOR.name
+        raise ParseError(f"Failed to parse {kind} file '{os.fspath(path)}': {error}") from error
+    return message
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All of a file.
+
+    Raises:
+        ParseError: "Could not open file PATH", as pycaffe words it, with the reason.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ParseError(could_not_open(path, error)) from error
+
+
+def _decode(data: bytes) -> str:
+    """UTF-8, with or without a mark; else Latin-1, which old prototxts have in their comments."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

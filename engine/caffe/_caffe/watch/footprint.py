@@ -1,0 +1,146 @@
+"""What a built net takes before it runs: parameters, multiply-adds, memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from .. import device
+from ..blob import Blob
+
+if TYPE_CHECKING:
+    from ..layer import Layer
+    from ..memory import Memory
+    from ..net import Net
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer: the shapes of its tops, numbers it learns, multiply-adds of one forward, new bytes."""
+
+    name: str
+    type: str
+    tops: tuple[tuple[str, tuple[int, ...]], ...]
+    params: int
+    macs: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A whole net, in bytes where nothing else is said.
+
+    `data` are the blobs, memory that several share counted once; `diffs` the gradients that a backward
+    pass makes of them; `params` the parameters. Training keeps a gradient and `histories` numbers of the
+    solver beside each parameter. What a layer keeps for itself (masks, indices, columns) is not counted.
+    """
+
+    layers: tuple[LayerCost, ...]
+    learned: int  # numbers, not bytes
+    macs: int
+    data: int
+    diffs: int
+    params: int
+
+    @property
+    def testing(self) -> int:
+        """What forward alone needs."""
+        return self.data + self.params
+
+    def training(self, histories: int = 1) -> int:
+        """What a solver needs; SGD has one number of history a parameter, Adam and AdaDelta two."""
+        return self.data + self.diffs + self.params * (2 + histories)
+
+
+def net_footprint(net: Net) -> Footprint:
+    """The footprint of `net` at the shapes its blobs have now; nothing is run or allocated."""
+    owned: set[int] = {id(blob._data) for _, blob in net._learnable}
+    data, params = _Once(owned), _Once(set())
+    layers = []
+    for number, layer in enumerate(net._layer_list):
+        tops = net._top(number)
+        names = [net._wiring.blob_names[index] for index in net._wiring.top_ids[number]]
+        # A Parameter's top becomes the parameter itself at the first forward.
+        fresh = [] if layer.type == "Parameter" else [*tops, *_own_blobs(layer)]
+        layers.append(
+            LayerCost(
+                name=layer.layer_param.name,
+                type=layer.type,
+                tops=tuple((name, blob.dims) for name, blob in zip(names, tops)),
+                params=params.add(blob._data for blob in layer.blobs),
+                macs=multiply_adds(layer, net._bottom(number), tops),
+                memory=data.add(blob._data for blob in fresh) * _item(),
+            )
+        )
+    return Footprint(
+        layers=tuple(layers),
+        learned=params.total,
+        macs=sum(layer.macs for layer in layers),
+        data=data.total * _item(),
+        diffs=_diffs(net) * _item(),
+        params=params.total * _item(),
+    )
+
+
+class _Once:
+    """Counts the numbers in memories, each memory once."""
+
+    def __init__(self, seen: set[int]) -> None:
+        self._seen = seen
+        self.total = 0
+
+    def add(self, memories: Iterable[Memory]) -> int:
+        """How many numbers `memories` hold that were not counted before."""
+        before = self.total
+        for memory in memories:
+            if id(memory) not in self._seen:
+                self._seen.add(id(memory))
+                self.total += memory.size
+        return self.total - before
+
+
+def _diffs(net: Net) -> int:
+    count = _Once({id(blob._diff) for _, blob in net._learnable})
+    plan = net._backward_plan
+    for number, runs in enumerate(plan.layers):
+        if runs:
+            flagged = [blob for blob, flag in zip(net._bottom(number), plan.bottoms[number]) if flag]
+            count.add(blob._diff for blob in [*net._top(number), *flagged])
+    return count.total
+
+
+def _own_blobs(layer: Layer) -> Iterator[Blob]:
+    for value in vars(layer).values():
+        if isinstance(value, Blob):
+            yield value
+        elif isinstance(value, list) and value is not layer.blobs:
+            yield from (item for item in value if isinstance(item, Blob))
+
+
+def _item() -> int:
+    return torch.empty((), dtype=device.dtype()).element_size()
+
+
+def multiply_adds(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Multiplications with a weight in one forward; 0 for layers that are not a product with weights."""
+    if not layer.blobs:
+        return 0
+    if layer.type in ("Convolution", "Deconvolution"):
+        # Each weight meets every place of the smaller side: tops of the one, bottoms of the other.
+        axis = bottom[0].axis(layer.layer_param.convolution_param.axis)
+        sides = top if layer.type == "Convolution" else bottom
+        places = sum(math.prod(b.dims[:axis]) * math.prod(b.dims[axis + 1 :]) for b in sides)
+        return places * layer.blobs[0].count
+    if layer.type == "InnerProduct":
+        axis = bottom[0].axis(layer.layer_param.inner_product_param.axis)
+        return math.prod(bottom[0].dims[:axis]) * layer.blobs[0].count
+    if layer.type in ("RNN", "LSTM"):
+        steps, streams = bottom[0].dims[:2]
+        matrices = [blob.count for blob in layer.blobs if len(blob.dims) == 2]
+        static = layer.blobs[2].count if getattr(layer, "static", False) else 0  # once, not at every step
+        return streams * (steps * (sum(matrices) - static) + static)
+    return 0

@@ -1,0 +1,1 @@
+"""The commands of `caffe <command>`: Caffe's own four, and doctor, compare and summary."""

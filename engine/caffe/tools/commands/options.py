@@ -1,0 +1,106 @@
+"""The flags of `caffe <command>`, which all its commands share, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import caffe
+
+from ... import _caffe
+from ..._caffe.errors import CaffeError
+from ..._caffe.log import log
+from ..flags import Flag, Value, describe
+
+FLAGS = {
+    "gpu": Flag("", "device ids separated by ',', or 'all'; train: one process per device, which multiplies "
+                "the effective batch size. Default: the CPU, or what the solver's solver_mode says"),
+    "iterations": Flag(50, "test, time: number of batches"),
+    "level": Flag(0, "level of the network's state"),
+    "model": Flag("", "test, time: the network's prototxt"),
+    "phase": Flag("", "time: TRAIN (default) or TEST"),
+    "sighup_effect": Flag("snapshot", "train: what SIGHUP does: snapshot, stop or none"),
+    "sigint_effect": Flag("stop", "train: what SIGINT does: snapshot, stop or none"),
+    "snapshot": Flag("", "train: solver state to resume from; not together with -weights"),
+    "solver": Flag("", "train: the solver's prototxt"),
+    "stage": Flag("", "stages of the network's state, separated by ','"),
+    "weights": Flag("", "weights to start from (train: any number, separated by ',') or to test"),
+    "version": Flag(False, "print the version"),
+    "help": Flag(False, "print this text"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """The values of `FLAGS`, by the same names."""
+
+    gpu: str
+    iterations: int
+    level: int
+    model: str
+    phase: str
+    sighup_effect: str
+    sigint_effect: str
+    snapshot: str
+    solver: str
+    stage: str
+    weights: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, Value]) -> Options:
+        """From what `flags.parse` returned."""
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages; without the flag there is one, whose name is empty (Caffe splits the empty string)."""
+        return self.stage.split(",")
+
+
+def require(condition: object, message: str) -> None:
+    """Raise CaffeError(message) unless `condition` holds."""
+    if not condition:
+        raise CaffeError(message)
+
+
+def gpu_ids(gpu: str) -> list[int]:
+    """The device ids that `-gpu` names; none is the CPU.
+
+    Raises:
+        CaffeError: it is not a list of different whole numbers. DeviceError: `all`, and there is none.
+    """
+    if not gpu:
+        return []
+    if gpu == "all":
+        ids = list(range(_caffe.gpu_count()))
+        if not ids:
+            caffe.set_mode_gpu()  # says that there is none, or that CAFFE_FALLBACK allows the CPU
+        return ids
+    words = [word.strip() for word in gpu.split(",")]
+    require(all(word.isdecimal() for word in words), f"-gpu {gpu}: ids such as 0,1 are needed, or all")
+    ids = [int(word) for word in words]
+    require(len(set(ids)) == len(ids), f"-gpu {gpu}: a device is named twice")
+    return ids
+
+
+def use_device(ids: list[int]) -> None:
+    """Compute on the first of the devices, or on the CPU; say which."""
+    if not ids:
+        log.info("Use CPU.")
+        caffe.set_mode_cpu()
+        return
+    log.info("Use GPU with device ID %d", ids[0])
+    caffe.set_device(ids[0])
+    caffe.set_mode_gpu()
+    if _caffe.gpu_count():
+        log.info("GPU device name: %s", _caffe.gpu_properties(ids[0])["Name"])
+
+
+def usage(commands: Mapping[str, str], tools: Mapping[str, str]) -> str:
+    """The usage text of `caffe`."""
+    width = max(map(len, [*commands, *tools])) + 2
+    lines = ["caffe: train, test and time networks", "usage: caffe <command> <flags>", "", "commands:"]
+    lines += [f"  {name:<{width}}{what}" for name, what in commands.items()]
+    lines += ["", "further tools, each with its own arguments (caffe <tool> -help):"]
+    lines += [f"  {name:<{width}}{what}" for name, what in tools.items()]
+    return "\n".join([*lines, "", "  Flags:", describe(FLAGS)])

@@ -1,0 +1,53 @@
+"""``caffe time``: how long each layer's forward and backward take."""
+
+from __future__ import annotations
+
+import caffe
+
+from ... import _caffe
+from ..._caffe.log import log
+from .options import Options, gpu_ids, require, use_device
+
+_PHASES = {"": caffe.TRAIN, "TRAIN": caffe.TRAIN, "TEST": caffe.TEST}
+
+
+def run(options: Options) -> None:
+    """Time the network, weights as its fillers make them, after one untimed pass.
+
+    Every layer is waited for, on devices that work asynchronously too, so the sum of the layers is more
+    than an unobserved pass takes there.
+
+    Raises:
+        CaffeError: a flag is missing or wrong, or the network cannot be read.
+    """
+    require(options.model, "Need a model definition to time: -model net.prototxt")
+    require(options.phase in _PHASES, f"-phase {options.phase}: it is TRAIN or TEST")
+    require(options.iterations > 0, f"-iterations {options.iterations}: at least 1 is needed")
+    use_device(gpu_ids(options.gpu))
+    net = caffe.Net(options.model, _PHASES[options.phase], level=options.level, stages=options.stages)
+    last = len(net.layers) - 1
+    log.info("Performing Forward")
+    log.info("Initial loss: %g", net._forward(0, last))
+    log.info("Performing Backward")
+    net._backward(last, 0)
+
+    clock, total = _caffe.NetTimer(net), 0.0
+    log.info("*** Benchmark begins ***")
+    log.info("Testing for %d iterations.", options.iterations)
+    for iteration in range(1, options.iterations + 1):
+        elapsed = clock.iteration()
+        total += elapsed
+        log.info("Iteration: %d forward-backward time: %g ms.", iteration, elapsed)
+    _report(clock, list(net._layer_names), options.iterations)
+    log.info("Average Forward-Backward: %g ms.", total / options.iterations)
+    log.info("Total Time: %g ms.", total)
+    log.info("*** Benchmark ends ***")
+
+
+def _report(clock: _caffe.NetTimer, names: list[str], iterations: int) -> None:
+    log.info("Average time per layer: ")
+    for name, forward, backward in zip(names, clock.layer_forward_ms, clock.layer_backward_ms):
+        log.info("%10s\tforward: %g ms.", name, forward / iterations)
+        log.info("%10s\tbackward: %g ms.", name, backward / iterations)
+    log.info("Average Forward pass: %g ms.", clock.forward_ms / iterations)
+    log.info("Average Backward pass: %g ms.", clock.backward_ms / iterations)

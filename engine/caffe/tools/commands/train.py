@@ -1,0 +1,183 @@
+"""``caffe train``: train a network by a solver, on the CPU or on one or several GPUs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import caffe
+
+from ... import _caffe
+from ..._caffe.errors import CaffeError
+from ..._caffe.log import log
+from ...proto.caffe_pb2 import SolverParameter
+from ..command import ABORTED, fatal
+from .options import Options, gpu_ids, require
+
+_EFFECTS = ("snapshot", "stop", "none")
+
+
+def run(options: Options) -> None:
+    """Train as the solver and the flags say, to the end or until a signal stops it.
+
+    Raises:
+        CaffeError: flags that contradict each other, or anything wrong with the solver, its networks, the
+            weights or the solver state.
+    """
+    require(options.solver, "Need a solver definition to train: -solver solver.prototxt")
+    require(
+        not (options.snapshot and options.weights),
+        "Give a snapshot to resume training or weights to finetune but not both.",
+    )
+    param = _solver_param(options)
+    ids = gpu_ids(options.gpu or _gpu_of(param))
+    log.info("Using GPUs %s" if ids else "Use CPU.%s", ", ".join(map(str, ids)))
+    if ids:
+        _join(param, ids, 0)
+    with SignalActions(options.sigint_effect, options.sighup_effect) as signals:
+        solver = _build(param, options.snapshot)
+        solver.set_action_function(signals.poll)
+        log.info("Starting Optimization")
+        if len(ids) > 1:
+            _solve_together(solver, param, options.snapshot, ids)
+        else:
+            solver.solve()
+    log.info("Optimization Done.")
+
+
+def _solver_param(options: Options) -> SolverParameter:
+    param = _caffe.read_solver(options.solver)
+    param.train_state.level = options.level
+    param.train_state.stage.extend(options.stages)
+    if options.snapshot or options.weights:
+        del param.weights[:]
+    if options.weights:
+        param.weights.append(options.weights)
+    return param
+
+
+def _gpu_of(param: SolverParameter) -> str:
+    """What `-gpu` would say for the solver's own wish; a solver that has none trains on the CPU."""
+    wanted = param.HasField("solver_mode") and param.solver_mode == SolverParameter.GPU
+    return str(param.device_id) if wanted else ""
+
+
+def _join(param: SolverParameter, ids: Sequence[int], rank: int) -> None:
+    """Make this process solver `rank` of the group, on its own GPU."""
+    param.device_id = ids[rank]
+    caffe.set_device(ids[rank])
+    caffe.set_mode_gpu()
+    caffe.set_solver_count(len(ids))
+    caffe.set_solver_rank(rank)
+    caffe.set_multiprocess(len(ids) > 1)
+
+
+def _build(param: SolverParameter, snapshot: str) -> caffe.SGDSolver:
+    solver = caffe.get_solver(param)
+    if snapshot:
+        log.info("Resuming from %s", snapshot)
+        solver.restore(snapshot)
+    return solver
+
+
+class SignalActions:
+    """In a `with` block: turns SIGINT and SIGHUP into what the solver asks for after every iteration.
+
+    Args:
+        sigint, sighup: `snapshot`, `stop` or `none`.
+    """
+
+    def __init__(self, sigint: str, sighup: str) -> None:
+        """Raises CaffeError for another effect."""
+        self._pending: set[int] = set()
+        self._effects: dict[int, _caffe.SolverAction] = {}
+        self._before: dict[int, Any] = {}
+        for flag, effect, name in (("sighup", sighup, "SIGHUP"), ("sigint", sigint, "SIGINT")):
+            require(effect in _EFFECTS, f"-{flag}_effect {effect}: it is {', '.join(_EFFECTS)}")
+            if hasattr(signal, name):  # Windows has no SIGHUP
+                self._effects[getattr(signal, name)] = _caffe.SolverAction[effect.upper()]
+
+    def __enter__(self) -> SignalActions:
+        self._before = {number: signal.signal(number, self._note) for number in self._effects}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self._pending.add(number)
+
+    def poll(self) -> _caffe.SolverAction:
+        """The action of a signal that came since the last time; SIGHUP is looked at first."""
+        for number, action in self._effects.items():
+            if number in self._pending:
+                self._pending.discard(number)
+                return action
+        return _caffe.SolverAction.NONE
+
+
+# ---- several GPUs: this process is solver 0, every other GPU has a process of its own ------------------
+
+
+def _solve_together(
+    solver: caffe.SGDSolver, param: SolverParameter, snapshot: str, ids: Sequence[int]
+) -> None:
+    uid = caffe.NCCL.new_uid()
+    context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
+    others = [
+        context.Process(target=_work, args=(param.SerializeToString(), snapshot, ids, rank, uid), daemon=True)
+        for rank in range(1, len(ids))
+    ]
+    for process in others:
+        process.start()
+    threading.Thread(target=_watch, args=(others,), daemon=True).start()
+    try:
+        _average_gradients(solver, uid)
+        solver.solve()
+    finally:
+        for process in others:
+            process.kill()
+
+
+def _average_gradients(solver: caffe.SGDSolver, uid: bytes) -> None:
+    nccl = caffe.NCCL(solver, uid)
+    nccl.bcast()
+    solver.add_callback(nccl)
+
+
+def _work(message: bytes, snapshot: str, ids: Sequence[int], rank: int, uid: bytes) -> None:
+    """The body of the process of solver `rank` > 0; solver 0 ends it."""
+    caffe.init_log(2)
+    param = SolverParameter.FromString(message)
+    try:
+        _join(param, ids, rank)
+        with SignalActions("none", "none"):  # to answer them is for solver 0: where it stops, all stop
+            solver = _build(param, snapshot)
+            _average_gradients(solver, uid)
+            solver.step(param.max_iter - solver.iter)
+    except (CaffeError, OSError) as error:
+        sys.exit(fatal(error))
+
+
+def _watch(others: Sequence[BaseProcess]) -> None:
+    """End this process if another one fails: solver 0 would wait for its gradients for ever."""
+    running = list(others)
+    while running:
+        wait([process.sentinel for process in running])
+        for process in [process for process in running if not process.is_alive()]:
+            running.remove(process)
+            if process.exitcode not in (0, -signal.SIGKILL):
+                log.critical("the process of solver %d failed (exit status %s), see above",
+                             others.index(process) + 1, process.exitcode)  # fmt: skip
+                for other in running:
+                    other.kill()
+                sys.stderr.flush()
+                os._exit(ABORTED)
