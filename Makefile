@@ -45,7 +45,7 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 
 # -- the paper on a laptop
 demo: $(READY)  ## classifier -> 32s -> 16s -> 8s on drawn images: table, curves, contact sheet in RUNS/demo
-	$(PY) -m fcn.demo --runs $(RUNS) $(ARGS)
+	$(PY) -m fcn demo --runs $(RUNS) $(ARGS)
 
 # -- checks
 test: $(READY)  ## lint, then the tests that need minutes; nothing to download

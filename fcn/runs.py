@@ -1,4 +1,4 @@
-"""A run is a folder: prototxts, solver, snapshots, log, curves and ``run.json``; nothing lies elsewhere."""
+"""A run is a folder: prototxts, solver, snapshots, log, curves and `run.json`; nothing lies elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,9 +17,15 @@ from typing import Any
 
 import numpy as np
 
+import caffe
+
+from .job import Job
+
 CURVES = ("iteration", "images", "loss_per_image", "loss_per_pixel", "images_per_second", "seconds")
 WEIGHTS = (".caffemodel", ".caffemodel.h5")
 STATES = (".solverstate", ".solverstate.h5")
+#: Of run.json: raised when another release could not read it.
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,10 @@ class Run:
 
     path: Path
 
-    @classmethod
-    def create(cls, root: str | Path, name: str) -> Run:
-        """``root``/``name``, made if it is not there."""
-        run = cls(Path(root) / name)
-        (run.path / "snapshot").mkdir(parents=True, exist_ok=True)
-        return run
+    def make(self) -> Run:
+        """Make the folder if it is not there; returns the run."""
+        self.prefix.parent.mkdir(parents=True, exist_ok=True)
+        return self
 
     @property
     def solver(self) -> Path:
@@ -40,7 +45,7 @@ class Run:
 
     @property
     def prefix(self) -> Path:
-        """What snapshot names start with: ``<prefix>_iter_<N>.caffemodel``."""
+        """What snapshot names start with: `<prefix>_iter_<N>.caffemodel`."""
         return self.path / "snapshot" / "train"
 
     @property
@@ -64,7 +69,7 @@ class Run:
         return self.path / f"{form}.prototxt"
 
     def snapshots(self, suffixes: tuple[str, ...] = WEIGHTS) -> dict[int, Path]:
-        """iteration -> file, ascending; ``suffixes`` are WEIGHTS or STATES."""
+        """iteration -> file, ascending; `suffixes` are WEIGHTS or STATES."""
         found = {}
         for path in self.prefix.parent.glob(f"{self.prefix.name}_iter_*"):
             match = re.fullmatch(rf"{re.escape(self.prefix.name)}_iter_(\d+)(\..+)", path.name)
@@ -77,19 +82,47 @@ class Run:
         found = self.snapshots(suffixes)
         return found[max(found)] if found else None
 
-    def read_info(self) -> dict[str, Any]:
-        """``run.json``, or an empty dict where there is none yet."""
-        return json.loads(self.info.read_text()) if self.info.is_file() else {}
+    def job(self) -> Job | None:
+        """What the run is, as run.json says; None where there is no run.json.
 
-    def write_info(self, facts: dict[str, Any], launch: dict[str, Any]) -> None:
-        """Write ``run.json``: ``facts`` of the run, and one more entry in its list of launches."""
-        launches = [*self.read_info().get("launches", []), launch]
+        Raises:
+            ValueError: a run.json that is damaged or of another release.
+        """
+        found = self._read()
+        if not found:
+            return None
+        if found.get("version") != VERSION:
+            raise ValueError(
+                f"{self.info}: expected version {VERSION}, found {found.get('version', 'none')}: another "
+                "release made this run; go on with that one, or rename the folder and train again"
+            )
+        try:
+            return Job.from_dict(found["job"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{self.info}: not the job of a run: {error!r}") from error
+
+    def launches(self) -> list[dict[str, Any]]:
+        """An entry for each start of the solver, in order: see `launch`."""
+        return list(self._read().get("launches", []))
+
+    def record(self, job: Job, launch: dict[str, Any]) -> None:
+        """Write `run.json`: the job, and one more entry in the list of launches."""
+        facts = {"version": VERSION, "job": job.as_dict(), "launches": [*self.launches(), launch]}
         temporary = self.info.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps({**facts, "launches": launches}, indent=2, default=str) + "\n")
+        temporary.write_text(json.dumps(facts, indent=2) + "\n")
         temporary.replace(self.info)
 
+    def _read(self) -> dict[str, Any]:
+        if not self.info.is_file():
+            return {}
+        try:
+            found = json.loads(self.info.read_text())
+        except ValueError as error:
+            raise ValueError(f"{self.info}: not JSON: {error}") from error
+        return found if isinstance(found, dict) else {"version": "none"}
+
     def append(self, path: Path, row: dict[str, Any]) -> None:
-        """Add a row to a CSV file (``curves`` or ``scores``), with its header if the file is new."""
+        """Add a row to a CSV file (`curves` or `scores`), with its header if the file is new."""
         new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))
@@ -98,7 +131,7 @@ class Run:
             writer.writerow(row)
 
     def rewind(self, iteration: int) -> None:
-        """Drop the rows of ``curves`` and ``scores`` beyond ``iteration``: a resumed run writes them anew."""
+        """Drop the rows of `curves` and `scores` beyond `iteration`: a resumed run writes them anew."""
         for path in (self.curves, self.scores):
             if path.is_file():
                 rows = [row for row in read_rows(path) if int(row["iteration"]) <= iteration]
@@ -107,7 +140,7 @@ class Run:
                     self.append(path, row)
 
     def set_aside(self, iteration: int) -> list[Path]:
-        """Rename the snapshots from ``iteration`` on to ``*.nonfinite``: nothing shall resume from them."""
+        """Rename the snapshots from `iteration` on to `*.nonfinite`: nothing shall resume from them."""
         moved = []
         for suffixes in (WEIGHTS, STATES):
             for number, path in self.snapshots(suffixes).items():
@@ -124,8 +157,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def versions() -> dict[str, str]:
     """What ran: Python, NumPy, caffe and where it came from, and the commit of this toolkit if known."""
-    import caffe
-
     facts = {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -151,12 +182,13 @@ def command() -> str:
     return shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
 
 
-def launch(iteration: int, source: str) -> dict[str, Any]:
-    """The entry of ``run.json`` for one start of the solver: when, how, from which iteration and file."""
+def launch(iteration: int, source: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of `run.json` for one start of the solver: when, how, from what, on which data, with what."""
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": command(),
         "from_iteration": iteration,
         "from": source,
+        "data": dict(data),
         "versions": versions(),
     }

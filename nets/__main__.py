@@ -1,15 +1,17 @@
-"""python -m nets [ID ...] --out DIR: write the prototxts of some or all models."""
+"""Write the prototxts of models: `fcn nets [ID ...] --out DIR`, which is `python -m nets`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import MODELS, build, get, pascal
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m nets", description=__doc__)
+def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int:
+    """Write the prototxts that the arguments ask for and print their paths."""
+    parser = argparse.ArgumentParser(prog=prog, description="write the prototxts of some or all models")
     parser.add_argument("models", nargs="*", metavar="ID", help=f"default: all of {', '.join(MODELS)}")
     parser.add_argument("--out", type=Path, default=Path("prototxt"), help="one folder per model goes here")
     parser.add_argument("--voc-dir", default="data/pascal/VOC2011")

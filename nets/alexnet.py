@@ -11,9 +11,10 @@ from typing import Any
 
 from caffe import NetSpec
 from caffe import layers as L
+from caffe.net_spec import Top
 
 from .blocks import conv_relu, dense_relu, max_pool, record_wide
-from .vgg import narrow
+from .trunk import narrow
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,20 @@ class AlexNet:
     size: tuple[int, int] = (227, 227)
 
     def scaled(self, width: float) -> AlexNet:
-        """All widths times ``width``, in multiples of 4."""
+        """All widths times `width`, in multiples of 4."""
         if width == 1:
             return self
         a, b, c, d, e = (narrow(w, width) for w in self.widths)
         return replace(self, widths=(a, b, c, d, e), fc=narrow(self.fc, width))
 
-    def convolutional(self, n: NetSpec, drop: bool) -> Any:
-        """Write conv1 ... fc7 into ``n`` for images of any size; returns the last top (stride 32)."""
+    def convolutional(self, n: NetSpec, drop: bool) -> Top:
+        """Write conv1 ... fc7 into `n` for images of any size; returns the last top (stride 32)."""
         top, ratio = _convolutions(n, self, self.pad), self.dropout * drop
         top = record_wide(n, 6, conv_relu(top, self.fc, self.fc_kernel, pad=0, group=1), ratio)
         return record_wide(n, 7, conv_relu(top, self.fc, 1, pad=0, group=1), ratio)
 
-    def classifier(self, n: NetSpec, drop: bool, fill: dict[str, Any]) -> Any:
-        """The same in fc form, for images of ``size``; ``fill`` are the filler options of each layer."""
+    def classifier(self, n: NetSpec, drop: bool, fill: dict[str, Any]) -> Top:
+        """The same in fc form, for images of `size`; `fill` are the filler options of each layer."""
         top, ratio = _convolutions(n, self, 0, **fill), self.dropout * drop
         top = record_wide(n, 6, dense_relu(top, self.fc, **fill), ratio)
         return record_wide(n, 7, dense_relu(top, self.fc, **fill), ratio)
@@ -50,7 +51,7 @@ class AlexNet:
 CAFFENET = AlexNet()
 
 
-def _convolutions(n: NetSpec, arch: AlexNet, first_pad: int, **options: Any) -> Any:
+def _convolutions(n: NetSpec, arch: AlexNet, first_pad: int, **options: Any) -> Top:
     #       kernel, stride, pad, group, then pool, then LRN
     table = (
         (11, 4, first_pad, 1, True, True),

@@ -1,6 +1,6 @@
-"""The pieces every net is made of: small functions from ``caffe`` tops to ``caffe`` tops.
+"""The pieces every net is made of: small functions from `caffe` tops to `caffe` tops.
 
-Shapes are N x C x H x W; ``classes`` is the number of score channels K.
+Shapes are N x C x H x W; `classes` is the number of score channels K.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from caffe import NetSpec
 from caffe import layers as L
 from caffe import params as P
 from caffe.coord_map import crop
+from caffe.net_spec import Top
+from voc_layers.facts import VOID
+from voc_layers.folder import Folder
 
-IGNORE_LABEL = 255
+from .trunk import Trunk
 
 # Weights learn at the solver's rate; biases at twice that, without decay (the paper's section 4.3).
 LEARNED = [{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
@@ -23,25 +26,53 @@ FROZEN = [{"lr_mult": 0}]
 
 @dataclass(frozen=True)
 class PythonData:
-    """A Python data layer: its class, its ``param_str`` as a dict, and the module that defines it.
+    """A Python data layer: its class, its `param_str` as a dict, and the module that defines it.
 
-    The layer has two tops: ``data`` (1 x 3 x H x W, BGR, mean subtracted) and ``label``.
+    The layer has two tops: `data` (1 x 3 x H x W, BGR, mean subtracted) and `label`.
     """
 
     layer: str
     params: Mapping[str, Any] = field(default_factory=dict)
     module: str = "voc_layers"
 
-    def tops(self) -> tuple[Any, Any]:
-        return L.Python(module=self.module, layer=self.layer, ntop=2, param_str=str(dict(self.params)))
+    @classmethod
+    def reading(cls, folder: Folder, split: str, seed: int | None) -> PythonData:
+        """The layer that reads a split of a folder of images and label maps."""
+        return cls(folder.layer, folder.params(split, seed))
+
+    def tops(self) -> tuple[Top, Top]:
+        data, label = L.Python(module=self.module, layer=self.layer, ntop=2, param_str=str(dict(self.params)))
+        return data, label
 
 
-def begin(form: str, data: Mapping[str, PythonData], size: tuple[int, int]) -> NetSpec:
-    """A net with its ``data`` (and, unless ``form`` is 'deploy', ``label``) in place.
+@dataclass(frozen=True)
+class Options:
+    """What a net is made for.
 
-    A deploy net takes 1 x 3 x ``size`` (H, W). Raises ValueError when ``data`` has no layer for ``form``.
+    Attributes:
+        classes: score channels.
+        arch: the trunk, with its widths.
+        data: form -> data layer; None: those of the published nets, see `pascal`.
+        size: (H, W) of the deploy input; the model's own by default.
+        normalize: the loss is a mean over valid pixels instead of a sum; the model's own kind by default.
     """
-    n = NetSpec()
+
+    classes: int
+    arch: Trunk
+    data: Mapping[str, PythonData] | None = None
+    size: tuple[int, int] | None = None
+    normalize: bool | None = None
+
+
+def begin(form: str, data: Mapping[str, PythonData] | None, size: tuple[int, int]) -> NetSpec:
+    """A net with its `data` (and, unless `form` is 'deploy', `label`) in place.
+
+    A deploy net takes 1 x 3 x `size` (H, W).
+
+    Raises:
+        ValueError: `data` has no layer for `form`.
+    """
+    n, data = NetSpec(), data or {}
     if form == "deploy":
         n.data = L.Input(name="input", shape={"dim": [1, 3, *size]})
     elif form in data:
@@ -55,34 +86,34 @@ def begin(form: str, data: Mapping[str, PythonData], size: tuple[int, int]) -> N
 
 
 def conv_relu(
-    bottom: Any, width: int, kernel: int = 3, stride: int = 1, pad: int = 1, **options: Any
-) -> tuple[Any, Any]:
-    """Convolution and its in-place ReLU; ``options`` (``param``, ``group``, fillers) are the former's."""
+    bottom: Top, width: int, kernel: int = 3, stride: int = 1, pad: int = 1, **options: Any
+) -> tuple[Top, Top]:
+    """Convolution and its in-place ReLU; `options` (`param`, `group`, fillers) are the former's."""
     conv = L.Convolution(bottom, num_output=width, kernel_size=kernel, stride=stride, pad=pad, **options)
     return conv, L.ReLU(conv, in_place=True)
 
 
-def dense_relu(bottom: Any, width: int, **options: Any) -> tuple[Any, Any]:
+def dense_relu(bottom: Top, width: int, **options: Any) -> tuple[Top, Top]:
     """InnerProduct and its in-place ReLU."""
     dense = L.InnerProduct(bottom, num_output=width, **options)
     return dense, L.ReLU(dense, in_place=True)
 
 
-def max_pool(bottom: Any, kernel: int = 2, stride: int = 2) -> Any:
+def max_pool(bottom: Top, kernel: int = 2, stride: int = 2) -> Top:
     return L.Pooling(bottom, pool=P.Pooling.MAX, kernel_size=kernel, stride=stride)
 
 
-def dropout(bottom: Any, ratio: float) -> Any:
+def dropout(bottom: Top, ratio: float) -> Top:
     return L.Dropout(bottom, dropout_ratio=ratio, in_place=True)
 
 
-def score(bottom: Any, classes: int) -> Any:
+def score(bottom: Top, classes: int) -> Top:
     """1 x 1 convolution to class scores. It has no filler: scores start at zero, as in the paper."""
     return L.Convolution(bottom, num_output=classes, kernel_size=1, pad=0, param=LEARNED)
 
 
-def upsample(bottom: Any, classes: int, stride: int, kernel: int | None = None) -> Any:
-    """Frozen Deconvolution by ``stride``, kernel 2 x stride by default; ``surgery.interp`` fills it."""
+def upsample(bottom: Top, classes: int, stride: int, kernel: int | None = None) -> Top:
+    """Frozen Deconvolution by `stride`, kernel 2 x stride by default; `surgery.interp` fills it."""
     settings = {
         "num_output": classes,
         "kernel_size": kernel or 2 * stride,
@@ -92,17 +123,17 @@ def upsample(bottom: Any, classes: int, stride: int, kernel: int | None = None) 
     return L.Deconvolution(bottom, convolution_param=settings, param=FROZEN)
 
 
-def fixed_scale(bottom: Any, value: float) -> Any:
+def fixed_scale(bottom: Top, value: float) -> Top:
     """Multiply by a constant that never learns."""
     return L.Scale(bottom, filler={"type": "constant", "value": value}, param=FROZEN)
 
 
-def fuse(coarse: Any, cropped: Any) -> Any:
+def fuse(coarse: Top, cropped: Top) -> Top:
     return L.Eltwise(coarse, cropped, operation=P.Eltwise.SUM)
 
 
-def record_wide(n: NetSpec, number: int, tops: tuple[Any, Any], ratio: float) -> Any:
-    """Name ``tops`` fc<number> and relu<number>, add drop<number> unless ``ratio`` is 0; returns the last."""
+def record_wide(n: NetSpec, number: int, tops: tuple[Top, Top], ratio: float) -> Top:
+    """Name `tops` fc<number> and relu<number>, add drop<number> unless `ratio` is 0; returns the last."""
     n[f"fc{number}"], n[f"relu{number}"] = tops
     if not ratio:
         return tops[1]
@@ -110,15 +141,15 @@ def record_wide(n: NetSpec, number: int, tops: tuple[Any, Any], ratio: float) ->
     return n[f"drop{number}"]
 
 
-def softmax_loss(scores: Any, label: Any, normalize: bool) -> Any:
-    """Per-pixel softmax loss without the void pixels: a sum per image, or a mean when ``normalize``."""
-    settings = {"normalize": normalize, "ignore_label": IGNORE_LABEL}
+def softmax_loss(scores: Top, label: Top, normalize: bool) -> Top:
+    """Per-pixel softmax loss without the void pixels: a sum per image, or a mean when `normalize`."""
+    settings = {"normalize": normalize, "ignore_label": VOID}
     return L.SoftmaxWithLoss(scores, label, loss_param=settings)
 
 
 __all__ = [
-    "IGNORE_LABEL",
     "LEARNED",
+    "Options",
     "PythonData",
     "begin",
     "conv_relu",

@@ -9,17 +9,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from caffe import NetSpec
+from caffe.net_spec import Top
 
 from .blocks import LEARNED, conv_relu, dense_relu, max_pool, record_wide
+from .trunk import narrow
 
 
 @dataclass(frozen=True)
 class VGG:
     """Widths of a VGG net: a tuple of convolution widths per stage, then fc6 and fc7.
 
-    ``fc_kernel`` is the side of fc6 in cells of pool5: 7 for 224 x 224 classifiers; a net for small images
-    may take less. ``overhang`` is by how many pixels the stride-32 score map reaches beyond the image on each
-    side, which is FCN-32s's crop offset. Raises ValueError for values that some image sizes would not bear.
+    `fc_kernel` is the side of fc6 in cells of pool5: 7 for 224 x 224 classifiers; a net for small images
+    may take less. `overhang` is by how many pixels the stride-32 score map reaches beyond the image on each
+    side, which is FCN-32s's crop offset.
+
+    Raises:
+        ValueError: values that some image sizes would not bear.
     """
 
     stages: tuple[tuple[int, ...], ...] = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
@@ -50,20 +55,20 @@ class VGG:
         return 32 * self.fc_kernel, 32 * self.fc_kernel
 
     def scaled(self, width: float) -> VGG:
-        """All widths times ``width``, in multiples of 4."""
+        """All widths times `width`, in multiples of 4."""
         if width == 1:
             return self
         stages = tuple(tuple(narrow(w, width) for w in stage) for stage in self.stages)
         return replace(self, stages=stages, fc=narrow(self.fc, width))
 
-    def convolutional(self, n: NetSpec, drop: bool) -> Any:
-        """Write conv1_1 ... fc7 into ``n`` for images of any size; returns the last top (stride 32)."""
+    def convolutional(self, n: NetSpec, drop: bool) -> Top:
+        """Write conv1_1 ... fc7 into `n` for images of any size; returns the last top (stride 32)."""
         top, ratio = _stages(n, self, self.pad), self.dropout * drop
         top = record_wide(n, 6, conv_relu(top, self.fc, self.fc_kernel, pad=0, param=LEARNED), ratio)
         return record_wide(n, 7, conv_relu(top, self.fc, 1, pad=0, param=LEARNED), ratio)
 
-    def classifier(self, n: NetSpec, drop: bool, fill: dict[str, Any]) -> Any:
-        """The same in fc form, for images of ``size``; ``fill`` are the filler options of each layer."""
+    def classifier(self, n: NetSpec, drop: bool, fill: dict[str, Any]) -> Top:
+        """The same in fc form, for images of `size`; `fill` are the filler options of each layer."""
         top, ratio = _stages(n, self, 1, **fill), self.dropout * drop
         top = record_wide(n, 6, dense_relu(top, self.fc, param=LEARNED, **fill), ratio)
         return record_wide(n, 7, dense_relu(top, self.fc, param=LEARNED, **fill), ratio)
@@ -72,12 +77,7 @@ class VGG:
 VGG16 = VGG()
 
 
-def narrow(channels: int, width: float) -> int:
-    """``channels`` times ``width`` in multiples of 4, at least 4 (grouped layers divide it by 2)."""
-    return max(4, 4 * round(channels * width / 4))
-
-
-def _stages(n: NetSpec, arch: VGG, first_pad: int, **options: Any) -> Any:
+def _stages(n: NetSpec, arch: VGG, first_pad: int, **options: Any) -> Top:
     top, pad = n.data, first_pad
     for s, widths in enumerate(arch.stages, start=1):
         for i, width in enumerate(widths, start=1):

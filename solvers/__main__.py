@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import KINDS, RECIPES, recipe, text
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write or list the recipes that the arguments ask for."""
     parser = argparse.ArgumentParser(prog="python -m solvers", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="ID", help=f"default: all of {', '.join(RECIPES)}")
     parser.add_argument("--recipe", choices=KINDS, help="default: the one each model was published with")

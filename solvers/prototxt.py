@@ -19,7 +19,7 @@ def solver(
     snapshot_prefix: str = "snapshot/train",
     seed: int | None = None,
 ) -> Any:
-    """SolverParameter of ``recipe``; no test net without ``val_net``, no fixed seed without ``seed``."""
+    """SolverParameter of `recipe`; no test net without `val_net`, no fixed seed without `seed`."""
     message = caffe_pb2.SolverParameter(
         train_net=train_net,
         display=recipe.display,
@@ -46,9 +46,9 @@ def solver(
 
 
 def text(recipe: Recipe, command: str | None = None, **options: Any) -> str:
-    """Solver prototxt with the recipe's header as comments; ``options`` as in ``solver``.
+    """Solver prototxt with the recipe's header as comments; `options` as in `solver`.
 
-    ``command`` is the one that runs it, by default the recipe's own.
+    `command` is the one that runs it, by default the recipe's own.
     """
     header = (
         f"{recipe.model}, {recipe.kind}: {recipe.goal}",
@@ -56,4 +56,6 @@ def text(recipe: Recipe, command: str | None = None, **options: Any) -> str:
         f"source: {recipe.source}",
         f"run: {command or recipe.command}",
     )
-    return "".join(f"# {line}\n" for line in header) + str(solver(recipe, **options))
+    # A command may have lines of its own, as `python -c` has: all of them are part of the comment.
+    comments = "".join(f"# {line}\n" for entry in header for line in entry.splitlines())
+    return comments + str(solver(recipe, **options))

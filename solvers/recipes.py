@@ -1,9 +1,13 @@
 """The training recipes as data: one row per model and kind of optimisation.
 
-``heavy`` is that of the journal paper (Shelhamer, Long, Darrell, PAMI 2016) and of the reference release: one
-image per step, momentum 0.99, the loss summed over pixels, hence rates of 1e-10 and below. ``accum`` is that
-of the conference paper (Long, Shelhamer, Darrell, CVPR 2015): 20 images per step, momentum 0.9, the mean
-loss. Each coarser-to-finer step of the chain divides the rate by 100.
+`heavy` is that of the journal paper (Shelhamer, Long, Darrell, PAMI 2016) and of the reference release: one
+image per step and momentum 0.99, about the memory of batches of 20 at 0.9 (0.9 to the power of 1/20 is
+0.995). Its rate is 1e-10 because the loss is summed: an image of 500 x 500 adds up 250,000 gradients and
+momentum 0.99 a hundred steps of them, which moves a weight as far as a rate of 2.5e-3 would with the mean
+loss and no momentum.
+`accum` is that of the conference paper (Long, Shelhamer, Darrell, CVPR 2015): 20 images per step, momentum
+0.9, the mean loss. Each coarser-to-finer step of the chain divides the rate by 100, to refine what the
+coarser net has learned and not to overwrite it.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained. Counts are in steps; a step sees ``iter_size`` images."""
+    """How one model is trained. Counts are in steps; a step sees `iter_size` images."""
 
     model: str
     kind: str
@@ -37,7 +41,7 @@ class Recipe:
     @property
     def command(self) -> str:
         """The command that runs this recipe."""
-        return f"python solve.py {self.model} --recipe {self.kind} --gpu 0"
+        return f"fcn train {self.model} --recipe {self.kind} --gpu 0"
 
 
 _RELEASE = "shelhamer/fcn.berkeleyvision.org, {}/solver.prototxt; scores from its README"
@@ -128,7 +132,7 @@ KINDS = ("heavy", "accum")
 
 
 def recipe(model: str, kind: str | None = None) -> Recipe:
-    """The recipe of ``model``; by default the one it was published with. ValueError names the choices."""
+    """The recipe of `model`; by default the one it was published with. ValueError names the choices."""
     if model not in RECIPES:
         raise ValueError(f"no recipe for '{model}'; there are recipes for {', '.join(RECIPES)}")
     kinds = RECIPES[model]

@@ -1,11 +1,21 @@
 """Net surgery: move parameters between nets, whatever their shapes; NumPy only.
 
-Works on anything with ``params``: a mapping from layer name to a list of blobs, each with ``data``.
+Works on anything with `params`: a mapping from layer name to a list of blobs, each with `data`.
 """
 
 from __future__ import annotations
 
 from .bilinear import interp, upsample_filt
-from .weights import Report, expand_score, transplant
+from .parameters import Parameter, Report, expand_score, transplant
+from .protocols import BlobLike, ParamsLike
 
-__all__ = ["Report", "expand_score", "interp", "transplant", "upsample_filt"]
+__all__ = [
+    "BlobLike",
+    "Parameter",
+    "ParamsLike",
+    "Report",
+    "expand_score",
+    "interp",
+    "transplant",
+    "upsample_filt",
+]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
+from .protocols import ParamsLike
+
 
 def upsample_filt(size: int) -> np.ndarray:
-    """Bilinear kernel (``size`` x ``size``, float64) that upsamples by (size + 1) // 2.
+    """Bilinear kernel (`size` x `size`, float64) that upsamples by (size + 1) // 2.
 
     A separable tent of height 1, centred on a pixel for odd sizes and between two for even ones.
     """
@@ -19,11 +20,13 @@ def upsample_filt(size: int) -> np.ndarray:
     return np.outer(tent, tent)
 
 
-def interp(net: Any, layers: Iterable[str]) -> None:
+def interp(net: ParamsLike, layers: Iterable[str]) -> None:
     """Make each layer's weights (K x K x h x h, or K x 1 x h x h) interpolate every channel by itself.
 
-    The bilinear kernel goes where input channel = output channel; all else becomes zero. Raises ValueError
-    for kernels that are not square and for channel counts that cannot be paired.
+    The bilinear kernel goes where input channel = output channel; all else becomes zero.
+
+    Raises:
+        ValueError: kernels that are not square, and channel counts that cannot be paired.
     """
     for layer in layers:
         weights = net.params[layer][0].data

@@ -58,27 +58,27 @@ THIRD_PARTY = {
     "solvers": {"google"},
     "surgery": {"numpy"},
     "voc_layers": {"numpy", "PIL", "scipy"},
-    "fcn": {"numpy", "scipy", "PIL", "matplotlib", "jinja2"},
+    "fcn": {"numpy", "PIL", "matplotlib"},
     "vis": {"numpy"},
-    "solve": {"numpy", "google"},
-    "score": {"numpy", "PIL"},
-    "infer": {"numpy", "PIL"},
+    "solve": set(),
+    "score": {"numpy"},
+    "infer": set(),
 }
 #: Packages that one module may import besides, inside its functions.
 ONLY_IN = {
-    "fcn.exchange": {"torch", "h5py"},  # reads and writes weights of other frameworks, behind an extra
+    "fcn.weights.exchange": {"torch", "h5py"},  # reads and writes weights of other frameworks, behind an extra
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {
-    "nets": {"caffe"},
+    "nets": {"caffe", "voc_layers"},
     "solvers": {"caffe"},
     "surgery": set(),
     "voc_layers": {"caffe"},
     "vis": set(),
     "fcn": {"caffe", "nets", "solvers", "surgery", "voc_layers", "vis"},
-    "score": {"caffe", "nets", "solvers", "surgery", "voc_layers", "fcn", "vis"},
-    "solve": {"caffe", "nets", "solvers", "surgery", "voc_layers", "fcn", "vis", "score"},
-    "infer": {"caffe", "nets", "solvers", "surgery", "voc_layers", "fcn", "vis"},
+    "score": {"fcn"},
+    "solve": {"fcn"},
+    "infer": {"fcn"},
 }
 
 MODULE_LINES, FUNCTION_LINES, SCRIPT_LINES, EXAMPLE_LINES = 400, 60, 120, 60

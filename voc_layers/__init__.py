@@ -1,6 +1,7 @@
-"""Python data layers. A prototxt names this module: `module: "voc_layers" layer: "VOCSegDataLayer"`.
+"""Python data layers, and the folders they read. A prototxt names this package:
+`module: "voc_layers" layer: "VOCSegDataLayer"`.
 
-The layers are loaded when first asked for, so that reading files (`voc_layers.reading`) needs no caffe.
+A name is loaded when it is first asked for, so that folders and files can be read without caffe.
 """
 
 from __future__ import annotations
@@ -8,14 +9,28 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from voc_layers.reading import DataError
+_HOME = {
+    "VOCSegDataLayer": "pascal",
+    "SBDDSegDataLayer": "pascal",
+    "ImageLabelLayer": "classification",
+    "VocFolder": "folder",
+    "SbdFolder": "folder",
+    "Split": "folder",
+    "SampleError": "reading",
+}
 
-_HOME = {"VOCSegDataLayer": "pascal", "SBDDSegDataLayer": "pascal", "ImageLabelLayer": "classification"}
-
-__all__ = ["DataError", "ImageLabelLayer", "SBDDSegDataLayer", "VOCSegDataLayer"]
+__all__ = [
+    "ImageLabelLayer",
+    "SBDDSegDataLayer",
+    "SampleError",
+    "SbdFolder",
+    "Split",
+    "VOCSegDataLayer",
+    "VocFolder",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'voc_layers' has no attribute '{name}'; it has {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"voc_layers.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from voc_layers.base import OrderedLayer
-from voc_layers.reading import DataError, read_image, read_split, to_blob
+from .base import OrderedLayer
+from .reading import SampleError, read_image, read_split, to_blob
 
 
 class ImageLabelLayer(OrderedLayer):
@@ -32,7 +32,7 @@ class ImageLabelLayer(OrderedLayer):
     def _entry(self, line: str, source: str) -> tuple[Path, int]:
         name, _, label = line.rpartition(" ")
         if not name or not label.isdigit():
-            raise DataError(f"{source}: expected lines 'path label', found {line!r}")
+            raise SampleError(f"{source}: expected lines 'path label', found {line!r}")
         return self.root / name, int(label)
 
     def load(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ class ImageLabelLayer(OrderedLayer):
         path = self.items[index][0]
         image = read_image(path)
         if image.shape[:2] != (self.size, self.size):
-            raise DataError(
+            raise SampleError(
                 f"{path}: expected an image of {self.size} x {self.size} (H x W), found "
                 f"{image.shape[0]} x {image.shape[1]}"
             )

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-VOID = 255
-VOC_MEAN = (104.00699, 116.66877, 122.67892)  # BGR, of the reference release's VOC nets
+from .facts import MEAN_BGR, VOID
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-class DataError(ValueError):
+class SampleError(ValueError):
     """A data set is not what it should be: says the file, what was expected and what was found."""
 
 
@@ -26,12 +26,12 @@ class ClassList:
     """classes.txt: a class name a line, the first is index 0; optional lines `# mean: B G R`, `# void: N`."""
 
     names: tuple[str, ...]
-    mean: tuple[float, ...] = VOC_MEAN
+    mean: tuple[float, ...] = MEAN_BGR
     void: int = VOID
 
 
 def read_classes(path: str | Path) -> ClassList:
-    """Read a classes.txt; DataError where a line or a setting cannot be understood."""
+    """Read a classes.txt; SampleError where a line or a setting cannot be understood."""
     path = Path(path)
     names: list[str] = []
     settings: dict[str, list[float]] = {}
@@ -44,11 +44,11 @@ def read_classes(path: str | Path) -> ClassList:
         elif line:
             names.append(line)
     if not 1 <= len(names) <= VOID or len(set(names)) < len(names):
-        raise DataError(
+        raise SampleError(
             f"{path}: expected 1 to {VOID} different class names, one a line; found {len(names)} "
             f"lines, {len(set(names))} different"
         )
-    mean, void = settings.get("mean", VOC_MEAN), settings.get("void", [VOID])[0]
+    mean, void = settings.get("mean", MEAN_BGR), settings.get("void", [VOID])[0]
     return ClassList(tuple(names), tuple(mean), int(void))
 
 
@@ -58,7 +58,7 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
     except ValueError:
         values = []
     if len(values) != count:
-        raise DataError(
+        raise SampleError(
             f"{where}: expected {count} number{'s' if count > 1 else ''} after the colon, "
             f"found {text.strip()!r}"
         )
@@ -66,51 +66,54 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
 
 
 def read_split(path: str | Path) -> list[str]:
-    """The image ids of a split list, in order; DataError where the list is missing or empty."""
+    """The image ids of a split list, in order; SampleError where the list is missing or empty."""
     ids = [line.strip() for line in _text(Path(path)).splitlines() if line.strip()]
     if not ids:
-        raise DataError(f"{path}: expected one image id a line, found an empty list")
+        raise SampleError(f"{path}: expected one image id a line, found an empty list")
     return ids
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise DataError(f"{path}: expected a text file, found {'a folder' if path.is_dir() else 'nothing'}")
+        raise SampleError(f"{path}: expected a text file, found {'a folder' if path.is_dir() else 'nothing'}")
     return path.read_text(encoding="utf-8")
 
 
 def find_image(folder: str | Path, name: str) -> Path:
-    """The image `name` in a folder, as .jpg, .jpeg or .png; DataError where there is none."""
+    """The image `name` in a folder, as .jpg, .jpeg or .png; SampleError where there is none."""
     for suffix in IMAGE_SUFFIXES:
         path = Path(folder, name + suffix)
         if path.is_file():
             return path
     wanted = Path(folder, name + IMAGE_SUFFIXES[0])
-    raise DataError(f"{wanted}: expected an image ({', '.join(IMAGE_SUFFIXES)}), found nothing")
+    raise SampleError(f"{wanted}: expected an image ({', '.join(IMAGE_SUFFIXES)}), found nothing")
 
 
 def _open(path: Path) -> Image.Image:
     if not path.is_file():
-        raise DataError(f"{path}: expected an image, found nothing")
+        raise SampleError(f"{path}: expected an image, found nothing")
     try:
+        image: Image.Image
         with Image.open(path) as image:
             image.load()
-            return image
+        return image
     except OSError as error:
-        raise DataError(f"{path}: expected an image, found a file that does not decode ({error})") from error
+        raise SampleError(
+            f"{path}: expected an image, found a file that does not decode ({error})"
+        ) from error
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image as uint8 H x W x 3, RGB. Grey and palette images become RGB.
 
-    Transparency, CMYK and more than 8 bits a channel have no one meaning as RGB: DataError.
+    Transparency, CMYK and more than 8 bits a channel have no one meaning as RGB: SampleError.
     """
     path = Path(path)
     image = _open(path)
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     if image.mode not in ("RGB", "L", "P", "1"):
-        raise DataError(
+        raise SampleError(
             f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode}; "
             "convert it, for example with Pillow's Image.convert('RGB')"
         )
@@ -118,11 +121,11 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def read_label_png(path: str | Path) -> np.ndarray:
-    """Read a label map, H x W: indices of a palette PNG, or values of a grey one. DataError for colour."""
+    """Read a label map, H x W: indices of a palette PNG, or values of a grey one. SampleError for colour."""
     path = Path(path)
     image = _open(path)
     if image.mode not in ("P", "L", "1", "I", "I;16"):
-        raise DataError(
+        raise SampleError(
             f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
             f"{image.mode} of {len(image.getbands())} channels; a picture of the label's colours "
             "is not a label: save the class index of each pixel"
@@ -136,11 +139,11 @@ def read_label_mat(path: str | Path) -> np.ndarray:
 
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: expected a .mat file, found nothing")
+        raise SampleError(f"{path}: expected a .mat file, found nothing")
     try:
         return np.asarray(loadmat(str(path))["GTcls"][0]["Segmentation"][0])
     except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
-        raise DataError(f"{path}: expected a .mat file with GTcls.Segmentation, found {error!r}") from error
+        raise SampleError(f"{path}: expected a .mat file with GTcls.Segmentation, found {error!r}") from error
 
 
 def read_label(path: str | Path) -> np.ndarray:
@@ -151,7 +154,7 @@ def read_label(path: str | Path) -> np.ndarray:
 def check_label(
     label: np.ndarray, path: str | Path, classes: int | None = None, void: int = VOID
 ) -> np.ndarray:
-    """The label as uint8 with void as 255; DataError for a value neither void nor in 0 .. classes - 1.
+    """The label as uint8 with void as 255; SampleError for a value neither void nor in 0 .. classes - 1.
 
     With `classes` None (not known) only values above 255 are refused.
     """
@@ -161,7 +164,7 @@ def check_label(
     if wrong:
         pixels = int(np.isin(label, wrong).sum())
         some = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
-        raise DataError(
+        raise SampleError(
             f"{path}: expected label values 0 .. {limit - 1} or {void} (void), found {some} "
             f"in {pixels} pixels"
         )
@@ -169,11 +172,11 @@ def check_label(
 
 
 def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, label_path: str | Path) -> None:
-    """DataError where image and label differ in height or width."""
+    """SampleError where image and label differ in height or width."""
     if image.shape[:2] != label.shape[:2]:
         turned = image.shape[:2] == label.shape[1::-1]
         hint = "; one of them lies on its side: is the image rotated by its EXIF tag?" if turned else ""
-        raise DataError(
+        raise SampleError(
             f"{label_path}: expected a label of {_size(image.shape)} (H x W) as its image "
             f"{image_path}, found {_size(label.shape)}{hint}"
         )
@@ -185,6 +188,6 @@ def _size(shape: Sequence[int]) -> str:
 
 def to_blob(image: np.ndarray, mean: Sequence[float] | np.ndarray) -> np.ndarray:
     """What a net reads: float32 3 x H x W, BGR, 0 .. 255, mean (BGR) subtracted; from RGB, H x W x 3."""
-    data = image[:, :, ::-1].astype(np.float32)
+    data: np.ndarray = image[:, :, ::-1].astype(np.float32)
     data -= np.asarray(mean, np.float64)
     return data.transpose(2, 0, 1)

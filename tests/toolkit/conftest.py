@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import weights
+from fcn.commands import weights
 
 WIDTH = 0.05
 

@@ -16,6 +16,7 @@ import caffe
 import nets
 from caffe.proto import caffe_pb2
 from nets.__main__ import main
+from voc_layers import VocFolder
 
 FCNS = [name for name, model in nets.MODELS.items() if model.stride]
 PATHS = ("voc_dir", "sbdd_dir", "seed")
@@ -70,7 +71,8 @@ def test_crop_offsets_are_those_of_the_paper_at_any_width(model: str, expected: 
 
 
 def test_classes_widths_and_data_are_arguments() -> None:
-    data = nets.pascal("mine", None, train_split="t", val_split="v", mean=(1, 2, 3), seed=5, classes=7)
+    folder = VocFolder(Path("mine"), tuple("abcdefg"), mean=(1, 2, 3), void=8)
+    data = {"train": nets.PythonData.reading(folder, "t", seed=5)}
     proto = nets.build(
         "voc-fcn8s", "train", data=data, classes=7, normalize=True, arch=nets.VGG16.scaled(0.25)
     )
@@ -87,6 +89,7 @@ def test_classes_widths_and_data_are_arguments() -> None:
         "mean": (1, 2, 3),
         "seed": 5,
         "classes": 7,
+        "void": 8,
     }
 
 

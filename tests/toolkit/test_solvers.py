@@ -47,9 +47,14 @@ def test_text_is_the_message_with_a_header() -> None:
     assert text_format.Parse(text, caffe_pb2.SolverParameter()) == solvers.solver(
         row, train_net="a", val_net=None, snapshot_prefix="b", seed=3
     )
-    assert "# run: python solve.py voc-fcn8s" in text and "65.5 mean IU" in text
+    assert "# run: fcn train voc-fcn8s" in text and "65.5 mean IU" in text
     parsed = text_format.Parse(text, caffe_pb2.SolverParameter())
     assert not parsed.test_net and not parsed.test_iter and parsed.random_seed == 3 and parsed.max_iter == 7
+
+
+def test_a_command_of_several_lines_stays_a_comment() -> None:
+    text = solvers.text(solvers.recipe("voc-fcn8s"), command="python -c '\nimport solve\n'")
+    assert text_format.Parse(text, caffe_pb2.SolverParameter()).max_iter == 100_000
 
 
 def test_the_command_writes_one_solver_per_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,9 +32,9 @@ def test_transplant_copies_coerces_drops_and_reports(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO):
         report = surgery.transplant(new, old)
     assert report == surgery.Report(
-        copied=["conv[0]", "conv[1]", "fc6[1]", "last[0]"],
-        coerced=["fc6[0]"],
-        dropped=["fc8", "last[1]"],
+        copied=[("conv", 0), ("conv", 1), ("fc6", 1), ("last", 0)],
+        coerced=[("fc6", 0)],
+        dropped=["fc8", ("last", 1)],
         untouched=["score"],
     )
     assert np.array_equal(new.params["conv"][0].data, old.params["conv"][0].data)
@@ -77,7 +77,7 @@ def test_transplant_makes_a_classifier_convolutional(tmp_path: Path) -> None:
         path.write_text(str(nets.build(model, "deploy", arch=arch, classes=3, size=(128, 128))))
         loaded[name] = caffe.Net(str(path), caffe.TEST)
     report = surgery.transplant(loaded["conv"], loaded["fc"])
-    assert report.coerced == ["fc6[0]", "fc7[0]"] and report.untouched == ["score_fr", "upscore"]
+    assert report.coerced == [("fc6", 0), ("fc7", 0)] and report.untouched == ["score_fr", "upscore"]
     pool5 = np.random.default_rng(0).random((1, 8, 4, 4), np.float32)
     results = {}
     for name, each in loaded.items():

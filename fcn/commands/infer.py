@@ -1,0 +1,100 @@
+"""Segment images: for each, the label map, an overlay and a legend.
+
+    fcn infer cat.jpg dog.jpg --weights runs/voc-fcn8s -o out
+    fcn infer photos/ 'more/2011_*.jpg' --weights runs/voc-fcn8s -o out
+    fcn infer cat.jpg --weights fcn8s-heavy-pascal.caffemodel --model voc-fcn8s -o out
+
+For cat.jpg, `out` gets cat.png (class index per pixel, VOC palette), cat_overlay.png and cat_legend.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vis import make_palette, vis_seg
+from voc_layers.facts import VOC_CLASSES
+from voc_layers.reading import IMAGE_SUFFIXES, ClassList, SampleError, read_classes, read_image
+
+from ..predictor import Predictor
+from ..score import save_label
+from ..figures import legend, shares
+from ..trained import Trained
+from .options import add_device, add_net, carry_out, parser
+
+
+def segment(net: Predictor, path: Path, out: Path, classes: Sequence[str], alpha: float = 0.5) -> np.ndarray:
+    """Segment one image file, write the three pictures into `out`; returns the label map, uint8 H x W."""
+    image = read_image(path)
+    label = net.labels(image)
+    save_label(label, out / f"{path.stem}.png")
+    overlay = vis_seg(image, label, make_palette(len(classes)), alpha)
+    Image.fromarray(overlay).save(out / f"{path.stem}_overlay.png")
+    legend(label, classes).save(out / f"{path.stem}_legend.png")
+    return label
+
+
+def find_images(arguments: Sequence[str]) -> list[Path]:
+    """The image files that are meant: files as they are, all images of a folder, and patterns (`*.jpg`).
+
+    Raises:
+        SampleError: a folder without images, and two files whose pictures would get the same names.
+    """
+    found: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                raise SampleError(f"{path}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none")
+            found += inside
+        else:
+            found += [path] if path.exists() else map(Path, sorted(glob.glob(argument)) or [argument])
+    repeated = sorted(name for name, count in Counter(path.stem for path in found).items() if count > 1)
+    if repeated:
+        raise SampleError(
+            f"the pictures of {', '.join(repeated)} would overwrite each other: images need different names"
+        )
+    return found
+
+
+def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    command = parser(prog, __doc__, "fcn infer")
+    command.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder or pattern")
+    command.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the pictures go there")
+    add_net(command)
+    command.add_argument("--classes", type=Path, help="class names (default: the run's, or PASCAL VOC's)")
+    command.add_argument("--alpha", type=float, default=0.5, help="opacity of the overlay")
+    add_device(command)
+    return command.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment all images of the command line; prints what is in each."""
+    images = find_images(args.images)
+    trained = Trained.find(args.weights, args.net, args.model)
+    listed = read_classes(args.classes) if args.classes else ClassList(trained.class_names or VOC_CLASSES)
+    net = trained.load(len(listed.names), listed.mean)
+    if net.classes != len(listed.names):
+        raise SampleError(
+            f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "
+            "name the classes with --classes FILE"
+        )
+    for path in images:
+        label = segment(net, path, args.out, listed.names, args.alpha)
+        found = (f"{name} {100 * share:.1f} %" for name, share in shares(label, listed.names).items())
+        print(f"{path}: {', '.join(found)}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:
+    """Segment the images that the arguments name; returns the exit status."""
+    args = parse(argv, prog)
+    return carry_out(prog, lambda: run(args), args.gpu)

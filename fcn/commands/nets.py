@@ -1,0 +1,12 @@
+"""Write the prototxts of some or all models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nets.__main__ import main as write_nets
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "fcn nets") -> int:
+    """Write what the arguments name; returns the exit status."""
+    return write_nets(argv, prog)

@@ -1,0 +1,75 @@
+"""Score a run, weights, or saved predictions against labels.
+
+    fcn score runs/voc-fcn8s
+    fcn score fcn8s-heavy-pascal.caffemodel --model voc-fcn8s --voc-dir VOCdevkit/VOC2011
+    fcn score predictions/ --data my-images --split val
+    fcn score predictions/ --labels labels/ --classes classes.txt
+
+A run is scored on the images it was scored on during training, with its own classes. `--data` and `--voc-dir`
+both name a folder in VOC layout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..runs import Run
+from ..score import ScoreRequest, score
+from .options import add_device, add_net, carry_out, parser
+
+
+def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    command = parser(prog, __doc__, "fcn score")
+    command.add_argument("target", type=Path, help="a run's folder, a weights file, or a folder of PNGs")
+    against = command.add_argument_group("what to score against")
+    against.add_argument(
+        "--data", "--voc-dir", type=Path, metavar="DIR", help="in VOC layout (default: the run's own)"
+    )
+    against.add_argument("--split", help="one of its lists (default: the run's, else seg11valid or val)")
+    against.add_argument("--labels", type=Path, metavar="DIR", help="folder of label PNGs instead of --data")
+    against.add_argument("--classes", type=Path, help="class names for --labels (default: PASCAL VOC's)")
+    against.add_argument("--limit", type=int, metavar="N", help="score the first N images only")
+    against.add_argument("--sbd-dir", type=Path, help="warn of images trained on (default: the run's list)")
+    add_net(command)
+    add_device(command)
+    command.add_argument("--save", type=Path, metavar="DIR", help="write the predictions as palette PNGs")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write score.txt, .json, .csv and confusion.csv (default for a run: score-SPLIT in its folder)",
+    )
+    command.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
+    return command.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    card = score(
+        ScoreRequest(
+            args.target,
+            data=args.data,
+            split=args.split,
+            labels=args.labels,
+            class_file=args.classes,
+            limit=args.limit,
+            trained_on=args.sbd_dir,
+            net=args.net,
+            model=args.model,
+            save=args.save,
+        )
+    )
+    print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
+    is_run = Run(args.target).net("deploy").is_file()
+    out = args.out or (args.target / f"score-{card.split}" if is_run else None)
+    if out:
+        print(f"written to {card.write(out)}", file=sys.stderr)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "fcn score") -> int:
+    """Score what the arguments name; returns the exit status."""
+    args = parse(argv, prog)
+    return carry_out(prog, lambda: run(args), args.gpu)

@@ -1,0 +1,130 @@
+"""What a stage reads: a split to train on and one to score on, and what of them is missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nets
+from voc_layers.folder import SbdFolder, Split, VocFolder
+from voc_layers.reading import SampleError
+
+from ..job import Job
+from .check import check_split
+
+log = logging.getLogger("fcn")
+
+OWN_HELP = "what of it is there, and what is wrong with it: fcn data check {root}"
+PASCAL_HELP = """\
+how to get them:
+  PASCAL VOC 2011, or 2012, which contains it: http://host.robots.ox.ac.uk/pascal/VOC/
+    tar xf VOCtrainval_25-May-2011.tar; then --voc-dir (make: VOC_DIR=) TrainVal/VOCdevkit/VOC2011
+  SBD: http://home.bharathh.info/pubs/codes/SBD/download.html
+    tar xf benchmark.tgz; then --sbd-dir (make: SBD_DIR=) benchmark_RELEASE
+  seg11valid.txt, the ids of VOC 2011's val.txt that are not in SBD's train.txt:
+    cd VOC_DIR/ImageSets/Segmentation; grep -vxFf SBD_DIR/train.txt val.txt > seg11valid.txt
+  or your own images in the layout of the first folder: --data DIR"""
+
+
+class MissingInputs(FileNotFoundError):
+    """Files that a run needs and that are not there: one message for all of them."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A split to train on and one to score on, of one folder or of two. Both lists have been read."""
+
+    train: Split
+    val: Split
+
+    @classmethod
+    def own(cls, root: str | Path, val_split: str = "val", classes: int | None = None) -> TrainingData:
+        """One's own images in VOC layout, trained on their 'train' list. classes: see `VocFolder.open`."""
+        folder = VocFolder.open(root, classes)
+        return cls(folder.split("train"), folder.split(val_split))
+
+    @classmethod
+    def pascal(
+        cls,
+        voc_dir: str | Path,
+        sbd_dir: str | Path,
+        val_split: str = "seg11valid",
+        classes: int | None = None,
+    ) -> TrainingData:
+        """PASCAL VOC with SBD's training labels; `sbd_dir` may be the folder above SBD's `dataset`."""
+        voc = VocFolder.open(voc_dir, classes)
+        return cls(SbdFolder.open(sbd_dir, like=voc).split("train"), voc.split(val_split))
+
+    @classmethod
+    def of(cls, job: Job) -> TrainingData | None:
+        """The data that a job was made for; None where they are not images with label maps."""
+        train, val = job.split("train"), job.split("val")
+        return cls(train, val) if train and val else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in the order of the label values."""
+        return self.val.folder.classes
+
+    def layers(self, seed: int | None) -> dict[str, nets.PythonData]:
+        """The data layers of the 'train' and the 'val' net."""
+        return {
+            form: nets.PythonData.reading(split.folder, split.name, seed)
+            for form, split in (("train", self.train), ("val", self.val))
+        }
+
+    def used(self, scored: bool) -> list[Split]:
+        """The splits that a stage reads; `scored`: whether it is scored while it is trained."""
+        return [self.train, self.val] if scored else [self.train]
+
+    def layout(self) -> str:
+        """The folders and files expected, as a picture."""
+        splits = [self.train, self.val]
+        roots = {split.folder.root: split.folder for split in reversed(splits)}
+        named = {root: [s.name for s in splits if s.folder.root == root] for root in roots}
+        return "\n".join(folder.layout(named[root]) for root, folder in roots.items())
+
+    def warn_of_shared(self) -> None:
+        """Warn of ids in both lists: scoring on them measures images that were trained on."""
+        shared = sorted(set(self.train.ids) & set(self.val.ids))
+        if shared:
+            text = "%d of the %d images to score on are also trained on (%s, ...): scores will be too good"
+            log.warning(text, len(shared), len(self.val.ids), shared[0])
+
+    def check(self, scored: bool) -> None:
+        """Read all of one's own images and labels.
+
+        PASCAL VOC and SBD are not read: they are known to be right, and the data layers check each file when
+        its turn comes.
+
+        Raises:
+            SampleError: the files that are not what they should be.
+        """
+        if isinstance(self.train.folder, SbdFolder):
+            return
+        problems = [problem for split in self.used(scored) for problem in check_split(split).problems]
+        if problems:
+            root = self.train.folder.root
+            more = [f"... {len(problems)} in all: fcn data check {root}"] if problems[5:] else []
+            raise SampleError("\n  ".join([*problems[:5], *more]))
+
+
+def require(data: TrainingData, scored: bool, weights_missing: Sequence[str]) -> None:
+    """Raise MissingInputs with every missing file, the layout expected and how to get or make it.
+
+    `weights_missing` are lines about weight files, each with the command that makes the file.
+    """
+    files = list(dict.fromkeys(line for split in data.used(scored) for line in split.missing()))
+    if not files and not weights_missing:
+        return
+    parts = ["missing input:", *(f"  {line}" for line in [*files, *weights_missing])]
+    if files:
+        pascal = isinstance(data.train.folder, SbdFolder)
+        parts += [
+            "the layout expected:",
+            *(f"  {line}" for line in data.layout().splitlines()),
+            PASCAL_HELP if pascal else OWN_HELP.format(root=data.train.folder.root),
+        ]
+    raise MissingInputs("\n".join(parts))

@@ -1,0 +1,76 @@
+"""What the demo shows at the end: the paper's table, loss and IU curves, a contact sheet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nets
+from voc_layers.folder import VocFolder
+
+from ..runs import Run, read_rows
+from ..score import Scores, Truth, summary
+from ..score.baseline import baselines
+from ..figures import contact_sheet, curves
+from ..trained import Trained
+from .stages import Setting
+
+#: model -> its name in the paper.
+TITLES = {model: f"FCN-{nets.get(model).stride}s" for model in nets.CHAIN}
+
+
+def report(folder: Path, root: Path) -> dict[str, Scores]:
+    """Score the three nets on the val list; write the table, the curves and the contact sheet."""
+    data = VocFolder.open(folder)
+    val = data.split("val")
+    rows: dict[str, Scores] = dict(baselines(data.split("train"), val))
+    shown = [data.pair(name) for name in val.ids[:6]]
+    columns: dict[str, list[Any]] = {"image": [i for i, _ in shown], "truth": [label for _, label in shown]}
+    for model, title in TITLES.items():
+        predictor = Trained.find(root / model).load()
+        hist, _ = Truth(data, val.ids).score_net(predictor, data.image)
+        rows[title] = Scores(hist)
+        columns[title] = [predictor.labels(image) for image in columns["image"]]
+    contact_sheet(columns, len(data.classes)).save(root / "contact-sheet.png")
+    plot(root)
+    (root / "table.txt").write_text(summary(rows) + "\n")
+    numbers = {name: scores.means() for name, scores in rows.items()}
+    (root / "table.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    return rows
+
+
+def plot(root: Path) -> None:
+    """Loss and mean IU of the three stages against the step, one after the other."""
+    panels: dict[str, dict[str, tuple[list[float], list[float]]]] = {"loss per pixel": {}, "mean IU": {}}
+    offset = 0.0
+    for model, title in TITLES.items():
+        run = Run(root / model)
+        losses, scores = read_rows(run.curves), read_rows(run.scores)
+        for panel, rows, key in (
+            ("loss per pixel", losses, "loss_per_pixel"),
+            ("mean IU", scores, "mean IU"),
+        ):
+            x = [offset + float(row["iteration"]) for row in rows]
+            panels[panel][title] = (x, [float(row[key]) for row in rows])
+        offset += float(losses[-1]["iteration"])
+    curves(panels, root / "curves.png", x_label="step", log_scale=("loss per pixel",))
+
+
+def shortfalls(rows: Mapping[str, Scores], setting: Setting) -> list[str]:
+    """What of the paper's effect is missing: a line for each."""
+    points = {name: 100 * scores.mean_iu for name, scores in rows.items()}
+    titles = list(TITLES.values())
+    wrong = [
+        f"{finer} is {points[finer] - points[coarser]:.1f} points over {coarser}, expected at least "
+        f"{setting.step:g}"
+        for coarser, finer in zip(titles, titles[1:])
+        if points[finer] < points[coarser] + setting.step
+    ]
+    base, finest = max(points["best constant"], points["colour per pixel"]), titles[-1]
+    if points[finest] < base + setting.lead:
+        wrong.append(
+            f"{finest} is {points[finest] - base:.1f} points over the baselines, expected {setting.lead:g}"
+        )
+    return wrong

@@ -1,0 +1,115 @@
+"""The four stages of the demo: a classifier, FCN-32s, FCN-16s, FCN-8s.
+
+The nets, the surgery, the training loop and the scores are those of the real data sets; only the widths, the
+step counts and the rates differ.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nets
+import solvers
+
+from ..data import TrainingData
+from ..job import Job
+from ..runs import Run
+from ..train import train as train_stage
+from ..weights import save_random
+from .scenes import CROP
+
+log = logging.getLogger("fcn")
+
+CLASSIFIER = "vgg16"
+#: model -> what the stage is; the base rates are Adam's.
+STAGES = {
+    CLASSIFIER: "1. a VGG-style classifier on image labels",
+    "voc-fcn32s": "2. its fc layers become convolutions: FCN-32s",
+    "voc-fcn16s": "3. FCN-16s, from FCN-32s, with a skip from pool4",
+    "voc-fcn8s": "4. FCN-8s, from FCN-16s, with a skip from pool3",
+}
+CLASSIFIER_RATE, FCN_RATE = 1e-3, 5e-4
+ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4, dropout=0.1, overhang=3)
+# He's filler keeps the size of what passes; colours come in at about 60 and scores should start near 1.
+GAIN = 0.6
+#: Images of a batch of the classifier, and how many batches of how many images it is scored on.
+BATCH, VAL_BATCHES, VAL_BATCH = 16, 8, 50
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much of everything.
+
+    Attributes:
+        train, val, crops: scenes to train and to score on, and single objects for the classifier.
+        steps: of each stage.
+        step, lead: points of mean IU that each finer stride gains at least, and FCN-8s over the baselines.
+    """
+
+    train: int
+    val: int
+    crops: int
+    steps: tuple[int, int, int, int]
+    step: float = 2
+    lead: float = 15
+
+
+FULL = Setting(train=480, val=100, crops=4000, steps=(800, 900, 900, 1200))
+QUICK = Setting(train=240, val=40, crops=2400, steps=(500, 300, 300, 400), step=1, lead=5)
+
+
+def recipe(model: str, setting: Setting) -> solvers.Recipe:
+    """The stage's recipe: one image a step and the summed loss as in the paper's heavy recipe, but Adam,
+    which needs minutes where momentum 0.99 at a tiny rate needs days."""
+    steps = dict(zip(STAGES, setting.steps))[model]
+    every = max(1, steps // 4)
+    first = model == CLASSIFIER
+    return replace(
+        solvers.recipe("voc-fcn32s" if first else model, "heavy"),
+        model=model,
+        goal=STAGES[model],
+        expected="a higher mean IU with each finer stride",
+        source="fcn.demo",
+        normalize=first,
+        type="Adam",
+        momentum=0.9,
+        base_lr=CLASSIFIER_RATE if first else FCN_RATE,
+        max_iter=steps,
+        snapshot=every,
+        test_every=every,
+        test_iter=VAL_BATCHES if first else setting.val,
+        display=50,
+        average_loss=50,
+    )
+
+
+def classifier_layers(folder: Path, mean: Sequence[float], seed: int) -> dict[str, nets.PythonData]:
+    """The classifier's data layers: single objects with an image label."""
+    lists = folder / "Classification"
+    common = {"root": str(folder), "size": CROP, "mean": tuple(mean), "seed": seed, "cache": True}
+    val = {**common, "source": str(lists / "val.txt"), "batch": VAL_BATCH, "randomize": False}
+    return {
+        "train": nets.PythonData(
+            "ImageLabelLayer", {**common, "source": str(lists / "train.txt"), "batch": BATCH}
+        ),
+        "val": nets.PythonData("ImageLabelLayer", val),
+    }
+
+
+def train(folder: Path, root: Path, setting: Setting, seed: int) -> dict[str, Path]:
+    """The four stages on the data in `folder`; returns each one's weights."""
+    data = TrainingData.own(folder)
+    names = data.classes
+    weights = root / "start.caffemodel"
+    save_random(CLASSIFIER, weights, seed=seed, arch=ARCH, classes=len(names), gain=GAIN)
+    found: dict[str, Path] = {}
+    for model, title in STAGES.items():
+        log.info("-- %s", title)
+        first = model == CLASSIFIER
+        layers = classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed)
+        job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=weights, seed=seed)
+        weights = found[model] = train_stage(job, Run(root / model))
+    return found

@@ -1,0 +1,57 @@
+"""The `caffe` that is installed: its device, its log, and a net of it from a prototxt or a model id."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import caffe
+import nets
+
+from .protocols import NetLike
+
+
+def use_device(gpu: int | None) -> None:
+    """Tell caffe to run on a GPU, or on the CPU if None."""
+    if gpu is None:
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_mode_gpu()
+        caffe.set_device(gpu)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Show caffe's warnings only: its log of a net being built would bury what a command prints."""
+    assert caffe.Net  # loads the engine, and with it its log
+    handlers = [(handler, handler.level) for handler in logging.getLogger("caffe").handlers]
+    for handler, _ in handlers:
+        handler.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for handler, level in handlers:
+            handler.setLevel(level)
+
+
+def open_net(
+    path: str | Path | None, model: str | None = None, weights: Path | None = None, **options: Any
+) -> NetLike:
+    """A `caffe.Net` for testing: of the prototxt, or if there is none the deploy net of `model`.
+
+    `options` are those of `nets.build`. Without `weights` its parameters are what its fillers make.
+    """
+    loaded = {"weights": str(weights)} if weights else {}
+    with quiet():
+        if path is not None:
+            net: NetLike = caffe.Net(str(path), caffe.TEST, **loaded)
+            return net
+        assert model is not None
+        with tempfile.TemporaryDirectory() as folder:
+            built = Path(folder, "deploy.prototxt")
+            built.write_text(str(nets.build(model, "deploy", **options)))
+            return open_net(built, weights=weights)

@@ -1,0 +1,46 @@
+"""An image through a deploy net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from voc_layers.facts import MEAN_BGR
+from voc_layers.reading import SampleError, to_blob
+
+from .protocols import NetLike
+
+
+class Predictor:
+    """A `caffe.Net` with one input blob, 1 x 3 x H x W, that gives a score blob, 1 x K x H x W."""
+
+    def __init__(self, net: NetLike, mean: Sequence[float] = MEAN_BGR, layer: str = "score"):
+        if len(net.inputs) != 1:
+            raise SampleError(
+                f"expected a deploy net with one input, found inputs {list(net.inputs)}: a net "
+                "with a data layer reads its own images"
+            )
+        if layer not in net.blobs:
+            raise SampleError(f"the net has no blob '{layer}'; it has {', '.join(net.blobs)}")
+        self.net, self.mean, self.layer = net, mean, layer
+
+    @property
+    def classes(self) -> int:
+        return int(self.net.blobs[self.layer].data.shape[1])
+
+    def scores(self, image: np.ndarray) -> np.ndarray:
+        """Class scores, float32 K x H x W, of an RGB image, uint8 H x W x 3. The array is the net's own."""
+        data = to_blob(image, self.mean)
+        blob = self.net.blobs[self.net.inputs[0]]
+        if blob.data.shape != (1, *data.shape):
+            blob.reshape(1, *data.shape)
+        blob.data[...] = data
+        self.net.forward()
+        scores: np.ndarray = self.net.blobs[self.layer].data[0]
+        return scores
+
+    def labels(self, image: np.ndarray) -> np.ndarray:
+        """The class of each pixel, uint8 H x W."""
+        labels: np.ndarray = self.scores(image).argmax(0).astype(np.uint8)
+        return labels

@@ -1,0 +1,106 @@
+"""Histograms: of a net with its own data layer, of a net on files, and of saved predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vis import make_palette
+from voc_layers.facts import VOID
+from voc_layers.reading import SampleError, check_label, check_sizes, read_label
+
+from ..predictor import Predictor
+from ..protocols import LabelMaps, NetLike
+from .metrics import fast_hist
+
+
+def save_label(label: np.ndarray, path: str | Path) -> None:
+    """Write an H x W map of class indices as a palette PNG with VOC's colours; makes the folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(label, np.uint8))
+    image.putpalette(make_palette(256).ravel().tolist())
+    image.save(path)
+
+
+def compute_hist(
+    net: NetLike,
+    save_dir: str | Path | None,
+    dataset: Iterable[str],
+    layer: str = "score",
+    gt: str = "label",
+    loss: str | None = "loss",
+) -> tuple[np.ndarray, float]:
+    """Run a net that reads its own data once for each id; the histogram, and the mean of the loss.
+
+    Args:
+        net: a `caffe.Net` that reads the images of `dataset` in that order.
+        layer, gt, loss: its blobs, 1 x K x H x W, 1 x 1 x H x W and a number (None: no loss).
+        save_dir: predictions go to `save_dir`/ID.png; None or '' saves none.
+
+    Raises:
+        KeyError: the net has no such blob.
+    """
+    for name in filter(None, (layer, gt, loss)):
+        if name not in net.blobs:
+            raise KeyError(f"the net has no blob '{name}'; it has {', '.join(net.blobs)}")
+    classes = net.blobs[layer].data.shape[1]
+    hist, losses = np.zeros((classes, classes)), []
+    for name in dataset:
+        net.forward()
+        guess = net.blobs[layer].data[0].argmax(0)
+        hist += fast_hist(net.blobs[gt].data[0, 0], guess, classes)
+        if save_dir:
+            save_label(guess, Path(save_dir, f"{name}.png"))
+        losses.append(float(net.blobs[loss].data.flat[0]) if loss else 0.0)
+    return hist, sum(losses) / max(len(losses), 1)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The label maps to score against, and the folder (or None) that the predictions are saved in."""
+
+    maps: LabelMaps
+    names: Sequence[str]
+    save_dir: Path | None = None
+
+    def score_net(self, net: Predictor, image: Callable[[str], np.ndarray]) -> tuple[np.ndarray, int]:
+        """The histogram of a deploy net, and the number of void pixels. image: uint8, RGB, by name."""
+        return self._count(lambda name: net.labels(image(name)), "prediction of {}".format)
+
+    def score_folder(self, folder: Path) -> tuple[np.ndarray, int]:
+        """The histogram of predictions saved as ID.png, and the number of void pixels.
+
+        Raises:
+            SampleError: the ids without a prediction.
+        """
+        missing = [name for name in self.names if not (folder / f"{name}.png").is_file()]
+        if missing:
+            some = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+            raise SampleError(
+                f"{folder}: expected {len(self.names)} predictions ID.png, found "
+                f"{len(self.names) - len(missing)}; missing {some}"
+            )
+        return self._count(
+            lambda name: read_label(folder / f"{name}.png"), lambda name: str(folder / f"{name}.png")
+        )
+
+    def _count(
+        self, guess_of: Callable[[str], np.ndarray], source: Callable[[str], str]
+    ) -> tuple[np.ndarray, int]:
+        n, void = len(self.maps.classes), 0
+        hist = np.zeros((n, n), np.int64)
+        for name in self.names:
+            truth, guess = self.maps.label(name), guess_of(name)
+            check_sizes(truth, guess, self.maps.label_path(name), source(name))
+            counted = truth < n
+            check_label(guess[counted], source(name), n)
+            hist += fast_hist(truth[counted], guess[counted], n)
+            void += int((truth == VOID).sum())
+            if self.save_dir:
+                save_label(guess, self.save_dir / f"{name}.png")
+        return hist, void

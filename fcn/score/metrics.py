@@ -1,0 +1,94 @@
+"""The paper's four numbers from a confusion matrix (Long et al. 2015, section 5, "Metrics").
+
+A histogram is n x n: row = true class, column = predicted class, in pixels; void pixels are not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+METRICS = ("overall accuracy", "mean accuracy", "mean IU", "fwavacc")
+
+
+def fast_hist(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
+    """The n x n histogram of true labels `a` against predictions `b`, equally long.
+
+    Pixels whose true label is outside 0 .. n - 1 (void) do not count.
+
+    Raises:
+        ValueError: the prediction of a counted pixel is outside, or the lengths differ.
+    """
+    a, b = np.asarray(a).ravel(), np.asarray(b).ravel()
+    if a.size != b.size:
+        raise ValueError(f"{a.size} labels against {b.size} predictions")
+    counted = (a >= 0) & (a < n)
+    truth, guess = a[counted].astype(np.int64), b[counted].astype(np.int64)
+    if guess.size and not 0 <= guess.min() <= guess.max() < n:
+        raise ValueError(f"expected predictions from 0 to {n - 1}, found {guess.min()} to {guess.max()}")
+    return np.bincount(n * truth + guess, minlength=n * n).reshape(n, n)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole; NaN where whole is 0."""
+    ratio: np.ndarray = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return ratio
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a histogram says, as fractions of 1.
+
+    A class without true pixels has no accuracy, and a class neither true nor predicted anywhere has no IU:
+    those are NaN and left out of the means, as in the reference release. A class that is predicted but never
+    true has IU 0 and counts.
+    """
+
+    hist: np.ndarray
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """Per class: correct pixels over true pixels."""
+        return _ratio(np.diag(self.hist).astype(float), self.hist.sum(1))
+
+    @property
+    def class_iu(self) -> np.ndarray:
+        """Per class: intersection over union."""
+        right = np.diag(self.hist).astype(float)
+        return _ratio(right, self.hist.sum(1) + self.hist.sum(0) - right)
+
+    @property
+    def overall_accuracy(self) -> float:
+        total = self.hist.sum()
+        return float(np.diag(self.hist).sum() / total) if total else float("nan")
+
+    @property
+    def mean_accuracy(self) -> float:
+        return _mean(self.class_accuracy)
+
+    @property
+    def mean_iu(self) -> float:
+        return _mean(self.class_iu)
+
+    @property
+    def fwavacc(self) -> float:
+        """IU weighted by how frequent each class truly is."""
+        total = self.hist.sum()
+        if not total:
+            return float("nan")
+        share = self.hist.sum(1) / total
+        return float((share[share > 0] * self.class_iu[share > 0]).sum())
+
+    def four(self) -> tuple[float, float, float, float]:
+        """In the order of `METRICS` and of the paper's tables."""
+        return self.overall_accuracy, self.mean_accuracy, self.mean_iu, self.fwavacc
+
+    def means(self) -> dict[str, float]:
+        """The four numbers by name."""
+        return dict(zip(METRICS, self.four()))

@@ -1,0 +1,164 @@
+"""What is to be scored, and against what: a run, weights or saved predictions against label maps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voc_layers.facts import VOC_CLASSES
+from voc_layers.folder import Folder, SbdFolder, Split, VocFolder
+from voc_layers.reading import ClassList, SampleError, check_label, read_classes, read_label
+
+from ..runs import Run
+from ..trained import Trained
+from .histograms import Truth
+from .scorecard import Scorecard
+
+log = logging.getLogger("fcn")
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What to score. All but the target may be left out where a run knows it.
+
+    Attributes:
+        target: a run's folder, a file of weights, or a folder of predictions ID.png.
+        data: the folder in VOC layout to score against; a run's own by default.
+        split: of that folder: by default the one that the run was scored on, else seg11valid or val.
+        labels: a plain folder of label maps ID.png to score predictions against, instead of `data`.
+        class_file: the names of its classes, one a line; PASCAL VOC's by default.
+        limit: score the first images only.
+        trained_on: SBD's folder, to warn of images that were trained on; the run's list by default.
+        net, model: which net weights without a run are for: a deploy prototxt, or an id.
+        save: where predictions are written, as palette PNGs.
+    """
+
+    target: Path
+    data: Path | None = None
+    split: str | None = None
+    labels: Path | None = None
+    class_file: Path | None = None
+    limit: int | None = None
+    trained_on: Path | None = None
+    net: Path | None = None
+    model: str | None = None
+    save: Path | None = None
+
+
+@dataclass(frozen=True)
+class LabelFolder:
+    """A folder with label maps ID.png and nothing else."""
+
+    root: Path
+    classes: tuple[str, ...]
+    void: int
+
+    @classmethod
+    def open(cls, root: Path, class_file: Path | None) -> LabelFolder:
+        """The folder, with the classes that a file names or PASCAL VOC's."""
+        listed = read_classes(class_file) if class_file else ClassList(VOC_CLASSES)
+        return cls(root, listed.names, listed.void)
+
+    def names(self) -> list[str]:
+        """The label maps that are there; SampleError where there are none."""
+        found = sorted(path.stem for path in self.root.glob("*.png"))
+        if not found:
+            raise SampleError(f"{self.root}: expected label maps ID.png, found none")
+        return found
+
+    def label_path(self, name: str) -> Path:
+        return self.root / f"{name}.png"
+
+    def label(self, name: str) -> np.ndarray:
+        """uint8 H x W, class indices, 255 = void."""
+        path = self.label_path(name)
+        return check_label(read_label(path), path, len(self.classes), self.void)
+
+
+def score(request: ScoreRequest) -> Scorecard:
+    """The scorecard of what is asked for.
+
+    Raises:
+        SampleError: what is missing, or is not what it should be. ValueError: an unknown model.
+    """
+    target = request.target
+    if target.is_dir() and not Run(target).net("deploy").is_file():
+        return _score_predictions(request)
+    trained = Trained.find(target, request.net, request.model)
+    split = _split(request, trained)
+    folder, names = split.folder, split.ids[: request.limit]
+    _warn_of_shared(_trained_on(request, trained, split), names, split.name)
+    net = trained.load(len(folder.classes), folder.mean)
+    if net.classes != len(folder.classes):
+        raise SampleError(
+            f"{trained.net or trained.model}: gives {net.classes} scores, but {folder.root} has "
+            f"{len(folder.classes)} classes ({', '.join(folder.classes[:4])} ...)"
+        )
+    hist, void = Truth(folder, names, request.save).score_net(net, folder.image)
+    title = f"{trained.model or trained.weights.name} on {folder.root.name} {split.name}"
+    return Scorecard(title, hist, folder.classes, len(names), void, trained.model, split.name)
+
+
+def _split(request: ScoreRequest, trained: Trained) -> Split:
+    """The images to score on, from the request or, where it is silent, from the run."""
+    own = trained.job.split("val") if trained.job else None
+    if request.data is None and own is None:
+        raise SampleError("which images? Give --data or --voc-dir, a folder in VOC layout")
+    if request.data is None and own is not None:
+        own.folder.require_layout()
+        return _listed(own.folder, request.split or own.name)
+    assert request.data is not None
+    folder = VocFolder.open(request.data)
+    folder.require_layout()
+    return _listed(folder, request.split)
+
+
+def _listed(folder: Folder, name: str | None) -> Split:
+    name = name or folder.default_split
+    return Split(folder, name, tuple(folder.ids(name)))
+
+
+def _score_predictions(request: ScoreRequest) -> Scorecard:
+    """Saved predictions against a split of a data set, or against a plain folder of labels."""
+    if request.labels is None and request.data is None:
+        raise SampleError(
+            f"{request.target}: no run (it has no deploy.prototxt); to score it as a folder of "
+            "predictions, give --labels, --data or --voc-dir"
+        )
+    maps: LabelFolder | VocFolder
+    if request.labels is not None:
+        maps = LabelFolder.open(request.labels, request.class_file)
+        names, against = maps.names(), str(request.labels)
+    else:
+        assert request.data is not None
+        maps = VocFolder.open(request.data)
+        maps.require_layout()
+        split = _listed(maps, request.split)
+        names, against = list(split.ids), f"{maps.root.name} {split.name}"
+    names = names[: request.limit]
+    hist, void = Truth(maps, names, request.save).score_folder(request.target)
+    title = f"{request.target} against {against}"
+    return Scorecard(title, hist, maps.classes, len(names), void, request.model)
+
+
+def _trained_on(request: ScoreRequest, trained: Trained, split: Split) -> Split | None:
+    if request.trained_on is not None:
+        return SbdFolder.open(request.trained_on, like=split.folder).split("train")
+    return trained.job.split("train") if trained.job else None
+
+
+def _warn_of_shared(trained_on: Split | None, names: Sequence[str], split: str) -> None:
+    shared = sorted(set(trained_on.ids) & set(names)) if trained_on else []
+    if trained_on and shared:
+        log.warning(
+            "%d of the %d images of %s are also in %s (%s ...): the score is too good",
+            len(shared),
+            len(names),
+            split,
+            trained_on.list_file,
+            shared[0],
+        )

@@ -1,0 +1,23 @@
+"""Training: one stage, the chain of them, how weights are handed over, progress, signals, divergence."""
+
+from __future__ import annotations
+
+from ..job import Job
+from ..runs import Run
+from .chain import chain, recipes, resume_run, train_chain
+from .handover import find_weights
+from .stage import train
+from .stopping import Diverged, Interrupted
+
+__all__ = [
+    "Diverged",
+    "Interrupted",
+    "Job",
+    "Run",
+    "chain",
+    "find_weights",
+    "recipes",
+    "resume_run",
+    "train",
+    "train_chain",
+]

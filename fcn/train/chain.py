@@ -1,0 +1,126 @@
+"""The chain of stages: the jobs that make it up, and training them one after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import solvers
+
+from ..data import TrainingData, require
+from ..job import Job
+from ..runs import Run
+from .handover import Stage, find_weights, missing_weights, resume_state
+from .stage import train
+
+log = logging.getLogger("fcn")
+
+
+def recipes(
+    models: Sequence[str], kind: str | None = None, base_lr: float | None = None, **changes: Any
+) -> list[solvers.Recipe]:
+    """The recipe of each model, changed.
+
+    Args:
+        base_lr: the first model's rate; the others keep their ratio to it.
+        changes: other fields; None means the recipe's own.
+
+    Raises:
+        ValueError: a model without such a recipe.
+    """
+    rows = [solvers.recipe(model, kind) for model in models]
+    factor = 1.0 if base_lr is None else base_lr / rows[0].base_lr
+    given = {key: value for key, value in changes.items() if value is not None}
+    return [replace(row, base_lr=row.base_lr * factor, **given) for row in rows]
+
+
+def chain(
+    rows: Sequence[solvers.Recipe],
+    data: TrainingData,
+    *,
+    weights: Path | None = None,
+    width: float = 1.0,
+    seed: int = 1337,
+) -> list[Job]:
+    """The jobs of stages with these recipes, scored on all images of `data.val` where they are scored.
+
+    Args:
+        weights: what the first starts from: a caffemodel, or the folder of a run. The others, and the first
+            without it, start from the newest snapshot of their parent's run.
+        width: what the widths of the models' trunks are multiplied by.
+        seed: of the order of the images, dropout and fillers.
+    """
+    jobs = []
+    for i, row in enumerate(rows):
+        count = len(data.val.ids) if row.test_every else 0
+        row = replace(row, test_iter=count or row.test_iter)
+        first = weights if i == 0 else None
+        jobs.append(Job(row.model, row, data.layers(seed), data.classes, width, weights=first, seed=seed))
+    return jobs
+
+
+def train_chain(
+    stages: Sequence[Stage], data: TrainingData | None = None, resume: str | None = None
+) -> list[Path]:
+    """Train stages one after the other; returns their last weights.
+
+    Args:
+        data: what all of them are trained on, to be looked at before anything starts.
+        resume: 'auto' goes on from each run's newest state and leaves out what is trained already; else a
+            solverstate for the first stage.
+
+    Raises:
+        MissingInputs, SampleError: before anything starts, with all files that are not there or not what they
+            should be.
+        ValueError, Diverged, Interrupted: see `resume_state` and `train`.
+    """
+    prints = _look(stages, data, resume)
+    made: list[Path] = []
+    for i, (job, run) in enumerate(stages):
+        state = resume_state(run, resume if i == 0 or resume == "auto" else None)
+        last = run.newest()
+        if state is not None and last is not None and max(run.snapshots()) >= job.recipe.max_iter:
+            log.info("%s: already trained, %s", job.model, last)
+            made.append(last)
+            continue
+        before = run.job() if state is not None else None
+        start = before.weights if before else find_weights(job, run)
+        made.append(train(replace(job, weights=start), run, state, prints))
+    return made
+
+
+def _look(stages: Sequence[Stage], data: TrainingData | None, resume: str | None) -> dict[str, Any]:
+    """Look at all that is needed before anything starts; returns the fingerprints of the data."""
+    missing = missing_weights(stages, resume)
+    scored = any(job.recipe.test_every for job, _ in stages)
+    if data is None:
+        return {}
+    require(data, scored, missing)
+    if scored:
+        data.warn_of_shared()
+    data.check(scored)
+    return {form: split.fingerprint() for form, split in zip(("train", "val"), data.used(scored))}
+
+
+def resume_run(folder: Path, **changes: Any) -> list[Path]:
+    """Go on with a run from its newest state, as the job that it is; returns its last weights.
+
+    Args:
+        changes: other fields of its recipe; None means the recipe's own.
+
+    Raises:
+        ValueError: a folder that is no run. Else see `train_chain`.
+    """
+    run = Run(folder)
+    job = run.job()
+    if job is None:
+        raise ValueError(f"{folder}: no run to go on with: it has no run.json")
+    given = {key: value for key, value in changes.items() if value is not None}
+    data = TrainingData.of(job)
+    recipe = replace(job.recipe, **given)
+    if data is not None and recipe.test_every:
+        recipe = replace(recipe, test_iter=len(data.val.ids) or recipe.test_iter)
+    return train_chain([(replace(job, recipe=recipe), run)], data, "auto")

@@ -1,0 +1,131 @@
+"""How weights get from one stage to the next: which file a stage starts from, and filling its net from it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import caffe
+import nets
+import surgery
+
+from ..job import Job
+from ..protocols import NetLike
+from ..runs import STATES, WEIGHTS, Run
+from ..weights import caffemodel
+
+log = logging.getLogger("fcn")
+
+#: A stage: what it is, and the folder it leaves.
+Stage = tuple[Job, Run]
+
+SOURCES = {
+    "vgg16": "VGG_ILSVRC_16_layers.caffemodel, http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/",
+    "caffenet": "bvlc_reference_caffenet.caffemodel, http://dl.caffe.berkeleyvision.org/",
+}
+
+
+def find_weights(job: Job, run: Run) -> Path | None:
+    """The file that a stage starts from; None if there is none.
+
+    That is the job's own (a file, or the newest snapshot of a run's folder), else the newest snapshot of its
+    parent's run, which lies beside `run`.
+    """
+    if job.weights is not None:
+        if job.weights.is_dir():
+            return Run(job.weights).newest()
+        return job.weights if job.weights.is_file() else None
+    parent = nets.get(job.model).parent
+    return Run(run.path.parent / parent).newest() if parent else None
+
+
+def missing_weights(stages: Sequence[Stage], resume: str | None) -> list[str]:
+    """A line for each stage whose weights are neither there nor made by a stage before it."""
+    lines = []
+    models = [job.model for job, _ in stages]
+    for i, (job, run) in enumerate(stages):
+        parent = nets.get(job.model).parent
+        resumes = resume is not None and (resume != "auto" or run.newest(STATES))
+        if parent is None or parent in models[:i] or resumes or find_weights(job, run):
+            continue
+        lines.append(_how_to_get(job, parent, run.path.parent))
+    return lines
+
+
+def _how_to_get(job: Job, parent: str, runs: Path) -> str:
+    if nets.get(parent).stride is not None:
+        file = job.weights or runs / parent / "snapshot" / "*.caffemodel"
+        return f"{file}   ({job.model} starts from {parent}, which is made by: fcn train {parent})"
+    scale = f" --width {job.width:g}" if job.width != 1 else ""
+    file = job.weights or Path(f"{parent}.caffemodel")
+    return (
+        f"{file}   (the classifier that {job.model} starts from, for --weights: {SOURCES[parent]}; or a "
+        f"random stand-in: fcn weights random {parent}{scale} -o {file})"
+    )
+
+
+def fill(net: NetLike, job: Job, weights: Path, run: Run) -> list[str]:
+    """Fill `net` from the file `weights`; returns the names of the layers that received nothing.
+
+    A classifier in fc form is loaded into its own net (written to the run's folder) and transplanted, which
+    makes fc6 and fc7 convolutions. Everything else is copied by name.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    found = caffemodel.shapes(weights)
+    parent = nets.get(job.model).parent
+    if parent is not None and nets.get(parent).stride is None and not _convolutional(found, net):
+        file = run.path / f"{parent}.prototxt"
+        outputs = math.prod(found["fc8"][0][:-1]) if found and "fc8" in found else nets.get(parent).classes
+        file.write_text(str(nets.build(parent, "deploy", arch=job.arch, classes=outputs)))
+        source = caffe.Net(str(file), caffe.TEST)
+        if found is not None:
+            caffemodel.check_fit(weights, source.params, found)
+        source.copy_from(str(weights))
+        log.info("%s: transplanting %s into a fully convolutional net", job.model, weights)
+        return list(map(str, surgery.transplant(net, source).untouched))
+    if found is not None:
+        caffemodel.check_fit(weights, net.params, found)
+    net.copy_from(str(weights))
+    log.info("%s: copied the layers of the same name from %s", job.model, weights)
+    return [name for name in net.params if found is not None and name not in found]
+
+
+def _convolutional(found: Mapping[str, list[tuple[int, ...]]] | None, net: NetLike) -> bool:
+    """Whether a classifier's file has fc6 as the convolution of `net`."""
+    if not found or "fc6" not in found or "fc6" not in net.params:
+        return False
+    return tuple(found["fc6"][0]) == tuple(net.params["fc6"][0].data.shape)
+
+
+def resume_state(run: Run, choice: str | None) -> Path | None:
+    """The solverstate that `choice` means: 'auto' is the run's newest (None if there is none), else a file.
+
+    Raises:
+        ValueError: a weights file, a file that is not there, and, without a choice, a folder that already
+            holds snapshots.
+    """
+    newest = run.newest(STATES)
+    if choice is None:
+        done = run.newest()
+        if done is not None:
+            raise ValueError(
+                f"{run.path} already holds {done.name}: --resume auto goes on from there; to "
+                "start afresh, remove or rename the folder, or choose another with --runs"
+            )
+        return None
+    if choice == "auto":
+        return newest
+    path = Path(choice)
+    if path.name.endswith(WEIGHTS):
+        state = path.with_name(path.name.replace(".caffemodel", ".solverstate"))
+        raise ValueError(
+            f"{path} is a weights file; the state to resume from is {state} "
+            f"({'found' if state.is_file() else 'not found'})"
+        )
+    if not path.is_file():
+        raise ValueError(f"no solver state at {path}; newest of {run.path}: {newest or 'none'}")
+    return path

@@ -1,0 +1,104 @@
+"""Training one stage, from prototxts to the last snapshot: the loop. Only pycaffe's public API."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import caffe
+import solvers
+import surgery
+
+from .. import score
+from ..job import Job
+from ..protocols import SolverLike
+from ..runs import STATES, Run, command, launch
+from ..tables import percent
+from . import findings, handover
+from .journal import log_to
+from .progress import Meter
+from .stopping import Interrupted, diverged, stop_signals
+
+log = logging.getLogger("fcn")
+
+
+def train(
+    job: Job, run: Run, resume: Path | None = None, fingerprints: Mapping[str, Any] | None = None
+) -> Path:
+    """Do `job` in the folder `run`, until its recipe's last step; returns the last weights.
+
+    Args:
+        job: what to train. Its weights are a file here; without them the net starts from its fillers.
+        resume: a solverstate to go on from instead.
+        fingerprints: what the data are, for `run.json`.
+
+    Raises:
+        ValueError: weights that do not fit.
+        Diverged: the loss is no number; suspect snapshots are set aside.
+        Interrupted: a signal came, and the snapshot has been taken.
+    """
+    recipe = job.recipe
+    with log_to(run.make().log):
+        train_proto = write_prototxts(job, run)
+        solver: SolverLike = caffe.get_solver(str(run.solver))
+        net = solver.net
+        if resume is not None:
+            solver.restore(str(resume))
+            log.info("%s: continuing from iteration %d of %s", job.model, solver.iter, resume)
+        else:
+            untouched = handover.fill(net, job, job.weights, run) if job.weights else []
+            surgery.interp(net, [name for name in net.params if "up" in name])
+            findings.warn(findings.findings(net, train_proto, untouched))
+        run.record(job, launch(solver.iter, str(resume or job.weights), fingerprints or {}))
+        run.rewind(solver.iter)
+        # What solver.solve() says: log parsers count the seconds from this line.
+        logging.getLogger("caffe").info("Solving %s", job.model)
+
+        meter, scored = Meter(job, run, solver.iter, net.blobs["data"].data.shape[0]), None
+        with stop_signals() as caught:
+            while solver.iter < recipe.max_iter and not caught:
+                solver.step(1)
+                loss = float(net.blobs["loss"].data)
+                if not meter.update(solver.iter, loss, net.blobs["label"].data):
+                    raise diverged(run, solver, loss)
+                if recipe.test_every and solver.iter % recipe.test_every == 0 and not caught:
+                    scored = evaluate(job, run, solver, meter)
+        if solver.iter not in run.snapshots():
+            solver.snapshot()
+        if caught:
+            raise Interrupted(caught[0], run.snapshots(STATES)[solver.iter])
+        if recipe.test_every and scored != solver.iter:
+            evaluate(job, run, solver, meter)
+    return run.snapshots()[solver.iter]
+
+
+def evaluate(job: Job, run: Run, solver: SolverLike, meter: Meter) -> int:
+    """Score the net in training, log the numbers and add them to `scores.csv`; returns the iteration."""
+    begun = time.monotonic()
+    numbers = score.evaluate(solver, job.recipe.test_iter)
+    run.append(run.scores, {"iteration": solver.iter, **numbers})
+    shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if name != "loss")
+    log.info("%s %d/%d  %s", job.model, solver.iter, job.recipe.max_iter, ", ".join(shown))
+    meter.pause(time.monotonic() - begun)
+    return solver.iter
+
+
+def write_prototxts(job: Job, run: Run) -> Any:
+    """Write the nets and the solver of a run; returns the NetParameter of 'train'."""
+    protos = {form: job.build(form) for form in ("train", "val", "deploy") if form in (*job.layers, "deploy")}
+    for form, proto in protos.items():
+        run.net(form).write_text(str(proto))
+    run.solver.write_text(
+        solvers.text(
+            job.recipe,
+            train_net=str(run.net("train")),
+            seed=job.seed,
+            val_net=str(run.net("val")) if job.recipe.test_every else None,
+            snapshot_prefix=str(run.prefix),
+            command=command(),
+        )
+    )
+    return protos["train"]

@@ -1,0 +1,42 @@
+"""Random weights for a classifier, to train from or to stand in where the real ones are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import caffe
+import nets
+
+from ..engine import open_net
+
+
+def save_random(
+    model: str,
+    path: str | Path,
+    *,
+    seed: int = 1337,
+    arch: nets.Trunk | None = None,
+    classes: int | None = None,
+    gain: float = 1.0,
+) -> None:
+    """Write a caffemodel of the classifier `model` ('vgg16', 'caffenet'): He-filled weights, zero biases.
+
+    Args:
+        arch, classes: as in `nets.build`; the model's own by default.
+        gain: what all weights are multiplied by.
+
+    Raises:
+        ValueError: a model without fillers of its own.
+    """
+    row = nets.get(model)
+    if row.stride is not None:
+        raise ValueError(
+            f"'{model}' starts from '{row.parent}': make random weights for the classifier, one "
+            f"of {', '.join(name for name, m in nets.MODELS.items() if m.stride is None)}"
+        )
+    caffe.set_random_seed(seed)
+    net = open_net(None, model, arch=arch or row.arch, classes=classes or row.classes)
+    for blobs in net.params.values():
+        blobs[0].data[...] *= gain
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    net.save(str(path))

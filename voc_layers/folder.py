@@ -1,0 +1,225 @@
+"""A folder of images and label maps: the one place that knows how it is laid out.
+
+`VocFolder` is the layout of PASCAL VOC and of everybody's own data, `SbdFolder` that of the Semantic
+Boundaries Dataset. A folder is opened once and handed down; a `Split` is one of its lists of images, read
+once. Imports no caffe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .facts import MEAN_BGR, VOC_CLASSES, VOID
+from .reading import (
+    IMAGE_SUFFIXES,
+    SampleError,
+    check_label,
+    check_sizes,
+    find_image,
+    read_classes,
+    read_image,
+    read_label,
+    read_split,
+)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Images and labels with the same names, and lists of those names.
+
+    classes: names in the order of the label values; empty where they are not known, and labels are then not
+    checked against them. mean: B, G, R of 0 to 255. void: what the label files call void.
+    """
+
+    root: Path
+    classes: tuple[str, ...] = VOC_CLASSES
+    mean: tuple[float, ...] = MEAN_BGR
+    void: int = VOID
+
+    #: The data layer that reads such a folder, and the key of its `param_str` that names the folder.
+    layer: ClassVar[str]
+    key: ClassVar[str]
+    #: Where images, labels and lists lie under the root.
+    images: ClassVar[str]
+    labels: ClassVar[str]
+    lists: ClassVar[str]
+    label_suffix: ClassVar[str]
+    label_help: ClassVar[str]
+
+    def list_file(self, split: str) -> Path:
+        """The file with the image ids of a split."""
+        return self.root / self.lists / f"{split}.txt"
+
+    def ids(self, split: str) -> list[str]:
+        """The image ids of a split, in order; SampleError says which splits there are."""
+        path = self.list_file(split)
+        if not path.is_file():
+            there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
+            raise SampleError(f"{path}: expected one image id a line, found nothing; splits there: {there}")
+        return read_split(path)
+
+    @property
+    def default_split(self) -> str:
+        """What to score on: seg11valid if the folder has it, else val."""
+        return "seg11valid" if self.list_file("seg11valid").is_file() else "val"
+
+    def split(self, name: str) -> Split:
+        """A split with its list read; without ids where there is no such list, see `Split.missing`."""
+        return Split(self, name, tuple(self.ids(name)) if self.list_file(name).is_file() else ())
+
+    def label_path(self, name: str) -> Path:
+        """The label map of an image."""
+        return self.root / self.labels / f"{name}{self.label_suffix}"
+
+    def image_path(self, name: str) -> Path:
+        """The file of an image; SampleError where there is none."""
+        return find_image(self.root / self.images, name)
+
+    def image(self, name: str) -> np.ndarray:
+        """uint8 H x W x 3, RGB."""
+        return read_image(self.image_path(name))
+
+    def label(self, name: str) -> np.ndarray:
+        """uint8 H x W, class indices, 255 = void; SampleError for a value that is no class."""
+        path = self.label_path(name)
+        return check_label(read_label(path), path, len(self.classes) or None, self.void)
+
+    def pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label; SampleError where their sizes differ."""
+        path = self.image_path(name)
+        image, label = read_image(path), self.label(name)
+        check_sizes(image, label, path, self.label_path(name))
+        return image, label
+
+    def params(self, split: str, seed: int | None) -> dict[str, Any]:
+        """The `param_str` of a data layer that reads a split of this folder: all it has to know."""
+        checked = {"classes": len(self.classes), "void": self.void} if self.classes else {}
+        return {self.key: str(self.root), "split": split, "mean": tuple(self.mean), "seed": seed, **checked}
+
+    def parts(self) -> tuple[tuple[Path, tuple[str, ...]], tuple[Path, tuple[str, ...]]]:
+        """(folder, file suffixes) of the images and of the labels."""
+        return (self.root / self.images, IMAGE_SUFFIXES), (self.root / self.labels, (self.label_suffix,))
+
+    def layout(self, splits: Iterable[str]) -> str:
+        """What the folder should hold, as a picture."""
+        rows = [
+            (f"{self.images}/ID.jpg", "or .png"),
+            (f"{self.labels}/ID{self.label_suffix}", self.label_help),
+            *((str(Path(self.lists, f"{split}.txt")), "one ID a line") for split in splits),
+        ]
+        return "\n".join([f"{self.root}/", *(f"  {path:<40} {what}" for path, what in rows)])
+
+    def require_layout(self) -> None:
+        """SampleError with every folder of the layout that is not there."""
+        parts = [self.root / self.images, self.root / self.labels, self.root / self.lists]
+        missing = [f"  {part}" for part in parts if not part.is_dir()]
+        if missing:
+            text = [f"{self.root}: not in the layout of a data set; missing:", *missing, "expected:"]
+            raise SampleError("\n".join([*text, self.layout(["SPLIT"])]))
+
+
+class VocFolder(Folder):
+    """PASCAL VOC's layout, with a classes.txt where the classes are not PASCAL VOC's."""
+
+    layer, key = "VOCSegDataLayer", "voc_dir"
+    images, labels, lists = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+    label_suffix, label_help = ".png", "palette or grey: class index of each pixel, 255 = void"
+
+    @classmethod
+    def open(cls, root: str | Path, classes: int | None = None) -> VocFolder:
+        """The folder with what its classes.txt says; PASCAL VOC's classes where there is none.
+
+        Args:
+            classes: how many there are, if not as many as are named. Classes beyond the names are called by
+                their number, as all are where there is no classes.txt.
+
+        Raises:
+            SampleError: a classes.txt that cannot be understood, or that names more classes.
+        """
+        root = Path(root)
+        folder = cls(root)
+        if (root / "classes.txt").is_file():
+            listed = read_classes(root / "classes.txt")
+            folder = cls(root, listed.names, listed.mean, listed.void)
+        elif classes not in (None, len(VOC_CLASSES)):
+            folder = cls(root, ())
+        if classes is None or classes == len(folder.classes):
+            return folder
+        if classes < len(folder.classes):
+            raise SampleError(f"{root}/classes.txt: names {len(folder.classes)} classes, not {classes}")
+        more = map(str, range(len(folder.classes), classes))
+        return replace(folder, classes=(*folder.classes, *more))
+
+    def layout(self, splits: Iterable[str]) -> str:
+        own = f"  {'classes.txt':<40} one class a line, for data that are not PASCAL VOC"
+        return f"{super().layout(splits)}\n{own}"
+
+
+class SbdFolder(Folder):
+    """The layout of the Semantic Boundaries Dataset, whose classes are PASCAL VOC's."""
+
+    layer, key = "SBDDSegDataLayer", "sbdd_dir"
+    images, labels, lists = "img", "cls", "."
+    label_suffix, label_help = ".mat", "GTcls.Segmentation"
+
+    @classmethod
+    def open(cls, root: str | Path, like: Folder) -> SbdFolder:
+        """The folder, or the `dataset` in it, with the classes and the mean of another folder."""
+        inner = Path(root) / "dataset"
+        return cls(inner if inner.is_dir() else Path(root), like.classes, like.mean)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One list of images of a folder. ids: in order; empty where the list is not there."""
+
+    folder: Folder
+    name: str
+    ids: tuple[str, ...]
+
+    @property
+    def list_file(self) -> Path:
+        return self.folder.list_file(self.name)
+
+    def missing(self) -> list[str]:
+        """A line for the list, or for each of its files, that is not there; many files count as one."""
+        parts = self.folder.parts()
+        if not self.ids:
+            lines = [f"{self.list_file}   (a list of images)"]
+            return lines + [f"{folder}   (a folder)" for folder, _ in parts if not folder.is_dir()]
+        lines = []
+        for folder, suffixes in parts:
+            present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+            absent = [i for i in self.ids if not any(i + suffix in present for suffix in suffixes)]
+            lines += [str(folder / (i + suffixes[0])) for i in absent[:3]]
+            if len(absent) > 3:
+                lines.append(f"{folder}/...   ({len(absent)} of the {len(self.ids)} files of {self.name})")
+        return lines
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The list, how many images, and a digest of their ids and file sizes. Opens no file."""
+        digest = hashlib.sha256()
+        for folder, suffixes in self.folder.parts():
+            for name in self.ids:
+                found = (path for path in (folder / (name + suffix) for suffix in suffixes) if path.is_file())
+                size = next((path.stat().st_size for path in found), None)
+                digest.update(f"{name} {size}\n".encode())
+        return {"list": str(self.list_file), "images": len(self.ids), "digest": digest.hexdigest()[:16]}
+
+
+_BY_LAYER: dict[str, type[Folder]] = {folder.layer: folder for folder in (VocFolder, SbdFolder)}
+
+
+def split_of(layer: str, params: Mapping[str, Any], classes: tuple[str, ...]) -> Split | None:
+    """The split that a data layer of this type and `param_str` reads; None for another type of layer."""
+    if layer not in _BY_LAYER:
+        return None
+    kind = _BY_LAYER[layer]
+    void = int(params.get("void", VOID))
+    return kind(Path(params[kind.key]), classes, tuple(params["mean"]), void).split(str(params["split"]))

@@ -1,0 +1,104 @@
+"""The order in which a data layer reads, and a thread that reads ahead without changing it."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+
+class Order:
+    """Indices 0 .. count - 1: in turn, or drawn with replacement from a private generator.
+
+    Drawing is `random.Random(seed).randint(0, count - 1)`: the stream of the reference release's layers,
+    which seed Python's global generator.
+    """
+
+    def __init__(self, count: int, randomize: bool = False, seed: int | None = None):
+        self.count = count
+        self.generator = random.Random(seed) if randomize else None
+        self.position = 0
+
+    def draw(self) -> int:
+        if self.generator:
+            return self.generator.randint(0, self.count - 1)
+        index, self.position = self.position, (self.position + 1) % self.count
+        return index
+
+    def state(self) -> list[Any]:
+        """Everything the next draw depends on, as plain lists and numbers."""
+        if not self.generator:
+            return [self.position]
+        version, words, gauss = self.generator.getstate()
+        return [version, list(words), gauss]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go back to a state; ValueError where it is of the other kind of order."""
+        if (self.generator is None) != (len(state) == 1):
+            raise ValueError("the saved order is of a layer with the other setting of `randomize`")
+        if self.generator:
+            self.generator.setstate((state[0], tuple(state[1]), state[2]))
+        else:
+            self.position = state[0] % self.count
+
+
+class ReadAhead:
+    """Samples in order, `depth` of them read ahead by one thread; depth 0 reads when asked.
+
+    load: called with the drawn indices (`batch` of them) gives one sample; what it raises, `current` raises.
+    """
+
+    def __init__(self, load: Callable[[list[int]], Any], order: Order, batch: int = 1, depth: int = 2):
+        self._load, self._order, self._batch = load, order, batch
+        self._depth = depth
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead") if depth else None
+        self._queue: deque[tuple[list[int], list[Any], Future[Any]]] = deque()
+        self._fill()
+
+    def _fill(self) -> None:
+        while len(self._queue) <= self._depth:
+            indices = [self._order.draw() for _ in range(self._batch)]
+            self._push(indices)
+
+    def _push(self, indices: list[int]) -> None:
+        sample: Future[Any] = self._thread.submit(self._load, indices) if self._thread else Future()
+        self._queue.append((indices, self._order.state(), sample))
+
+    @property
+    def indices(self) -> list[int]:
+        """The indices of the sample that `current` gives."""
+        return self._queue[0][0]
+
+    def current(self) -> Any:
+        """The sample in turn; the same one until `advance`."""
+        indices, _, sample = self._queue[0]
+        if self._thread is None and not sample.done():
+            sample.set_result(self._load(indices))
+        return sample.result()
+
+    def advance(self) -> None:
+        """On to the next sample."""
+        self._queue.popleft()
+        self._fill()
+
+    def state(self) -> dict[str, Any]:
+        """The position of the consumer, not of the thread: what is read ahead is not counted."""
+        indices, order, _ = self._queue[0]
+        return {"indices": list(indices), "order": order, "count": self._order.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state of the same list; ValueError where the list has another length or order."""
+        if state["count"] != self._order.count or len(state["indices"]) != self._batch:
+            raise ValueError(
+                f"the saved position is in a list of {state['count']} images, "
+                f"{len(state['indices'])} at a time; this layer has {self._order.count}, "
+                f"{self._batch} at a time"
+            )
+        self._order.restore(state["order"])
+        for _, _, sample in self._queue:
+            sample.cancel()
+        self._queue.clear()
+        self._push(list(state["indices"]))
+        self._fill()
