@@ -66,7 +66,10 @@ THIRD_PARTY = {
 }
 #: Packages that one module may import besides, inside its functions.
 ONLY_IN = {
-    "fcn.weights.exchange": {"torch", "h5py"},  # reads and writes weights of other frameworks, behind an extra
+    "fcn.weights.exchange": {
+        "torch",
+        "h5py",
+    },  # weights of other frameworks, behind an extra
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {

@@ -34,7 +34,7 @@ def draw(args: argparse.Namespace) -> int:
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    top = parser(prog, __doc__, "fcn data")
+    top = parser(prog, __doc__)
     commands = top.add_subparsers(required=True)
     command = commands.add_parser("check", help="read and check every image and label")
     command.set_defaults(run=check)

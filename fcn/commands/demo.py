@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
-from ..engine import quiet
+from ..engine import quiet, use_device
 from ..score import summary
 from .options import add_device, carry_out, parser
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    command = parser(prog, __doc__, "fcn demo")
+    command = parser(prog, __doc__)
     command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     command.add_argument("--seed", type=int, default=0, help="of the data, weights and training order")
     command.add_argument("--quick", action="store_true", help="a quarter of the work, a coarser result")
@@ -34,6 +34,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 1 if `--check` was asked for and the paper's effect is missing."""
+    use_device(args.gpu)
     setting, begun = QUICK if args.quick else FULL, time.monotonic()
     root = args.runs / "demo" / f"seed-{args.seed}{'-quick' if args.quick else ''}"
     print(f"drawing {setting.train} + {setting.val} scenes and {setting.crops} single objects", flush=True)
@@ -54,4 +55,4 @@ def main(argv: Sequence[str] | None = None, prog: str = "fcn demo") -> int:
     """Run the demo; returns the exit status."""
     args = parse(argv, prog)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    return carry_out(prog, lambda: run(args), args.gpu)
+    return carry_out(prog, lambda: run(args))

@@ -22,9 +22,10 @@ from vis import make_palette, vis_seg
 from voc_layers.facts import VOC_CLASSES
 from voc_layers.reading import IMAGE_SUFFIXES, ClassList, SampleError, read_classes, read_image
 
+from ..engine import use_device
+from ..figures import legend, shares
 from ..predictor import Predictor
 from ..score import save_label
-from ..figures import legend, shares
 from ..trained import Trained
 from .options import add_device, add_net, carry_out, parser
 
@@ -65,7 +66,7 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    command = parser(prog, __doc__, "fcn infer")
+    command = parser(prog, __doc__)
     command.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder or pattern")
     command.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the pictures go there")
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     images = find_images(args.images)
     trained = Trained.find(args.weights, args.net, args.model)
     listed = read_classes(args.classes) if args.classes else ClassList(trained.class_names or VOC_CLASSES)
+    use_device(args.gpu)
     net = trained.load(len(listed.names), listed.mean)
     if net.classes != len(listed.names):
         raise SampleError(
@@ -97,4 +99,4 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:
     """Segment the images that the arguments name; returns the exit status."""
     args = parse(argv, prog)
-    return carry_out(prog, lambda: run(args), args.gpu)
+    return carry_out(prog, lambda: run(args))

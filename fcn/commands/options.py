@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..engine import use_device
+import nets
+
 from ..train import Interrupted
 
 
-def parser(prog: str, description: str | None, name: str) -> argparse.ArgumentParser:
-    """The parser of one command. name: what its examples call it in `description`, to be put as `prog`."""
-    text = (description or "").replace(name, prog)
+def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """The parser of one command, whose examples in `description` start with `fcn NAME`.
+
+    A script of the root folder calls itself by its own name, in its examples too.
+    """
+    text = description or ""
+    if prog.endswith(".py"):
+        text = re.sub(r"^    fcn \w+", f"    python {prog}", text, flags=re.MULTILINE)
     return argparse.ArgumentParser(
         prog=prog, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,17 +36,15 @@ def add_device(to: argparse.ArgumentParser) -> None:
 
 
 def add_net(to: argparse.ArgumentParser) -> None:
-    """--net or --model: which net weights are for that lie in no run."""
-    net = to.add_mutually_exclusive_group()
+    """--net and --model: which net weights are for that lie in no run."""
+    net = to.add_argument_group("the net")
     net.add_argument("--net", type=Path, metavar="FILE", help="deploy prototxt (default: that of the run)")
-    net.add_argument("--model", metavar="ID", help="model id, such as voc-fcn8s (default: that of the run)")
+    net.add_argument("--model", metavar="ID", help=f"one of {', '.join(nets.MODELS)} (default: the run's)")
 
 
-def carry_out(prog: str, work: Callable[[], int], gpu: int | None = None) -> int:
-    """Do a command's work on a device; returns its exit status, and tells a mistake in one message."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+def carry_out(prog: str, work: Callable[[], int]) -> int:
+    """Do a command's work; returns its exit status, and tells a mistake in one message."""
     try:
-        use_device(gpu)
         return work()
     except Interrupted as stop:
         print(stop, file=sys.stderr)

@@ -16,13 +16,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..engine import use_device
 from ..runs import Run
 from ..score import ScoreRequest, score
 from .options import add_device, add_net, carry_out, parser
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    command = parser(prog, __doc__, "fcn score")
+    command = parser(prog, __doc__)
     command.add_argument("target", type=Path, help="a run's folder, a weights file, or a folder of PNGs")
     against = command.add_argument_group("what to score against")
     against.add_argument(
@@ -47,6 +48,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    use_device(args.gpu)
     card = score(
         ScoreRequest(
             args.target,
@@ -72,4 +74,4 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn score") -> int:
     """Score what the arguments name; returns the exit status."""
     args = parse(argv, prog)
-    return carry_out(prog, lambda: run(args), args.gpu)
+    return carry_out(prog, lambda: run(args))

@@ -12,6 +12,8 @@ nothing but its name.
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import nets
 import solvers
 
 from ..data import TrainingData
+from ..engine import use_device
 from ..runs import Run
 from ..train import chain, recipes, resume_run, train_chain
 from .options import add_device, carry_out, parser
@@ -27,11 +30,12 @@ from .options import add_device, carry_out, parser
 KNOWN_TO_A_RUN: dict[str, object] = {
     "models": [], "recipe": None, "weights": None, "data": None, "voc_dir": None, "sbd_dir": None,
     "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None,
+    "runs": Path("runs"),
 }  # fmt: skip
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    command = parser(prog, __doc__, "fcn train")
+    command = parser(prog, __doc__)
     add = command.add_argument
     add(
         "models",
@@ -81,6 +85,7 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 
 def run(args: argparse.Namespace) -> int:
+    use_device(args.gpu)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
         resume_run(Path(args.resume), **changes)
@@ -97,4 +102,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn train") -> int:
     """Train what the arguments say; returns the exit status."""
     args = parse(argv, prog)
-    return carry_out(prog, lambda: run(args), args.gpu)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return carry_out(prog, lambda: run(args))

@@ -37,7 +37,7 @@ def exchange(args: argparse.Namespace) -> str:
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    top = parser(prog, __doc__, "fcn weights")
+    top = parser(prog, __doc__)
     commands = top.add_subparsers(required=True)
     command = commands.add_parser("random", help="fill a classifier at random")
     command.set_defaults(run=random)

@@ -10,6 +10,8 @@ from voc_layers.facts import VOID
 from voc_layers.folder import Split
 from voc_layers.reading import SampleError
 
+from ..tables import percent, table
+
 
 @dataclass
 class Check:
@@ -24,12 +26,12 @@ class Check:
         """How many pixels each class has, and the problems."""
         total = max(int(self.pixels.sum()), 1)
         rows = [
-            f"  {name:<16} {count:>12} {100 * count / total:6.2f} %"
+            (name, str(count), percent(count / total))
             for name, count in zip((*classes, "void"), self.pixels.tolist())
         ]
         found = "no problems" if not self.problems else f"{len(self.problems)} problems"
         title = f"{self.split}: {self.images} images, {found}"
-        return "\n".join([title, *(f"  {p}" for p in self.problems), *rows])
+        return "\n".join([title, *(f"  {p}" for p in self.problems), table(("class", "pixels", "%"), rows)])
 
 
 def check_split(split: Split) -> Check:

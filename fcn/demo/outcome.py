@@ -10,10 +10,10 @@ from typing import Any
 import nets
 from voc_layers.folder import VocFolder
 
+from ..figures import contact_sheet, curves
 from ..runs import Run, read_rows
 from ..score import Scores, Truth, summary
 from ..score.baseline import baselines
-from ..figures import contact_sheet, curves
 from ..trained import Trained
 from .stages import Setting
 

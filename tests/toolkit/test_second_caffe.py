@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fcn.__main__ import COMMANDS
 from tests.source_tree import ROOT, TOOLKIT
 
 STAND_IN = ROOT / "tests" / "stand_in"
@@ -31,7 +32,7 @@ def test_a_caffe_on_pythonpath_comes_before_the_installed_engine() -> None:
     assert found == STAND_IN / "caffe" / "__init__.py"
 
 
-@pytest.mark.parametrize("module", TOOLKIT)
+@pytest.mark.parametrize("module", [*TOOLKIT, *(f"fcn.commands.{name}" for name in COMMANDS)])
 def test_module_imports_the_second_caffe_and_no_torch(module: str) -> None:
     program = f"""
 import sys, {module}
