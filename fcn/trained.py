@@ -41,7 +41,8 @@ class Trained:
         Without `net` and `model` the run that the weights lie in says which net they are for.
 
         Raises:
-            SampleError: what is missing, and how to make it. ValueError: an unknown model.
+            SampleError: what is missing, and how to make it.
+            ValueError: an unknown model.
         """
         weights = Path(weights)
         run = Run(weights.parent.parent if weights.parent.name == "snapshot" else weights)

@@ -1,7 +1,7 @@
-"""Python data layers, and the folders they read. A prototxt names this package:
-`module: "voc_layers" layer: "VOCSegDataLayer"`.
+"""Python data layers, and the folders they read.
 
-A name is loaded when it is first asked for, so that folders and files can be read without caffe.
+A prototxt names this package: `module: "voc_layers" layer: "VOCSegDataLayer"`. A name is
+loaded when it is first asked for, so that folders and files can be read without caffe.
 """
 
 from __future__ import annotations

@@ -62,8 +62,11 @@ QUICK = Setting(train=240, val=40, crops=2400, steps=(500, 300, 300, 400), step=
 
 
 def recipe(model: str, setting: Setting) -> solvers.Recipe:
-    """The stage's recipe: one image a step and the summed loss as in the paper's heavy recipe, but Adam,
-    which needs minutes where momentum 0.99 at a tiny rate needs days."""
+    """The stage's recipe: the paper's heavy one, but with Adam.
+
+    One image a step and the summed loss are the paper's; Adam needs minutes where momentum 0.99 at a tiny
+    rate needs days.
+    """
     steps = dict(zip(STAGES, setting.steps))[model]
     every = max(1, steps // 4)
     first = model == CLASSIFIER

@@ -83,7 +83,8 @@ def score(request: ScoreRequest) -> Scorecard:
     """The scorecard of what is asked for.
 
     Raises:
-        SampleError: what is missing, or is not what it should be. ValueError: an unknown model.
+        SampleError: what is missing, or is not what it should be.
+        ValueError: an unknown model.
     """
     target = request.target
     if target.is_dir() and not Run(target).net("deploy").is_file():
@@ -106,39 +107,36 @@ def score(request: ScoreRequest) -> Scorecard:
 def _split(request: ScoreRequest, trained: Trained) -> Split:
     """The images to score on, from the request or, where it is silent, from the run."""
     own = trained.job.split("val") if trained.job else None
-    if request.data is None and own is None:
+    if request.data is not None:
+        return _listed(VocFolder.open(request.data), request.split)
+    if own is None:
         raise SampleError("which images? Give --data or --voc-dir, a folder in VOC layout")
-    if request.data is None and own is not None:
-        own.folder.require_layout()
-        return _listed(own.folder, request.split or own.name)
-    assert request.data is not None
-    folder = VocFolder.open(request.data)
-    folder.require_layout()
-    return _listed(folder, request.split)
+    if own.ids and request.split in (None, own.name):
+        return own
+    return _listed(own.folder, request.split or own.name)
 
 
 def _listed(folder: Folder, name: str | None) -> Split:
+    """A split that is there; SampleError says what of the layout is not."""
+    folder.require_layout()
     name = name or folder.default_split
     return Split(folder, name, tuple(folder.ids(name)))
 
 
 def _score_predictions(request: ScoreRequest) -> Scorecard:
     """Saved predictions against a split of a data set, or against a plain folder of labels."""
-    if request.labels is None and request.data is None:
+    maps: LabelFolder | Folder
+    if request.labels is not None:
+        maps = LabelFolder.open(request.labels, request.class_file)
+        names, against = maps.names(), str(request.labels)
+    elif request.data is not None:
+        split = _listed(VocFolder.open(request.data), request.split)
+        maps, names, against = split.folder, list(split.ids), f"{split.folder.root.name} {split.name}"
+    else:
         raise SampleError(
             f"{request.target}: no run (it has no deploy.prototxt); to score it as a folder of "
             "predictions, give --labels, --data or --voc-dir"
         )
-    maps: LabelFolder | VocFolder
-    if request.labels is not None:
-        maps = LabelFolder.open(request.labels, request.class_file)
-        names, against = maps.names(), str(request.labels)
-    else:
-        assert request.data is not None
-        maps = VocFolder.open(request.data)
-        maps.require_layout()
-        split = _listed(maps, request.split)
-        names, against = list(split.ids), f"{maps.root.name} {split.name}"
     names = names[: request.limit]
     hist, void = Truth(maps, names, request.save).score_folder(request.target)
     title = f"{request.target} against {against}"
