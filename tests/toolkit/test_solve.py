@@ -297,6 +297,7 @@ def test_run_json_is_json(data: Path, base: Path) -> None:
     info = json.loads((data.parent / "runs/voc-fcn32s/run.json").read_text())
     assert info["seed"] == 5 and info["voc_dir"] == str(data) and info["recipe"]["max_iter"] == 1
     assert info["launches"][0]["versions"]["caffe"] == caffe.__version__
+    assert info["launches"][0]["versions"]["engine"] == caffe.__engine__
     command = info["launches"][0]["command"]
     assert "pytest" in command and f"# run: {command}\n" in solver_text(data)
 

@@ -123,9 +123,10 @@ def caffes(path: Sequence[str] | None = None) -> list[Path]:
 
 
 def _imports() -> Findings:
-    from ... import __version__
+    from ... import __engine__, __version__
 
     yield _row("caffe", __version__, f"{OURS} (this engine)"), ""
+    yield _row("engine", __engine__), ""
     found = caffes()
     if OURS not in found:
         yield _row("", "", "not on sys.path under this name"), ""
