@@ -58,7 +58,7 @@ THIRD_PARTY = {
     "solvers": {"google"},
     "surgery": {"numpy"},
     "voc_layers": {"numpy", "PIL", "scipy"},
-    "fcn": {"numpy", "scipy", "PIL", "matplotlib", "jinja2"},
+    "fcn": {"numpy", "scipy", "PIL", "matplotlib"},
     "vis": {"numpy"},
     "solve": {"numpy", "google"},
     "score": {"numpy", "PIL"},

@@ -36,7 +36,8 @@ _SUBMODULES = ("io", "net_spec", "pycaffe", "classifier", "detector", "coord_map
 _SOURCE = {name: (module, name) for module, names in _LAZY.items() for name in names}
 _SOURCE["log"] = ("._caffe", "log_message")
 
-__all__ = ["NetSpec", "TEST", "TRAIN", "__engine__", "__version__", "io", "layers", "params", "proto", "to_proto"]
+__all__ = ["NetSpec", "TEST", "TRAIN", "__engine__", "__version__"]
+__all__ += ["io", "layers", "params", "proto", "to_proto"]
 __all__ += list(_SOURCE)
 
 

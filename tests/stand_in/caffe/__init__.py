@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.stand_in.caffe import coord_map, io
-from tests.stand_in.caffe.net_spec import NetSpec, layers, params, to_proto
-from tests.stand_in.caffe.proto.caffe_pb2 import TEST, TRAIN
+from . import coord_map, io
+from .net_spec import NetSpec, layers, params, to_proto
+from .proto.caffe_pb2 import TEST, TRAIN
 
 __all__ = ["Layer", "Net", "NetSpec", "SGDSolver", "TEST", "TRAIN", "coord_map", "get_solver", "io", "layers",
            "params", "set_device", "set_mode_cpu", "set_mode_gpu", "set_random_seed", "to_proto"]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.stand_in.caffe.net_spec import Top, layers
+from .net_spec import Top, layers
 
 
 def crop(top_from: Top, top_to: Top) -> Top:

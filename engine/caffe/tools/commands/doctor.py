@@ -43,8 +43,7 @@ EXTRAS = (
     Extra("lmdb", {"lmdb": "lmdb"}, "Data layers and tools on LMDB"),
     Extra("leveldb", {"plyvel": "plyvel"}, "Data layers and tools on LevelDB"),
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
-    Extra("report", {"matplotlib": "matplotlib", "jinja2": "Jinja2"}, "figures, plot_training_log"),
-    Extra("export", {"torch": "torch"}, "weights to and from PyTorch's .pth"),
+    Extra("report", {"matplotlib": "matplotlib"}, "figures, plot_training_log"),
 )
 
 
