@@ -127,7 +127,7 @@ def additions() -> Iterator[tuple[str, str]]:
     """Public names of `caffe` that pycaffe does not have, with the first line of what they say."""
     import caffe
 
-    known = set(surface.PYCAFFE["caffe"][1].split()) | {"proto"}
+    known = set(surface.PYCAFFE["caffe"][1].split()) | {"proto", "__engine__"}
     for name in sorted(set(caffe.__all__) - known):
         yield f"`caffe.{name}`", (inspect.getdoc(getattr(caffe, name)) or "").split("\n")[0]
 

@@ -367,11 +367,11 @@ FORMATS = {
         "same", "", "weights/test_hdf5_layout.py::test_caffes_own_hdf5_is_written_again_alike",
     ),
     ".solverstate": (
-        "better", "with a hidden .resume file beside it",
+        "better", "with a .resume file beside it",
         "solvers/test_state.py::test_states_written_by_caffe",
     ),
     ".solverstate.h5": (
-        "better", "with a hidden .resume file beside it",
+        "better", "with a .resume file beside it",
         "solvers/test_state.py::test_states_written_by_caffe",
     ),
     "LMDB of Datum": ("same", "", "test_golden.py::test_data"),

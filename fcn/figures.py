@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vis import color_seg, make_palette
+
+log = logging.getLogger("fcn")
 
 WHITE, INK = (255, 255, 255), (30, 30, 30)
 
@@ -73,14 +76,20 @@ def curves(
     path: str | Path,
     x_label: str = "iteration",
     log_scale: Sequence[str] = (),
-) -> Path:
+) -> Path | None:
     """Line plots side by side, written to `path` (PNG, SVG or PDF by its suffix).
+
+    Returns None, with a warning that names the extra, where matplotlib is not installed: a training that
+    is done shall not fail for want of a picture.
 
     panels: title -> name of the line -> (x, y). log_scale: titles of panels with a logarithmic y axis.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.warning("%s is not drawn: it needs matplotlib: pip install 'caffe-fcn[report]'", path)
+        return None
     figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for place, (title, lines) in enumerate(panels.items(), 1):

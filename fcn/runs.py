@@ -161,6 +161,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "caffe": getattr(caffe, "__version__", "unknown"),
+        "engine": getattr(caffe, "__engine__", "unknown"),
         "caffe_file": caffe.__file__,
     }
     try:

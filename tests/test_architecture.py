@@ -35,7 +35,7 @@ from tests.source_tree import (
 
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
-    ("errors", "log", "device", "naming"),
+    ("errors", "log", "device", "naming", "version"),
     ("formats", "memory", "blob", "filler"),
     ("registry", "layer", "checks"),
     ("data", "graph"),
@@ -48,7 +48,7 @@ UPWARD = {
     ("registry", "layers"): "the types register themselves when the first one is asked for",
 }
 #: What the facade may take from inside `_caffe`: light modules, no tensors.
-FACADE_MAY_USE = {"data", "errors", "formats", "graph", "log"}
+FACADE_MAY_USE = {"data", "errors", "formats", "graph", "log", "version"}
 
 #: Third-party packages each part may import; the standard library is free.
 THIRD_PARTY = {

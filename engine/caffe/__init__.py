@@ -10,10 +10,11 @@ import importlib
 from typing import Any
 
 from . import proto
+from ._caffe.version import ENGINE as __engine__
 from .net_spec import NetSpec, layers, params, to_proto
 from .proto.caffe_pb2 import TEST, TRAIN
 
-__version__ = "1.0.0"
+__version__ = "1.0.0"  # of the Caffe that this is; `__engine__` is whose work it is
 
 #: module -> the public names that come from it
 _LAZY = {
@@ -35,7 +36,8 @@ _SUBMODULES = ("io", "net_spec", "pycaffe", "classifier", "detector", "coord_map
 _SOURCE = {name: (module, name) for module, names in _LAZY.items() for name in names}
 _SOURCE["log"] = ("._caffe", "log_message")
 
-__all__ = ["NetSpec", "TEST", "TRAIN", "__version__", "io", "layers", "params", "proto", "to_proto"]
+__all__ = ["NetSpec", "TEST", "TRAIN", "__engine__", "__version__"]
+__all__ += ["io", "layers", "params", "proto", "to_proto"]
 __all__ += list(_SOURCE)
 
 

@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from . import __version__
+from . import __engine__, __version__
 from ._caffe.errors import CaffeError
 from ._caffe.log import log
 from .tools import flags
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         return getattr(importlib.import_module(f".tools.{module}", __package__), function)(argv[1:])
     values, words = flags.parse(argv, options.FLAGS)
     if values["version"]:
-        print(f"caffe version {__version__}")
+        print(f"caffe version {__version__}\n{__engine__}")
         return 0
     if values["help"] or len(words) != 1:
         print(options.usage(COMMANDS, {name: what for name, (_, what) in TOOLS.items()}))

@@ -1,8 +1,8 @@
 """Weights to and from files of other frameworks: NumPy's .npz and PyTorch's .pth beside Caffe's own.
 
 A parameter is called `<layer>.<index>` in an .npz and `<layer>.weight` / `<layer>.bias` in a .pth. The
-latter needs torch (the extra `export`). The values are Caffe's everywhere: O x I x H x W, for BGR input.
-Nothing is unpickled.
+latter needs torch, which a BVLC Caffe does not bring. The values are Caffe's everywhere: O x I x H x W, for
+BGR input. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _torch(path: Path) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ValueError(f"{path}: .pth files need PyTorch: pip install 'caffe-fcn[export]'") from error
+        raise ValueError(f"{path}: .pth files need PyTorch: pip install torch") from error
     return torch
 
 

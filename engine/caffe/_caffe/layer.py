@@ -58,6 +58,8 @@ class Layer:
     phase: int
     param_str: str
     blobs: BlobVec
+    #: Whether forward draws random numbers; set by the layer in setup.
+    draws_random: bool = False
     #: Which parameters want a diff; set by the net.
     param_flags: list[bool]
     #: Whether the net will call backward; set by the net.

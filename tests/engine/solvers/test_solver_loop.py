@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -54,6 +56,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(solver_of, kind, 
     assert again.iter == 3
     again.step(3)
     np.testing.assert_array_equal(weights(again), weights(whole))
+
+
+def test_a_snapshot_is_three_visible_files_and_a_resume_without_the_third_warns(solver_of, caplog):
+    solver_of("snapshot: 2").step(2)
+    third = Path("solver_iter_2.resume")
+    assert sorted(path.name for path in Path().glob("*_iter_2.*")) == [
+        "solver_iter_2.caffemodel", third.name, "solver_iter_2.solverstate",
+    ]  # fmt: skip
+    assert json.loads(third.read_text())["engine"] == caffe.__engine__
+    logging.getLogger("caffe").addHandler(caplog.handler)
+    try:
+        solver_of().restore("solver_iter_2.solverstate")
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+        third.unlink()
+        solver_of().restore("solver_iter_2.solverstate")
+    finally:
+        logging.getLogger("caffe").removeHandler(caplog.handler)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert third.name in warning
 
 
 def test_a_binary_state_may_name_an_hdf5_model(solver_of):

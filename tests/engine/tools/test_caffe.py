@@ -98,7 +98,7 @@ def test_the_exit_status_is_the_process_s(in_tmp):
     done = run("test", "--modell=x")
     assert (done.returncode, done.stderr) == (1, "ERROR: unknown command line flag 'modell'\n")
     assert run("train", "-solver", "nowhere.prototxt").returncode == 134
-    assert run("--version").stdout == "caffe version 1.0.0\n"
+    assert run("--version").stdout == f"caffe version 1.0.0\n{caffe.__engine__}\n"
 
 
 def test_without_one_command_the_usage_is_shown(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -138,5 +139,15 @@ def test_curves_are_drawn_to_a_file(tmp_path: Path) -> None:
     losses = {"32s": ([1, 2, 3], [3.0, 2.0, 1.0])}
     scores = {"32s": ([3], [0.5]), "16s": ([3], [0.6])}
     path = curves({"loss": losses, "mean IU": scores}, tmp_path / "figures/curves.svg", log_scale=("loss",))
+    assert path is not None
     text = path.read_text()
     assert "<svg" in text and text.count('<g id="axes_') == 2
+
+
+def test_without_matplotlib_there_are_no_curves_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    assert curves({"loss": {}}, tmp_path / "curves.png") is None
+    assert list(tmp_path.iterdir()) == [] and "caffe-fcn[report]" in caplog.text

@@ -351,4 +351,5 @@ def test_every_start_of_a_run_is_recorded(data: Path, base: Path) -> None:
     assert job.seed == 5 and job.recipe.max_iter == 1
     assert job.layers["train"].params["voc_dir"] == str(data)
     assert launch["versions"]["caffe"] == caffe.__version__
+    assert launch["versions"]["engine"] == caffe.__engine__
     assert f"# run: {launch['command']}\n" in run.solver.read_text()

@@ -361,7 +361,7 @@ def test_a_wrong_command_is_explained(
     assert not list(tmp_path.glob("y.*"))
 
 
-def test_without_torch_npz_still_works_and_pth_names_the_extra(tmp_path: Path) -> None:
+def test_without_torch_npz_still_works_and_pth_says_what_to_install(tmp_path: Path) -> None:
     """Beside a caffe that does not bring torch: the second one of the tests, and no torch to import."""
     chainer_npz(tmp_path / "x.npz")
     zip_pth(tmp_path / "x.pth")
@@ -375,4 +375,4 @@ exchange.read(r'{tmp_path / "x.pth"}')
     env = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "stand_in")}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, cwd=ROOT)
     assert done.stdout.split() == ["conv", "fc6", "fc8"]
-    assert "x.pth: .pth files need PyTorch: pip install 'caffe-fcn[export]'" in done.stderr
+    assert "x.pth: .pth files need PyTorch: pip install torch" in done.stderr

@@ -61,6 +61,7 @@ class DummyData(Layer):
             f"{len(fillers)} data fillers",
         )
         self._fillers = fillers * len(top) if len(fillers) == 1 else fillers or [FillerParameter()] * len(top)
+        self.draws_random = any(filler.type != "constant" for filler in self._fillers)
         for blob, dims in zip(top, self._shapes(len(top))):
             blob.resize(dims)
         # All of them: a filler that cannot work is found now, not at the first forward.

@@ -28,6 +28,7 @@ class Dropout(Layer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.ratio = self.layer_param.dropout_param.dropout_ratio
+        self.draws_random = self.phase == _TRAIN
         self.check(
             self.phase != _TRAIN or 0 <= self.ratio <= 1,
             f"dropout_param.dropout_ratio is a probability, not {self.ratio:g}",

@@ -265,6 +265,7 @@ class Pooling(_Pool):
         self._check_axes(bottom)
         param = self.layer_param.pooling_param
         self._method = param.pool
+        self.draws_random = self._method == PoolingParameter.STOCHASTIC and self.phase == 0
         self.check(len(top) == 1 or self._method == PoolingParameter.MAX, "a second top is for pool: MAX")
         self._stride, self._pad = self._pair("stride"), self._pair("pad")
         kernel_fields = [param.HasField(name) for name in ("kernel_size", "kernel_h", "kernel_w")]
@@ -346,6 +347,7 @@ class SPP(_Pool):
         param = self.layer_param.spp_param
         self.check(param.pyramid_height > 0, "pyramid_height must be given and positive")
         self._method = PoolingParameter.PoolMethod.Value(param.PoolMethod.Name(param.pool))
+        self.draws_random = self._method == PoolingParameter.STOCHASTIC and self.phase == 0
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_axes(bottom)

@@ -79,7 +79,6 @@ class Solver:
             [torch.zeros(blob.dims, dtype=device.dtype(), device=device.current()) for blob in self._blobs]
             for _ in range(self.histories)
         ]
-        self._random_before = resume.random_text()
         log.info("Solver scaffolding done.")
 
     def _load_weights(self, net: Net) -> None:
@@ -202,8 +201,8 @@ class Solver:
     def snapshot(self) -> None:
         """Write the model and the state of this iteration as `<prefix>_iter_<N>.*`.
 
-        A hidden file beside Caffe's two keeps what they cannot: the random state and the positions of
-        the data layers (see `resume`).
+        A third file, `.resume`, keeps what Caffe's two cannot: the random state and the positions of the
+        data layers (see `resume`).
         """
         check_prefix(self._message)
         stem = f"{self._message.snapshot_prefix}_iter_{self._iter}"
@@ -213,7 +212,7 @@ class Solver:
         log.info("Snapshotting to %s file %s", kind, model)
         save = self.net.save_hdf5 if hdf5 else self.net.save
         save(model, self._message.snapshot_diff)
-        resume.save(resume.path_for(status), self._all_nets(), self._random_before)
+        resume.save(resume.path_for(status), self._all_nets())
         log.info("Snapshotting solver state to %s file %s", kind, status)
         history = (tensor.cpu().numpy() for histories in self._history for tensor in histories)
         write = state.save_hdf5 if hdf5 else state.save_binary
@@ -222,7 +221,7 @@ class Solver:
     def restore(self, path: str) -> None:
         """Continue from a `.solverstate` (binary) or `.solverstate.h5`.
 
-        With the hidden `.resume` file beside it the run goes on bit for bit (on a CPU) as if never stopped;
+        With the `.resume` file beside it the run goes on bit for bit (on a CPU) as if never stopped;
         without it data layers start over and random numbers are fresh, as in Caffe.
 
         Raises:

@@ -1,8 +1,9 @@
 """What Caffe's own snapshot leaves out of a training state: random numbers and data positions.
 
-Kept as JSON in the hidden file `.<name>_iter_<N>.resume` beside the `.solverstate`, so that Caffe's files
-stay Caffe's; written only where a run has such state. A layer takes part by having
-`snapshot_state() -> dict` and `restore_state(dict)`, with values JSON can hold.
+Kept as JSON in `<prefix>_iter_<N>.resume`, the third file of a snapshot beside the `.caffemodel` and the
+`.solverstate`, so that Caffe's files stay Caffe's; written only where a run has such state. It names the
+engine that wrote it. A layer takes part by having `snapshot_state() -> dict` and `restore_state(dict)`, with
+values JSON can hold, or by saying that it draws random numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .. import device
 from ..errors import SolverError
 from ..formats.files import replacing
 from ..log import log
+from ..version import ENGINE
 
 if TYPE_CHECKING:
     from ..net import Net
@@ -27,22 +29,19 @@ if TYPE_CHECKING:
 
 def path_for(solverstate: str) -> str:
     """The resume file that belongs to a `.solverstate` or `.solverstate.h5`."""
-    folder, name = os.path.split(re.sub(r"\.solverstate(\.h5)?$", "", solverstate))
-    return os.path.join(folder, f".{name}.resume")
+    return re.sub(r"\.solverstate(\.h5)?$", "", solverstate) + ".resume"
 
 
-def random_text() -> dict[str, str]:
-    """The state of every generator, as JSON can hold it."""
-    return {key: base64.b64encode(t.numpy().tobytes()).decode() for key, t in device.random_state().items()}
+def _needed(nets: Sequence[Net]) -> bool:
+    """Whether a layer of `nets` has a state that Caffe's files leave out."""
+    return any(hasattr(layer, "snapshot_state") or layer.draws_random for net in nets for layer in net.layers)
 
 
-def save(path: str, nets: Sequence[Net], random_before: dict[str, str]) -> None:
-    """Write the random state and the state of every layer of `nets` that has one.
-
-    Args:
-        random_before: `random_text` of the solver's beginning; a run that drew nothing since, and has
-            no layer with a state, needs no file.
-    """
+def save(path: str, nets: Sequence[Net]) -> None:
+    """Write the random state and the state of every layer of `nets`, where one has any."""
+    if not _needed(nets):
+        return
+    random = {key: base64.b64encode(t.numpy().tobytes()).decode() for key, t in device.random_state().items()}
     layers = [
         {
             name: layer.snapshot_state()
@@ -51,21 +50,23 @@ def save(path: str, nets: Sequence[Net], random_before: dict[str, str]) -> None:
         }
         for net in nets
     ]
-    random = random_text()
-    if not any(layers) and random == random_before:
-        return
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"random": random, "layers": layers}))
+        temporary.write_text(json.dumps({"engine": ENGINE, "random": random, "layers": layers}))
 
 
 def load(path: str, nets: Sequence[Net]) -> None:
-    """Put back what `save` wrote; without the file, say what starts over.
+    """Put back what `save` wrote; where the file is needed and missing, warn of what starts over.
 
     Raises:
         SolverError: the file is damaged.
     """
     if not os.path.exists(path):
-        log.info("No file %s: data layers start from the beginning, random numbers are fresh", path)
+        if _needed(nets):
+            log.warning(
+                "No file %s: data layers start from the beginning and random numbers are fresh, so the run "
+                "ends in other weights than one that was never stopped. Put the file there if you have it",
+                path,
+            )
         return
     try:
         with open(path, encoding="utf-8") as file:

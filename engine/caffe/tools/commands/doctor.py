@@ -43,8 +43,7 @@ EXTRAS = (
     Extra("lmdb", {"lmdb": "lmdb"}, "Data layers and tools on LMDB"),
     Extra("leveldb", {"plyvel": "plyvel"}, "Data layers and tools on LevelDB"),
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
-    Extra("report", {"matplotlib": "matplotlib", "jinja2": "Jinja2"}, "figures, plot_training_log"),
-    Extra("export", {"torch": "torch"}, "weights to and from PyTorch's .pth"),
+    Extra("report", {"matplotlib": "matplotlib"}, "figures, plot_training_log"),
 )
 
 
@@ -123,9 +122,10 @@ def caffes(path: Sequence[str] | None = None) -> list[Path]:
 
 
 def _imports() -> Findings:
-    from ... import __version__
+    from ... import __engine__, __version__
 
     yield _row("caffe", __version__, f"{OURS} (this engine)"), ""
+    yield _row("engine", __engine__), ""
     found = caffes()
     if OURS not in found:
         yield _row("", "", "not on sys.path under this name"), ""
