@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 from . import proto
-from ._caffe.version import ENGINE as __engine__
+from ._caffe import ENGINE as __engine__
 from .net_spec import NetSpec, layers, params, to_proto
 from .proto.caffe_pb2 import TEST, TRAIN
 

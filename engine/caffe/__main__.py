@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 
 from . import __engine__, __version__
-from ._caffe.errors import CaffeError
-from ._caffe.log import log
+from ._caffe import CaffeError
 from .tools import flags
 from .tools.command import command, set_up_log
 from .tools.commands import options
+
+log = logging.getLogger("caffe")
 
 #: Caffe's own commands, which share their flags: each is `caffe.tools.commands.<name>.run(options)`.
 COMMANDS = {

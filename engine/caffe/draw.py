@@ -10,7 +10,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from ._caffe.errors import CaffeError, MissingExtraError
+from ._caffe import CaffeError, MissingExtraError
 from .proto import caffe_pb2
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._caffe.formats.blobproto import proto_dims
+from ._caffe import proto_dims
 from .proto import caffe_pb2
 
 if TYPE_CHECKING:

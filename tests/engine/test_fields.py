@@ -70,15 +70,15 @@ MORE = (
 def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
     """(type, message, field) of everything that is looked at while nets are built and run."""
     found: Read = set()
-    attach = Layer._attach
+    construct = Layer.__init__
 
     def noting(self: Layer, layer_param: caffe_pb2.LayerParameter) -> None:
-        attach(self, layer_param)
+        construct(self, layer_param)
         self.layer_param = Noted(layer_param, layer_param.type, found)
 
     folder = tmp_path_factory.mktemp("fields")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Layer, "_attach", noting)
+        patch.setattr(Layer, "__init__", noting)
         patch.chdir(folder)
         patch.syspath_prepend(str(golden.GOLDEN / "layers" / "py"))
         for section in ("layers", "data"):

@@ -134,7 +134,7 @@ def test_an_untouched_batch_norm_runs_backward_though_its_params_are_frozen(net_
         net.blobs["data"].diff[...] = 0.5
         net.backward()
         assert (net.blobs["data"].diff != 0.5).all() == moved
-        assert [spec.lr_mult for spec, _ in net._learnable] == [0, 0, 0]
+        assert [parameter.lr_mult for parameter in net.plan.learnable] == [0, 0, 0]
 
 
 def test_who_works_in_place_on_a_loss_takes_its_weight_from_the_list(net_of):
@@ -161,7 +161,7 @@ def test_shared_parameters_have_one_memory(net_of):
     net = net_of(INPUT + shared + shared.replace('"ip"', '"other"'))
     net.params["ip"][0].data[...] = 3
     assert (net.params["other"][0].data == 3).all()
-    assert len(net._learnable) == 3
+    assert len(net.learnable) == 3
 
 
 def test_share_with_shares_data_and_not_diffs(net_of):

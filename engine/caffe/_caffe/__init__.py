@@ -10,6 +10,10 @@ from typing import Any
 
 from ..proto.caffe_pb2 import LayerParameter
 
+#: Whose work this is; pyproject.toml reads the version from here. `caffe.__version__` is that of the Caffe
+#: whose numbers the engine keeps.
+ENGINE = "caffe-fcn 0.1.0"
+
 #: submodule -> the names that it gives to the package
 _LAZY = {
     "errors": (
@@ -28,11 +32,12 @@ _LAZY = {
     "registry": ("register_layer", "layer_type_list"),
     "layer": ("Layer",),
     "net": ("Net",),
-    "graph.read": ("read_net",),
+    "formats.blobproto": ("proto_dims",),
+    "graph.read": ("read_net", "read_solver"),
     "watch.footprint": ("Footprint", "net_footprint"),
     "solvers": (
         "Solver", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver", "AdaDeltaSolver",
-        "AdamSolver", "SolverAction", "SolverParameter", "get_solver", "read_solver",
+        "AdamSolver", "SolverAction", "SolverParameter", "get_solver",
     ),
     "data.samples": ("read_list",),
     "watch.timer": ("NetTimer", "Timer"),

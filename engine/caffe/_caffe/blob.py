@@ -189,6 +189,16 @@ class Blob:
             raise RuntimeError("Blob.reshape takes no kwargs")
         self.resize(check_dims(dims))
 
+    @property
+    def data_memory(self) -> Memory:
+        """Where the data are; blobs that share them have the same one."""
+        return self._data
+
+    @property
+    def diff_memory(self) -> Memory:
+        """Where the diff is; blobs that share it have the same one."""
+        return self._diff
+
     # ---- for layers -------------------------------------------------------------------------
 
     @property

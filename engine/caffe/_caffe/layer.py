@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn, Protocol, runtime_checkable
 
-from ..proto.caffe_pb2 import LayerParameter
+from ..proto.caffe_pb2 import LayerParameter, ParamSpec
 from .blob import Blob, BlobVec, make_blob
 from .errors import LayerError
 from .filler import fill
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..proto.caffe_pb2 import FillerParameter
 
 
@@ -51,6 +53,8 @@ class Layer:
     same_tops: ClassVar[bool] = False
     auto_top: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
+    #: What is said of parameters that the prototxt gives no `param` for.
+    param_specs: ClassVar[tuple[ParamSpec, ...]] = ()
     #: Whether blobs in the prototxt need only have the right count, as the 1x1xNxK of old files.
     any_shape: ClassVar[bool] = False
 
@@ -68,9 +72,6 @@ class Layer:
     def __init__(self, layer_param: LayerParameter) -> None:
         if not isinstance(layer_param, LayerParameter):
             raise TypeError(f"a layer is made of a LayerParameter, not of {type(layer_param).__name__}")
-        self._attach(layer_param)
-
-    def _attach(self, layer_param: LayerParameter) -> None:
         self.layer_param = layer_param
         self.phase = layer_param.phase
         self.param_str = layer_param.python_param.param_str
@@ -117,3 +118,11 @@ class Layer:
         if filler is not None:
             fill(blob, filler, f"layer '{self.layer_param.name}' ({self.type}), param {index}")
         self.blobs.append(blob)
+
+
+@runtime_checkable
+class TakesArrays(Protocol):
+    """What a layer has whose batches come from arrays (`net.set_input_arrays`)."""
+
+    def set_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Take batches from these arrays from now on."""

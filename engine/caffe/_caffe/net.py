@@ -1,11 +1,10 @@
-"""Net: layers over named blobs, run in file order. The reference path; it defines the numbers."""
+"""Net: layers over named blobs, run in file order; made as a plan says, shown as pycaffe shows it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,20 +12,21 @@ import torch
 from ..proto import caffe_pb2
 from . import device, weights
 from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, StringVec, make_blob
-from .errors import CaffeError, NetError
+from .errors import CaffeError
 from .formats import files
-from .graph import filter as state_filter
-from .graph import splits, wiring
+from .graph.backward import plan_backward
+from .graph.filter import filter_net
 from .graph.read import read_net
+from .graph.sharing import share_parameters
+from .graph.splits import insert_splits
+from .graph.wiring import wire
+from .layer import Layer, TakesArrays
 from .log import log
 from .naming import naming, naming_file
+from .plan import Plan
+from .reference import Callback, ReferencePath
 from .registry import create, layer_class
 from .watch import debug
-
-if TYPE_CHECKING:
-    from .layer import Layer
-
-Callback = Callable[[int], None]
 
 
 class _Level(int):
@@ -49,6 +49,13 @@ class Net:
         RuntimeError: a file cannot be opened.
         NetError, LayerError, ParseError: what is wrong in the file, and where.
     """
+
+    #: what the net is: its layers over numbered blobs, its parameters, who runs backward
+    plan: Plan
+    #: what runs the plan, with the layers and the blobs
+    runner: ReferencePath
+    #: the blobs of `plan.learnable`
+    learnable: tuple[Blob, ...]
 
     def __init__(
         self,
@@ -82,7 +89,16 @@ class Net:
 
     @classmethod
     def from_proto(cls, param: caffe_pb2.NetParameter, path: str | None = None) -> Net:
-        """A net from a message whose `state` is set already; `path` is where it was read, for messages."""
+        """A net from a message, such as `NetSpec.to_proto` makes.
+
+        Args:
+            param: in today's format, its `state` set: phase, level and stages choose the layers. It is not
+                changed.
+            path: where it was read, for messages.
+
+        Raises:
+            NetError, LayerError: what is wrong in the net, and where.
+        """
         net = cls.__new__(cls)
         with naming_file(path) if path else nullcontext():
             net._build(param)
@@ -91,190 +107,89 @@ class Net:
     # ---- construction ------------------------------------------------------------------------
 
     def _build(self, param: caffe_pb2.NetParameter) -> None:
-        self._phase = param.state.phase
-        filtered = state_filter.filter_net(param, param.state)
+        filtered = filter_net(param, param.state)
         if device.root_solver():
             log.info("Initializing net from parameters: \n%s", filtered)
-        self._param = splits.insert_splits(filtered)
-        self._name = param.name
-        for layer in self._param.layer:
-            if not layer.HasField("phase"):
-                layer.phase = self._phase
-        classes = [layer_class(layer) for layer in self._param.layer]
-        self._wiring = wiring.connect(self._param, classes)
-        # As written: the lr_mult 0 that BatchNorm gives itself stops its update, not its backward.
-        self._lr_mults = [[spec.lr_mult for spec in layer.param] for layer in self._param.layer]
-        self._blob_list = [make_blob() for _ in self._wiring.blob_names]
-        self._layer_list: list[Layer] = []
-        self._data_bytes = 0
-        self._loss_weights: list[list[float]] = []
-        self._callbacks: dict[str, list[Callback]] = {
-            key: [] for key in ("before_forward", "after_forward", "before_backward", "after_backward")
-        }
+        text = insert_splits(filtered)
+        plan = wire(text, [layer_class(layer) for layer in text.layer])
+        blobs = [make_blob() for _ in plan.blob_names]
+        layers = _set_up_layers(plan, blobs)
+        plan = share_parameters(plan, [[blob.dims for blob in layer.blobs] for layer in layers])
+        _share_memory(plan, layers)
+        plan = plan_backward(plan, _forced(plan, layers) if param.force_backward else None)
+        for planned, layer in zip(plan.layers, layers):
+            layer.param_flags, layer.wants_gradient = list(planned.param_flags), planned.runs_backward
+        self.plan = plan
+        self.runner = ReferencePath(plan, layers, blobs)
+        self.learnable = tuple(layers[owner.layer].blobs[owner.index] for owner in plan.learnable)
+        self._trace = debug.Trace(plan, self.runner.layers, self.runner.blobs)
         self.debug_info = param.debug_info
-        with torch.no_grad():
-            for number in range(len(self._param.layer)):
-                self._add_layer(number)
-        self._register_params()
-        self._plan()
-        debug.log_plan(self)
+        debug.log_plan(plan)
         log.info("Network initialization done.")
 
-    def _add_layer(self, number: int) -> None:
-        param = self._param.layer[number]
-        bottom, top = self._bottom(number), self._top(number)
-        layer = create(param)
-        if layer.is_loss and not param.loss_weight:
-            param.loss_weight.append(1.0)
-        debug.log_connections(self, number)
-        with naming(param):
-            for proto in param.blobs:
-                blob = make_blob()
-                weights.read_blob_proto(proto, blob)
-                layer.blobs.append(blob)
-            layer.setup(bottom, top)
-            layer.reshape(bottom, top)
-        self._layer_list.append(layer)
-        self._loss_weights.append(self._set_loss_weights(param, top))
-        self._data_bytes = debug.log_tops(self, number, self._data_bytes)
+    @property
+    def debug_info(self) -> bool:
+        """Whether each pass logs what every layer leaves."""
+        return self._trace.forward in self.runner.hooks.after_forward
 
-    @staticmethod
-    def _set_loss_weights(param: caffe_pb2.LayerParameter, top: Sequence[Blob]) -> list[float]:
-        given = list(param.loss_weight)
-        if not given:
-            return [0.0] * len(top)
-        if len(given) != len(top):
-            raise NetError(
-                f"layer '{param.name}' ({param.type}): loss_weight must be unspecified or specified once per "
-                f"top: {len(given)} given, {len(top)} top(s)"
-            )
-        for blob, weight in zip(top, given):
-            if weight:
-                blob.diff[...] = weight
-        return given
-
-    def _register_params(self) -> None:
-        shapes = [[blob.dims for blob in layer.blobs] for layer in self._layer_list]
-        specs = [layer.layer_param for layer in self._layer_list]
-        self._params = wiring.share_parameters(specs, shapes)
-        blobs = [blob for layer in self._layer_list for blob in layer.blobs]
-        for parameter, blob in zip(self._params, blobs):
-            if parameter.owner is not None:
-                blob.share_data(blobs[parameter.owner])
-                blob.share_diff(blobs[parameter.owner])
-        self._learnable = [(p, b) for p, b in zip(self._params, blobs) if p.owner is None]
-
-    def _plan(self) -> None:
-        lr_mults = [
-            given + [1.0] * (len(layer.blobs) - len(given))
-            for given, layer in zip(self._lr_mults, self._layer_list)
-        ]
-        self._backward_plan = wiring.plan_backward(
-            self._param, self._wiring, self._loss_weights, lr_mults, self._layer_list
-        )
-        for number, layer in enumerate(self._layer_list):
-            layer.param_flags = self._backward_plan.params[number]
-            layer.wants_gradient = self._backward_plan.layers[number]
-
-    def _bottom(self, number: int) -> list[Blob]:
-        return [self._blob_list[blob] for blob in self._wiring.bottom_ids[number]]
-
-    def _top(self, number: int) -> list[Blob]:
-        return [self._blob_list[blob] for blob in self._wiring.top_ids[number]]
+    @debug_info.setter
+    def debug_info(self, wanted: bool) -> None:
+        if wanted == self.debug_info:
+            return
+        hooks, trace = self.runner.hooks, self._trace
+        for calls, call in ((hooks.after_forward, trace.forward), (hooks.after_backward, trace.backward)):
+            if wanted:
+                calls.insert(0, call)
+            else:
+                calls.remove(call)
 
     # ---- running -----------------------------------------------------------------------------
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers `start` to `end`, both included; returns the weighted sum of the losses."""
-        self._check_range(start, end)
-        trace = debug.ForwardTrace(self) if self.debug_info else None
-        loss: torch.Tensor | float = 0.0
-        with torch.no_grad():
-            for number in range(start, end + 1):
-                self._call("before_forward", number)
-                loss = loss + self._forward_layer(number)
-                if trace:
-                    trace.layer(number)
-                self._call("after_forward", number)
-        return float(loss)
-
-    def _forward_layer(self, number: int) -> torch.Tensor | float:
-        layer, bottom, top = self._layer_list[number], self._bottom(number), self._top(number)
-        with naming(self._param.layer[number]):
-            layer.reshape(bottom, top)
-            layer.forward(bottom, top)
-        loss: torch.Tensor | float = 0.0
-        for blob, weight in zip(top, self._loss_weights[number]):
-            if weight:
-                loss = loss + torch.dot(blob.value.reshape(-1), blob.grad.reshape(-1))
-        return loss
+        return self.runner.forward(start, end)
 
     def _backward(self, start: int, end: int) -> None:
         """Run layers `start` down to `end`, both included, backward."""
-        self._check_range(end, start)
-        trace = debug.BackwardTrace(self) if self.debug_info else None
-        with torch.no_grad():
-            for number in range(start, end - 1, -1):
-                self._call("before_backward", number)
-                if self._backward_plan.layers[number]:
-                    self._backward_layer(number)
-                    if trace:
-                        trace.layer(number)
-                self._call("after_backward", number)
-
-    def _backward_layer(self, number: int) -> None:
-        flags = self._backward_plan.bottoms[number]
-        with naming(self._param.layer[number]):
-            self._layer_list[number].backward(self._top(number), flags, self._bottom(number))
-
-    def _check_range(self, first: int, last: int) -> None:
-        if first < 0 or last >= len(self._layer_list) or not self._layer_list:
-            raise NetError(f"layers {first} to {last}: this net has {len(self._layer_list)} layer(s)")
-
-    def _call(self, when: str, number: int) -> None:
-        for callback in self._callbacks[when]:
-            callback(number)
+        self.runner.backward(start, end)
 
     def reshape(self) -> None:
         """Propagate the inputs' present shapes through all layers."""
-        with torch.no_grad():
-            for number, layer in enumerate(self._layer_list):
-                with naming(self._param.layer[number]):
-                    layer.reshape(self._bottom(number), self._top(number))
+        self.runner.reshape()
 
     def clear_param_diffs(self) -> None:
         """Zero the gradients of the learnable parameters."""
-        for _, blob in self._learnable:
+        for blob in self.learnable:
             blob.zero_grad()
 
     def before_forward(self, callback: Callback) -> None:
         """Call `callback(layer_index)` before each layer's forward."""
-        self._callbacks["before_forward"].append(callback)
+        self.runner.hooks.before_forward.append(callback)
 
     def after_forward(self, callback: Callback) -> None:
         """Call `callback(layer_index)` after each layer's forward."""
-        self._callbacks["after_forward"].append(callback)
+        self.runner.hooks.after_forward.append(callback)
 
     def before_backward(self, callback: Callback) -> None:
         """Call `callback(layer_index)` before each layer's backward."""
-        self._callbacks["before_backward"].append(callback)
+        self.runner.hooks.before_backward.append(callback)
 
     def after_backward(self, callback: Callback) -> None:
         """Call `callback(layer_index)` after each layer's backward."""
-        self._callbacks["after_backward"].append(callback)
+        self.runner.hooks.after_backward.append(callback)
 
     # ---- weights -----------------------------------------------------------------------------
 
     def _targets(self) -> list[weights.LoadTarget]:
-        owners = iter(self._params)
+        owned = {(parameter.layer, parameter.index) for parameter in self.plan.learnable}
         return [
             weights.LoadTarget(
-                layer.layer_param.name,
+                planned.name,
                 layer.type,
                 list(layer.blobs),
-                [next(owners).owner is None for _ in layer.blobs],
+                [(number, index) in owned for index in range(len(layer.blobs))],
             )
-            for layer in self._layer_list
+            for number, (planned, layer) in enumerate(zip(self.plan.layers, self.runner.layers))
         ]
 
     def copy_from(self, path: str) -> None:
@@ -293,7 +208,7 @@ class Net:
 
     def save(self, path: str, with_diff: bool = False) -> None:
         """Write a binary caffemodel."""
-        weights.save_binary(files.name(path), self._name, self._saved_layers(), with_diff)
+        weights.save_binary(files.name(path), self.plan.name, self._saved_layers(), with_diff)
 
     def save_hdf5(self, path: str, with_diff: bool = False) -> None:
         """Write an HDF5 caffemodel."""
@@ -304,65 +219,103 @@ class Net:
         weights.load_hdf5(files.name(path), self._targets())
 
     def _saved_layers(self) -> list[tuple[caffe_pb2.LayerParameter, list[Blob]]]:
-        return [(layer.layer_param, list(layer.blobs)) for layer in self._layer_list]
+        layers = zip(self.plan.layers, self.runner.layers)
+        return [(planned.param, list(layer.blobs)) for planned, layer in layers]
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """Feed a net whose first layer is MemoryData from arrays; they are referenced, not copied.
+        """Feed a net whose first layer takes arrays (MemoryData); they are referenced, not copied.
 
         Args:
             data: (N, C, H, W) float32, C-contiguous; N a multiple of the layer's batch size.
             labels: (N,) or (N, 1, 1, 1) float32.
 
         Raises:
-            RuntimeError: the arrays do not fit, or the first layer is no MemoryData.
+            RuntimeError: the arrays do not fit, or the first layer takes none.
         """
-        layer = self._layer_list[0] if self._layer_list else None
-        if layer is None or layer.type != "MemoryData":
+        layer = next(iter(self.runner.layers), None)
+        if not isinstance(layer, TakesArrays):
             raise CaffeError("set_input_arrays may only be called if the first layer is a MemoryDataLayer")
-        layer.set_arrays(data, labels)  # type: ignore[attr-defined]
+        layer.set_arrays(data, labels)
 
     # ---- what pycaffe shows of it --------------------------------------------------------------
 
     @property
     def layers(self) -> LayerVec:
         """The layers in the order they run, automatic splits included."""
-        return LayerVec(self._layer_list)
+        return LayerVec(self.runner.layers)
 
     @property
     def _blobs(self) -> BlobVec:
-        return BlobVec(self._blob_list)
+        return BlobVec(self.runner.blobs)
 
     @property
     def _blob_names(self) -> StringVec:
-        return StringVec(self._wiring.blob_names)
+        return StringVec(self.plan.blob_names)
 
     @property
     def _layer_names(self) -> StringVec:
-        return StringVec(layer.name for layer in self._param.layer)
+        return StringVec(layer.name for layer in self.plan.layers)
 
     @property
     def _blob_loss_weights(self) -> DtypeVec:
-        found = [0.0] * len(self._blob_list)
-        for ids, given in zip(self._wiring.top_ids, self._loss_weights):
-            for blob, weight in zip(ids, given):
-                found[blob] = weight  # 0 too: who works in place on a loss takes its weight from the list
-        return DtypeVec(found)
+        return DtypeVec(self.plan.blob_loss_weights)
 
     @property
     def _inputs(self) -> IntVec:
-        return IntVec(self._wiring.inputs)
+        return IntVec(self.plan.inputs)
 
     @property
     def _outputs(self) -> IntVec:
-        return IntVec(self._wiring.outputs)
+        return IntVec(self.plan.outputs)
 
     def _bottom_ids(self, index: int) -> IntVec:
-        self._check_range(index, index)
-        return IntVec(self._wiring.bottom_ids[index])
+        self.plan.check_range(index, index)
+        return IntVec(self.plan.layers[index].bottoms)
 
     def _top_ids(self, index: int) -> IntVec:
-        self._check_range(index, index)
-        return IntVec(self._wiring.top_ids[index])
+        self.plan.check_range(index, index)
+        return IntVec(self.plan.layers[index].tops)
+
+
+def _set_up_layers(plan: Plan, blobs: Sequence[Blob]) -> list[Layer]:
+    """The layers of a plan, set up in the order they run; their tops get shapes."""
+    layers = []
+    used = 0
+    with torch.no_grad():
+        for number, planned in enumerate(plan.layers):
+            bottom, top = ([blobs[i] for i in ids] for ids in (planned.bottoms, planned.tops))
+            layer = create(planned.param)
+            debug.log_connections(plan, number)
+            with naming(planned.param):
+                for proto in planned.param.blobs:
+                    blob = make_blob()
+                    weights.read_blob_proto(proto, blob)
+                    layer.blobs.append(blob)
+                layer.setup(bottom, top)
+                layer.reshape(bottom, top)
+            for blob, weight in zip(top, planned.loss_weights):
+                if weight:
+                    blob.diff[...] = weight
+            layers.append(layer)
+            used = debug.log_tops(planned, top, used)
+    return layers
+
+
+def _share_memory(plan: Plan, layers: Sequence[Layer]) -> None:
+    for sharer in plan.parameters:
+        if sharer.owner is not None:
+            owner = plan.parameters[sharer.owner]
+            blob, source = (layers[p.layer].blobs[p.index] for p in (sharer, owner))
+            blob.share_data(source)
+            blob.share_diff(source)
+
+
+def _forced(plan: Plan, layers: Sequence[Layer]) -> list[list[bool]]:
+    """For each layer and bottom, whether `force_backward` may ask for the gradient."""
+    return [
+        [layer.allow_force_backward(index) for index in range(len(planned.bottoms))]
+        for planned, layer in zip(plan.layers, layers)
+    ]
 
 
 def _check_types(network_file: object, phase: object, level: object, weights_file: object) -> None:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import draw
-from .._caffe.formats.proto_io import read_text
-from .._caffe.graph.upgrade import upgrade_net
+from .._caffe import read_net
 from ..proto import caffe_pb2
 from .command import command
 
@@ -30,8 +29,7 @@ def main(argv: Sequence[str]) -> int:
     add("--phase", default="ALL", choices=_PHASES, help="draw the layers of this phase only")
     add("--display_lrm", action="store_true", help="write learning rate multipliers")
     args = parser.parse_args(argv)
-    net = read_text(args.input_net_proto_file, caffe_pb2.NetParameter())
-    upgrade_net(net, args.input_net_proto_file)
+    net = read_net(args.input_net_proto_file)
     print(f"Drawing net to {args.output_image_file}")
     draw.draw_net_to_file(net, args.output_image_file, args.rankdir, _PHASES[args.phase], args.display_lrm)
     return 0

@@ -24,7 +24,7 @@ class Tool(NamedTuple):
     what: str
     read: Callable[[str], Message]
     outdated: Callable[[Message], bool]
-    upgrade: Callable[[Message, str], bool]
+    upgrade: Callable[[Message, str], tuple[Message, bool]]
     write: Callable[[Message], bytes]
 
 
@@ -53,7 +53,7 @@ SOLVER_TEXT = Tool(
     "an old solver prototxt",
     lambda path: read_text(path, SolverParameter()),
     solver_needs_upgrade,
-    upgrade_solver,
+    lambda solver, source: (upgrade_solver(solver, source), True),
     _as_text,
 )
 
@@ -73,7 +73,7 @@ def _run(tool: Tool, argv: Sequence[str]) -> int:
         return UNREADABLE
     complete = True
     if tool.outdated(message):
-        complete = tool.upgrade(message, source)
+        message, complete = tool.upgrade(message, source)
         if not complete:
             log.error("Encountered one or more problems upgrading '%s' (see above); continuing", source)
     else:

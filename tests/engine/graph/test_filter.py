@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from caffe._caffe.errors import NetError
 from caffe._caffe.formats.proto_io import parse_text
-from caffe._caffe.graph.filter import filter_net, state_meets_rule, without_layers
+from caffe._caffe.graph.filter import filter_net, state_meets_rule, without_fields
 from caffe.proto.caffe_pb2 import TEST, TRAIN, NetParameter, NetState, NetStateRule
 
 
@@ -107,6 +107,6 @@ def test_everything_but_the_layers_is_kept() -> None:
         "input_dim: [1, 2, 3, 4] input_shape { dim: 1 } layer { } layers { }",
         NetParameter(),
     )
-    rest = without_layers(net)
+    rest = without_fields(net, "layer")
     net.ClearField("layer")
     assert rest == net

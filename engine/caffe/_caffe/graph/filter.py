@@ -21,16 +21,16 @@ def filter_net(net: NetParameter, state: NetState) -> NetParameter:
     stays = [_stays(layer, state) for layer in net.layer]
     if all(stays):
         return net
-    result = without_layers(net)
+    result = without_fields(net, "layer")
     result.layer.extend(layer for layer, stay in zip(net.layer, stays) if stay)
     return result
 
 
-def without_layers(net: NetParameter) -> NetParameter:
-    """A copy of all of `net` but its `layer` entries, whose blobs may be large."""
+def without_fields(net: NetParameter, *left_out: str) -> NetParameter:
+    """A copy of `net` but for some fields, such as `layer`, whose blobs may be large."""
     result = NetParameter()
     for field, value in net.ListFields():
-        if field.name == "layer":
+        if field.name in left_out:
             continue
         if isinstance(value, (bool, str)):
             setattr(result, field.name, value)

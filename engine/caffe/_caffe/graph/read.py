@@ -1,16 +1,41 @@
-"""The front door: a net's text from a file, in today's format."""
+"""The front door: the message of a net or a solver from its text, in today's format."""
 
 from __future__ import annotations
 
-from ...proto import caffe_pb2
+import os
+
+from ...proto.caffe_pb2 import NetParameter, SolverParameter
 from ..formats.proto_io import read_text
+from ..log import log
 from .ignored import report_ignored
-from .upgrade import upgrade_net
+from .upgrade import upgrade_net, upgrade_solver
 
 
-def read_net(path: str) -> caffe_pb2.NetParameter:
-    """The NetParameter of a prototxt, in today's format."""
-    net = read_text(path, caffe_pb2.NetParameter())
-    upgrade_net(net, path)
+def read_net(path: str) -> NetParameter:
+    """The NetParameter of a prototxt of any age; settings without effect are logged.
+
+    Raises:
+        ParseError: the file is missing or malformed.
+        NetError: an old format that cannot be upgraded.
+    """
+    net, _ = upgrade_net(read_text(path, NetParameter()), path)
     report_ignored(net, path)
     return net
+
+
+def read_solver(path: str) -> SolverParameter:
+    """The SolverParameter of a prototxt of any age, its snapshot prefix filled in.
+
+    Raises:
+        ParseError: the file is missing or malformed.
+        SolverError: an old format that cannot be upgraded.
+    """
+    solver = upgrade_solver(read_text(path, SolverParameter()), path)
+    stem = os.path.splitext(path)[0]
+    if not solver.HasField("snapshot_prefix"):
+        solver.snapshot_prefix = stem
+        log.info("snapshot_prefix was not specified and is set to %s", solver.snapshot_prefix)
+    elif os.path.isdir(solver.snapshot_prefix):
+        solver.snapshot_prefix = os.path.join(solver.snapshot_prefix, os.path.basename(stem))
+        log.info("snapshot_prefix was a directory and is replaced to %s", solver.snapshot_prefix)
+    return solver

@@ -6,12 +6,11 @@ blob `b` of layer `l`, its top number t, becomes `b_l_t_split_0`, `b_l_t_split_1
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 
 from ...proto.caffe_pb2 import LayerParameter, NetParameter
-from ..errors import NetError
-from .filter import without_layers
+from .bottoms import unknown_bottom
+from .filter import without_fields
 
 _Version = tuple[int, int]  # (layer, top) of the layer that wrote the blob last
 
@@ -29,7 +28,7 @@ def insert_splits(net: NetParameter) -> NetParameter:
         NetError: a bottom that no layer above makes.
     """
     sources, uses, weights = _count_uses(net)
-    result = without_layers(net)
+    result = without_fields(net, "layer")
     taken: Counter[_Version] = Counter()
     for number, original in enumerate(net.layer):
         layer = result.layer.add()
@@ -72,7 +71,8 @@ def _count_uses(
     for number, layer in enumerate(net.layer):
         for index, blob in enumerate(layer.bottom):
             if blob not in newest:
-                raise _unknown_bottom(net, layer, index, number, newest)
+                later = ((below.name, below.top) for below in net.layer[number:])
+                raise unknown_bottom(blob, layer.name, index, list(newest), later)
             sources[number, index] = newest[blob]
             uses[newest[blob]] += 1
         newest.update({blob: (number, index) for index, blob in enumerate(layer.top)})
@@ -80,21 +80,6 @@ def _count_uses(
             weights[newest[blob]] = weight
             uses[newest[blob]] += weight != 0
     return sources, uses, weights
-
-
-def _unknown_bottom(
-    net: NetParameter, layer: LayerParameter, index: int, number: int, known: dict[str, _Version]
-) -> NetError:
-    blob = layer.bottom[index]
-    later = next((later.name for later in net.layer[number:] if blob in later.top), None)
-    near = difflib.get_close_matches(blob, known, 1)
-    if later is not None:
-        advice = f"layer '{later}' makes it, but only here or further down; layers run in file order"
-    elif near:
-        advice = f"did you mean '{near[0]}'?"
-    else:
-        advice = f"blobs made above: {', '.join(known) or 'none'}"
-    return NetError(f"Unknown bottom blob '{blob}' (layer '{layer.name}', bottom index {index}): {advice}")
 
 
 def _configure(split: LayerParameter, layer: str, blob: str, top: int, copies: int, weight: float) -> None:

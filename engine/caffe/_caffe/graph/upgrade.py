@@ -1,12 +1,14 @@
 """Nets and solvers of older formats, brought to the current one (Caffe: util/upgrade_proto.cpp).
 
+What is given is never changed: the current format is a new message, or the same one if it was current.
+
 A net goes through these steps, each only where it is needed:
 
 1. V0 (2013: `layers { layer { type: "conv" .. } }`) to V1.
-2. V1's image settings in data layers to `transform_param`.
-3. V1 (2014: `layers { type: CONVOLUTION .. }`) to the current `layer { type: "Convolution" .. }`.
-4. `input` with `input_shape` or `input_dim` to a layer of type Input.
-5. BatchNorm layers with three `param` specs: no learning rate and no decay for any of them.
+2. V1 (2014: `layers { type: CONVOLUTION .. }`) to the current `layer { type: "Convolution" .. }`; image
+   settings of its data layers to `transform_param`.
+3. `input` with `input_shape` or `input_dim` to a layer of type Input.
+4. BatchNorm layers with three `param` specs: no learning rate and no decay for any of them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 from ...proto.caffe_pb2 import LayerParameter, NetParameter, ParamSpec, SolverParameter, V1LayerParameter
 from ..errors import NetError, SolverError
 from ..log import log
+from .filter import without_fields
 from .upgrade_v0 import v0_to_v1
 
 V1_TYPES = {
@@ -44,6 +47,7 @@ _SPEC_LISTS = (
     ("blobs_lr", "lr_mult"),
     ("weight_decay", "decay_mult"),
 )
+_INPUT_FIELDS = ("input", "input_shape", "input_dim")
 _INPUT_AXES = 4  # numbers of `input_dim` per input
 
 
@@ -52,14 +56,15 @@ def net_needs_upgrade(net: NetParameter) -> bool:
     return bool(net.layers or net.input or any(map(_is_old_batch_norm, net.layer)))
 
 
-def upgrade_net(net: NetParameter, source: str = "") -> bool:
-    """Bring `net` to the current format, in place; a current net is not touched (nor its blobs copied).
+def upgrade_net(net: NetParameter, source: str = "") -> tuple[NetParameter, bool]:
+    """`net` in the current format.
 
     Args:
         source: the file it comes from, for the messages.
 
     Returns:
-        False if a V0 layer has a setting that does not fit its type: it is logged and dropped.
+        The net (the same message if it is current, so that its blobs are not copied), and False if a V0
+        layer has a setting that does not fit its type: it is logged and dropped.
 
     Raises:
         NetError: `layer` together with `layers`, an unknown V0 type, a misplaced V0 padding layer, or
@@ -69,23 +74,20 @@ def upgrade_net(net: NetParameter, source: str = "") -> bool:
     complete = True
     if any(layer.HasField("layer") for layer in net.layers):
         log.info("Upgrading %s from the format of 2013 (V0LayerParameter)", name)
-        complete = v0_to_v1(net)
+        net, complete = v0_to_v1(net)
         if not complete:
             log.error("Some settings of %s could not be upgraded (see above): continuing without them", name)
     if any(map(_has_image_settings, net.layers)):
         log.info("Upgrading the image settings of %s to transform_param", name)
-        for layer in net.layers:
-            _image_settings_to_transform(layer)
     if net.layers:
         log.info("Upgrading %s from the format of 2014 (V1LayerParameter)", name)
-        _v1_to_current(net, name)
+        net = _v1_to_current(net, name)
     if net.input:
         log.info("Upgrading the input fields of %s to an Input layer", name)
-        _inputs_to_layer(net, name)
-    for layer in filter(_is_old_batch_norm, net.layer):
-        for spec in layer.param:
-            spec.lr_mult = spec.decay_mult = 0
-    return complete
+        net = _inputs_to_layer(net, name)
+    if any(map(_is_old_batch_norm, net.layer)):
+        net = _freeze_batch_norm(net)
+    return net, complete
 
 
 def solver_needs_upgrade(solver: SolverParameter) -> bool:
@@ -93,58 +95,51 @@ def solver_needs_upgrade(solver: SolverParameter) -> bool:
     return solver.HasField("solver_type")
 
 
-def upgrade_solver(solver: SolverParameter, source: str = "") -> bool:
-    """Replace `solver_type` by `type`, in place; nets given inline are left as they are (Caffe does too).
+def upgrade_solver(solver: SolverParameter, source: str = "") -> SolverParameter:
+    """`solver` with `type` in place of `solver_type`; nets inside it are left as they are (Caffe does too).
 
     Returns:
-        True: a solver can always be upgraded.
+        The same message if it is current.
 
     Raises:
         SolverError: both fields are set.
     """
     if not solver_needs_upgrade(solver):
-        return True
+        return solver
     if solver.HasField("type"):
         raise SolverError(
             f"{source or 'the solver'}: solver_type (old, an enum) and type (a string) are both set; "
             f'keep type: "{solver.type}"'
         )
-    solver.type = SOLVER_TYPES[SolverParameter.SolverType.Name(solver.solver_type)]
-    solver.ClearField("solver_type")
-    return True
+    result = SolverParameter()
+    result.CopyFrom(solver)
+    result.type = SOLVER_TYPES[SolverParameter.SolverType.Name(solver.solver_type)]
+    result.ClearField("solver_type")
+    return result
 
 
 # ---- V1 ------------------------------------------------------------------------------------------
 
 
 def _has_image_settings(layer: V1LayerParameter) -> bool:
-    settings = _image_source(layer)
-    return settings is not None and any(map(settings.HasField, _IMAGE_FIELDS))
+    source = _image_source(layer)
+    return source is not None and any(map(getattr(layer, source).HasField, _IMAGE_FIELDS))
 
 
-def _image_source(layer: V1LayerParameter) -> Any:
-    field = _IMAGE_SOURCES.get(V1LayerParameter.LayerType.Name(layer.type))
-    return getattr(layer, field) if field else None
+def _image_source(layer: V1LayerParameter) -> str | None:
+    return _IMAGE_SOURCES.get(V1LayerParameter.LayerType.Name(layer.type))
 
 
-def _image_settings_to_transform(layer: V1LayerParameter) -> None:
-    settings = _image_source(layer)
-    if settings is None:
-        return
-    for field in filter(settings.HasField, _IMAGE_FIELDS):
-        setattr(layer.transform_param, field, getattr(settings, field))
-        settings.ClearField(field)
-
-
-def _v1_to_current(net: NetParameter, name: str) -> None:
+def _v1_to_current(net: NetParameter, name: str) -> NetParameter:
     if net.layer:
         raise NetError(
             f"{name} has both 'layer' ('{net.layer[0].name}', ..) and 'layers' ('{net.layers[0].name}', ..) "
             'fields; write all of them as layer { type: "ReLU" .. }, none as layers { type: RELU .. }'
         )
+    result = without_fields(net, "layers")
     for old in net.layers:
-        _copy_v1_layer(old, net.layer.add())
-    net.ClearField("layers")
+        _copy_v1_layer(old, result.layer.add())
+    return result
 
 
 def _copy_v1_layer(old: V1LayerParameter, new: LayerParameter) -> None:
@@ -160,6 +155,15 @@ def _copy_v1_layer(old: V1LayerParameter, new: LayerParameter) -> None:
     for field, value in old.ListFields():
         if field.name.endswith("_param"):
             getattr(new, field.name).CopyFrom(value)
+    source = _image_source(old)
+    if source is not None:
+        _image_settings_to_transform(getattr(new, source), new)
+
+
+def _image_settings_to_transform(settings: Any, layer: LayerParameter) -> None:
+    for field in filter(settings.HasField, _IMAGE_FIELDS):
+        setattr(layer.transform_param, field, getattr(settings, field))
+        settings.ClearField(field)
 
 
 def _param_spec(layer: LayerParameter, index: int) -> ParamSpec:
@@ -171,15 +175,15 @@ def _param_spec(layer: LayerParameter, index: int) -> ParamSpec:
 # ---- inputs and BatchNorm ------------------------------------------------------------------------
 
 
-def _inputs_to_layer(net: NetParameter, name: str) -> None:
+def _inputs_to_layer(net: NetParameter, name: str) -> NetParameter:
     """Names without any shape are just dropped: weight files of old have them."""
+    result = without_fields(net, "layer", *_INPUT_FIELDS)
     if net.input_shape or net.input_dim:
-        layer = LayerParameter(name="input", type="Input", top=net.input)
+        layer = result.layer.add(name="input", type="Input", top=net.input)
         for index, blob in enumerate(net.input):
             layer.input_param.shape.add().dim.extend(_input_dims(net, index, blob, name))
-        net.layer.insert(0, layer)
-    for field in ("input", "input_shape", "input_dim"):
-        net.ClearField(field)
+    result.layer.extend(net.layer)
+    return result
 
 
 def _input_dims(net: NetParameter, index: int, blob: str, name: str) -> Sequence[int]:
@@ -198,6 +202,15 @@ def _input_dims(net: NetParameter, index: int, blob: str, name: str) -> Sequence
             "other than four axes need input_shape { dim: .. }"
         )
     return dims
+
+
+def _freeze_batch_norm(net: NetParameter) -> NetParameter:
+    result = NetParameter()
+    result.CopyFrom(net)
+    for layer in filter(_is_old_batch_norm, result.layer):
+        for spec in layer.param:
+            spec.lr_mult = spec.decay_mult = 0
+    return result
 
 
 def _is_old_batch_norm(layer: LayerParameter) -> bool:

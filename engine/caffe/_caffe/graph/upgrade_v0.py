@@ -11,6 +11,7 @@ from typing import Any
 from ...proto.caffe_pb2 import NetParameter, V0LayerParameter, V1LayerParameter
 from ..errors import NetError
 from ..log import log
+from .bottoms import unknown_bottom
 
 PADDING = "padding"
 #: V0 type -> V1 type
@@ -63,11 +64,11 @@ _FIELDS = {
 _TRANSFORM = {"scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size", "mirror": "mirror"}
 
 
-def v0_to_v1(net: NetParameter) -> bool:
-    """Rewrite `net` in place.
+def v0_to_v1(net: NetParameter) -> tuple[NetParameter, bool]:
+    """The net with layers of V1.
 
     Returns:
-        False if a setting did not fit its layer's type; each is logged and dropped.
+        A new message, and False if a setting did not fit its layer's type; each is logged and dropped.
 
     Raises:
         NetError: an unknown type, an unknown bottom, or a padding layer read by anything but one
@@ -80,9 +81,7 @@ def v0_to_v1(net: NetParameter) -> bool:
     complete = True
     for old in _without_padding(net):
         complete &= _upgrade_layer(old, new.layers.add())
-    net.Clear()
-    net.MergeFrom(new)
-    return complete
+    return new, complete
 
 
 # ---- padding layers ------------------------------------------------------------------------------
@@ -92,23 +91,16 @@ def _without_padding(net: NetParameter) -> list[V1LayerParameter]:
     """The layers, where a padding layer's number has moved to the convolution or pooling that reads it."""
     producers: dict[str, V1LayerParameter | None] = dict.fromkeys(net.input)
     kept = []
-    for layer in net.layers:
-        padded = _take_padding(layer, [_source(layer, bottom, producers) for bottom in layer.bottom])
+    for number, layer in enumerate(net.layers):
+        for index, bottom in enumerate(layer.bottom):
+            if bottom not in producers:
+                later = ((below.layer.name, below.top) for below in net.layers[number:])
+                raise unknown_bottom(bottom, layer.layer.name, index, list(producers), later)
+        padded = _take_padding(layer, [producers[bottom] for bottom in layer.bottom])
         producers.update(dict.fromkeys(layer.top, layer))
         if layer.layer.type != PADDING:
             kept.append(padded)
     return kept
-
-
-def _source(
-    layer: V1LayerParameter, bottom: str, producers: dict[str, V1LayerParameter | None]
-) -> V1LayerParameter | None:
-    if bottom not in producers:
-        raise NetError(
-            f"Unknown bottom blob '{bottom}' (layer '{layer.layer.name}', V0 format); "
-            f"known so far: {', '.join(producers) or 'none'}"
-        )
-    return producers[bottom]
 
 
 def _take_padding(layer: V1LayerParameter, sources: list[V1LayerParameter | None]) -> V1LayerParameter:

@@ -14,7 +14,6 @@ import torch
 
 from .. import device
 from ..blob import Blob
-from ..checks import check_legacy, dims_text
 from ..data.prefetch import Prefetcher
 from ..data.samples import DatabaseSamples, ImageSamples
 from ..data.shuffle import Epochs, Random, shard
@@ -24,6 +23,7 @@ from ..formats.hdf5 import array_shape, reading, save_array, writing
 from ..layer import Arity, Layer
 from ..log import log
 from ..registry import register
+from .checks import check_legacy, dims_text
 
 
 def _fill(blob: Blob, array: np.ndarray) -> None:

@@ -10,11 +10,11 @@ import torch
 from ...proto.caffe_pb2 import FillerParameter
 from .. import device
 from ..blob import Blob
-from ..checks import dims_text
 from ..filler import fill
 from ..layer import Arity, Layer
 from ..log import log
 from ..registry import register
+from .checks import dims_text
 
 
 @register("Input")

@@ -15,11 +15,11 @@ from torch import Tensor
 from ...proto.caffe_pb2 import BlobProto, HingeLossParameter, LossParameter
 from .. import device
 from ..blob import Blob, make_blob
-from ..checks import Labels, check_legacy, item_labels, predictions, read_labels, shown
 from ..formats.blobproto import proto_array
 from ..formats.proto_io import read_binary
 from ..layer import Arity, Layer
 from ..registry import register
+from .checks import Labels, check_legacy, item_labels, predictions, read_labels, shown
 
 FLT_MIN = torch.finfo(torch.float32).tiny
 LOG_THRESHOLD = 1e-20

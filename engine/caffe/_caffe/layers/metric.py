@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from ..blob import Blob
-from ..checks import predictions, read_labels, shown
 from ..layer import Arity, Layer
 from ..registry import register
+from .checks import predictions, read_labels, shown
 
 
 class _Metric(Layer):

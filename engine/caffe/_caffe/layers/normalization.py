@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...proto.caffe_pb2 import LRNParameter
+from ...proto.caffe_pb2 import LRNParameter, ParamSpec
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register
@@ -34,6 +34,7 @@ class BatchNorm(Layer):
 
     bottoms = Arity(1)
     tops = Arity(1)
+    param_specs = (ParamSpec(lr_mult=0),) * 3
     _kept: Tensor | None = None
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
@@ -46,18 +47,11 @@ class BatchNorm(Layer):
         if not self.blobs:
             for index in range(3):
                 self.fill_param(index, bottom[0].dims[1:2] if index < 2 else (1,), None)
-        self._freeze()
-
-    def _freeze(self) -> None:
-        """lr_mult 0 for every param: they are statistics, not learned."""
-        specs = self.layer_param.param
-        for index, spec in enumerate(specs[: len(self.blobs)]):
+        for index, spec in enumerate(self.layer_param.param[: len(self.blobs)]):
             self.check(
                 spec.lr_mult == 0,
                 f"param {index} has lr_mult {spec.lr_mult:g}, but statistics are not learned: set it to 0",
             )
-        for _ in range(len(specs), len(self.blobs)):
-            specs.add(lr_mult=0)
 
     def _check_channels(self, bottom: Blob) -> None:
         self.check(len(bottom.dims) >= 2, f"the bottom needs at least 2 axes; it is {bottom.dims}")

@@ -37,7 +37,7 @@ class PythonLayer(Layer):
                 "a Python layer does its work in setup() and defines no __init__ of its own"
             ) from error
         if "layer_param" not in vars(layer):
-            layer._attach(layer_param)
+            Layer.__init__(layer, layer_param)
         for method in ("forward", "backward"):
             if getattr(user_class, method) is getattr(Layer, method):
                 setattr(layer, method, _absent(user_class, method))

@@ -11,9 +11,9 @@ from itertools import pairwise
 import torch
 
 from ..blob import Blob
-from ..checks import shown
 from ..layer import Arity, Layer
 from ..registry import register
+from .checks import shown
 
 
 @register("Concat")

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from ..blob import Blob
-from ..checks import dims_text, shown
 from ..layer import Arity, Layer
 from ..registry import register
+from .checks import dims_text, shown
 
 
 @register("Crop")

@@ -1,6 +1,5 @@
 """Solvers: the training loop, Caffe's learning-rate policies and update rules, snapshots."""
 
-from .build import read_solver
 from .control import SolverAction, SolverParameter
 from .loop import Solver
 from .types import (
@@ -24,5 +23,4 @@ __all__ = [
     "SolverAction",
     "SolverParameter",
     "get_solver",
-    "read_solver",
 ]

@@ -1,4 +1,4 @@
-"""From a solver prototxt to its message and its nets (Caffe: solver.cpp Init*, upgrade_proto.cpp)."""
+"""From a solver's message to its nets (Caffe: solver.cpp Init*)."""
 
 from __future__ import annotations
 
@@ -7,28 +7,9 @@ from pathlib import Path
 
 from ...proto import caffe_pb2
 from ..errors import SolverError
-from ..formats.proto_io import read_text
-from ..graph.upgrade import upgrade_solver
+from ..graph.read import read_net
 from ..log import log
-from ..net import Net, read_net
-
-
-def read_solver(path: str) -> caffe_pb2.SolverParameter:
-    """The SolverParameter of a prototxt, upgraded, its snapshot prefix filled in.
-
-    Raises:
-        ParseError: the file is missing or malformed.
-    """
-    solver = read_text(path, caffe_pb2.SolverParameter())
-    upgrade_solver(solver)
-    stem = os.path.splitext(os.fspath(path))[0]
-    if not solver.HasField("snapshot_prefix"):
-        solver.snapshot_prefix = stem
-        log.info("snapshot_prefix was not specified and is set to %s", solver.snapshot_prefix)
-    elif os.path.isdir(solver.snapshot_prefix):
-        solver.snapshot_prefix = os.path.join(solver.snapshot_prefix, os.path.basename(stem))
-        log.info("snapshot_prefix was a directory and is replaced to %s", solver.snapshot_prefix)
-    return solver
+from ..net import Net
 
 
 def check_settings(param: caffe_pb2.SolverParameter, type_name: str) -> None:
@@ -113,7 +94,7 @@ def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Ne
 
 
 def _inline(source: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
-    # Nets inside a solver are not upgraded: legacy fields in them count for nothing (surprise 12).
+    # Nets inside a solver are not upgraded, as in Caffe: legacy fields in them count for nothing.
     net = caffe_pb2.NetParameter()
     net.CopyFrom(source)
     return net

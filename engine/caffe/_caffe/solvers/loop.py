@@ -14,11 +14,12 @@ from ...proto import caffe_pb2
 from .. import device
 from ..blob import Blob, NetVec
 from ..errors import SolverError
+from ..graph.read import read_solver
 from ..log import log
 from ..net import Net
-from ..watch.debug import BackwardTrace
+from ..watch import debug
 from . import report, resume, state, updates
-from .build import check_prefix, check_settings, read_solver, test_nets, train_net
+from .build import check_prefix, check_settings, test_nets, train_net
 from .control import SolverAction, SolverParameter
 from .lr_policy import learning_rate
 
@@ -32,7 +33,7 @@ class Solver:
 
     type_name: ClassVar[str] = ""
     net_class: ClassVar[type[Net]] = Net
-    #: history blobs per parameter, and the rule that uses them
+    #: history blobs per learnable parameter, and the rule that uses them
     histories: ClassVar[int] = 1
     rule: ClassVar[updates.Rule]
 
@@ -76,8 +77,11 @@ class Solver:
         self._stopped = False
         self._displayed = (time.perf_counter(), 0)
         self._history = [
-            [torch.zeros(blob.dims, dtype=device.dtype(), device=device.current()) for blob in self._blobs]
-            for _ in range(self.histories)
+            [
+                torch.zeros(parameter.shape, dtype=device.dtype(), device=device.current())
+                for _ in range(self.histories)
+            ]
+            for parameter in self.net.plan.learnable
         ]
         log.info("Solver scaffolding done.")
 
@@ -86,10 +90,6 @@ class Solver:
             for path in entry.split(","):
                 log.info("Finetuning from %s", path.strip())
                 net.copy_from(path.strip())
-
-    @property
-    def _blobs(self) -> list[Blob]:
-        return [blob for _, blob in self.net._learnable]
 
     # ---- pycaffe -----------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Solver:
             resume_file: a solverstate to restore first.
         """
         param = self._message
-        log.info("Solving %s", self.net._name)
+        log.info("Solving %s", self.net.plan.name)
         log.info("Learning Rate Policy: %s", param.lr_policy)
         if resume_file:
             log.info("Restoring previous solver status from %s", resume_file)
@@ -174,7 +174,7 @@ class Solver:
             log.info("Optimization stopped early.")
             return
         if param.display and self._iter % param.display == 0:
-            loss = self.net._forward(0, len(self.net._layer_list) - 1)
+            loss = self.net.runner.forward()
             self._smooth(loss, start)
             log.info("Iteration %d, loss = %g", self._iter, self._smoothed)
         if param.test_interval and self._iter % param.test_interval == 0:
@@ -189,12 +189,11 @@ class Solver:
             log.info("Iteration %d, lr = %g", self._iter, rate)
         with torch.no_grad():
             self._clip()
-            for index, (spec, blob) in enumerate(self.net._learnable):
+            for planned, blob, history in zip(self.net.plan.learnable, self.net.learnable, self._history):
                 gradient = blob.grad
-                self._regularize(spec.decay_mult, blob, gradient)
-                history = [histories[index] for histories in self._history]
-                blob.put_grad(type(self).rule(param, gradient, rate * spec.lr_mult, history, self._iter))
-            for blob in self._blobs:
+                self._regularize(planned.decay_mult, blob, gradient)
+                blob.put_grad(type(self).rule(param, gradient, rate * planned.lr_mult, history, self._iter))
+            for blob in self.net.learnable:
                 blob.update()
         self._iter += 1
 
@@ -214,7 +213,7 @@ class Solver:
         save(model, self._message.snapshot_diff)
         resume.save(resume.path_for(status), self._all_nets())
         log.info("Snapshotting solver state to %s file %s", kind, status)
-        history = (tensor.cpu().numpy() for histories in self._history for tensor in histories)
+        history = (tensor.cpu().numpy() for tensor in self._saved_history())
         write = state.save_hdf5 if hdf5 else state.save_binary
         write(status, self._iter, model, self._current_step, history)
 
@@ -231,13 +230,17 @@ class Solver:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"restore(path): a file name is needed, not {type(path).__name__}")
         path = os.fspath(path)
-        flat = [tensor for histories in self._history for tensor in histories]
-        loaded = state.load(path, [tuple(tensor.shape) for tensor in flat], self.type_name)
+        shapes = [parameter.shape for parameter in self.net.plan.learnable]
+        loaded = state.load(path, shapes, self.histories, self.type_name)
         if loaded.learned_net:
             self.net.copy_from(loaded.learned_net)
-        loaded.read_history(flat)
+        loaded.read_history(self._saved_history())
         self._iter, self._current_step = loaded.iter, loaded.current_step
         resume.load(resume.path_for(path), self._all_nets())
+
+    def _saved_history(self) -> list[torch.Tensor]:
+        """The history in the order of solver states: first of all parameters one kind, then the other."""
+        return [history[kind] for kind in range(self.histories) for history in self._history]
 
     # ---- one iteration -------------------------------------------------------------------------
 
@@ -256,13 +259,12 @@ class Solver:
             on_start()
         display = bool(param.display) and self._iter % param.display == 0
         self.net.debug_info = display and param.debug_info
-        last = len(self.net._layer_list) - 1
         loss = 0.0
         for _ in range(param.iter_size):
-            loss += self.net._forward(0, last)
-            self.net._backward(last, 0)
+            loss += self.net.runner.forward()
+            self.net.runner.backward()
             if self.net.debug_info:
-                BackwardTrace(self.net).totals()
+                debug.log_norms(self.net.learnable)
         self._smooth(loss / param.iter_size, start)
         if display and device.root_solver():
             self._display()
@@ -297,13 +299,13 @@ class Solver:
         limit = self._message.clip_gradients
         if limit < 0:
             return
-        norm = float(sum((blob.grad.double() ** 2).sum() for blob in self._blobs)) ** 0.5
+        norm = float(sum((blob.grad.double() ** 2).sum() for blob in self.net.learnable)) ** 0.5
         if norm > limit:
             log.info(
                 "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
                 norm, limit, limit / norm,
             )  # fmt: skip
-            for blob in self._blobs:
+            for blob in self.net.learnable:
                 blob.put_grad(blob.grad.mul_(limit / norm))
 
     def _regularize(self, decay_mult: float, blob: Blob, gradient: torch.Tensor) -> None:
@@ -330,7 +332,7 @@ class Solver:
             self._iter, (self._iter - iteration) / (lapse or 1), lapse, self._message.display, self._smoothed,
         )  # fmt: skip
         self._displayed = (now, self._iter)
-        report.log_outputs("Train", self.net, report.output_values(self.net))
+        report.log_outputs("Train", self.net.plan, report.output_values(self.net.plan, self.net.runner.blobs))
 
     def _test_all(self) -> None:
         for index in range(len(self.test_nets)):
@@ -351,9 +353,9 @@ class Solver:
                 self._stopped = True
                 log.info("Test interrupted.")
                 return
-            loss += net._forward(0, len(net._layer_list) - 1)
-            values = report.output_values(net)
+            loss += net.runner.forward()
+            values = report.output_values(net.plan, net.runner.blobs)
             totals = [a + b for a, b in zip(totals, values)] if totals else values
         if self._message.test_compute_loss:
             log.info("Test loss: %g", loss / count if count else math.nan)
-        report.log_outputs("Test", net, [total / count for total in totals])
+        report.log_outputs("Test", net.plan, [total / count for total in totals])

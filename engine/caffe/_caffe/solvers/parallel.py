@@ -23,7 +23,6 @@ from .. import device
 from ..errors import CaffeError, DeviceError, SolverError
 
 if TYPE_CHECKING:
-    from ..blob import Blob
     from . import Solver
 
 
@@ -73,7 +72,7 @@ class NCCL:
         """Give every solver the weights of solver 0."""
         with _exchange():
             self._join()
-            for blob in self._blobs:
+            for blob in self._solver.net.learnable:
                 value = blob.value
                 torch.distributed.broadcast(value, 0)
                 blob.put(value)
@@ -85,17 +84,13 @@ class NCCL:
         """Average the gradients over all solvers."""
         with _exchange():
             self._join()
-            for blob in self._blobs:
+            for blob in self._solver.net.learnable:
                 gradient = blob.grad
                 torch.distributed.all_reduce(gradient)
                 blob.put_grad(gradient.div_(device.solver_count()))
 
     def __call__(self, layer: int) -> None:
         """As a `net.after_backward` callback: the averaging waits for `on_gradients_ready`."""
-
-    @property
-    def _blobs(self) -> list[Blob]:
-        return self._solver._blobs
 
     def _join(self) -> None:
         if not torch.distributed.is_available():

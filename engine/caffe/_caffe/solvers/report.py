@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..log import log
-from ..net import Net
+
+if TYPE_CHECKING:
+    from ..blob import Blob
+    from ..plan import Plan
 
 
-def output_values(net: Net) -> list[torch.Tensor]:
+def output_values(plan: Plan, blobs: Sequence[Blob]) -> list[torch.Tensor]:
     """The values of each output, flat, in double precision so that sums over many batches stay exact."""
-    return [net._blob_list[index].value.flatten().double() for index in net._outputs]
+    return [blobs[index].value.flatten().double() for index in plan.outputs]
 
 
-def log_outputs(which: str, net: Net, values: Sequence[torch.Tensor]) -> None:
+def log_outputs(which: str, plan: Plan, values: Sequence[torch.Tensor]) -> None:
     """One line per element of every output; `which` is "Train" or "Test"."""
     number = 0
-    names, weights = net._blob_names, net._blob_loss_weights
-    for index, tensor in zip(net._outputs, values):
+    for index, tensor in zip(plan.outputs, values):
         for value in tensor.tolist():
-            weight = weights[index]
+            weight = plan.blob_loss_weights[index]
             loss = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
-            log.info("    %s net output #%d: %s = %g%s", which, number, names[index], value, loss)
+            log.info("    %s net output #%d: %s = %g%s", which, number, plan.blob_names[index], value, loss)
             number += 1

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import device
+from .. import ENGINE, device
 from ..errors import SolverError
 from ..formats.files import replacing
 from ..log import log
-from ..version import ENGINE
 
 if TYPE_CHECKING:
     from ..net import Net

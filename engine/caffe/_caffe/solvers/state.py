@@ -25,8 +25,6 @@ from ..formats.blobproto import shape_text
 from ..formats.wire_writer import write_state
 
 Shapes = Sequence[tuple[int, ...]]
-#: Solver types that keep two arrays per parameter.
-TWO_PER_PARAM = ("AdaDelta", "Adam")
 
 
 class Entry(Protocol):
@@ -59,22 +57,21 @@ class State:
                 entry.read_into(host.numpy())
                 tensor.copy_(host)
 
-    def check(self, shapes: Shapes, solver: str) -> None:
-        """See that a solver of type `solver` with history of these shapes can go on from here.
+    def check(self, shapes: Shapes, histories: int, solver: str) -> None:
+        """See that a solver can go on from here; the arguments are those of `load`.
 
         Raises:
             SolverError: the history has more or fewer arrays, or one differs in size (HDF5: in shape);
                 or the model that belongs to the state is not there.
         """
-        if len(self.history) != len(shapes):
-            params = len(shapes) // (2 if solver in TWO_PER_PARAM else 1)
+        needed = histories * len(shapes)
+        if len(self.history) != needed:
             raise SolverError(
-                f"Incorrect length of history blobs: '{self.path}' has {len(self.history)}, this net's "
-                f"{solver} solver needs {len(shapes)}. With {params} learnable parameters SGD, Nesterov, "
-                f"AdaGrad and RMSProp have {params}, AdaDelta and Adam {2 * params}: the state is of another "
-                "type of solver or another net"
+                f"Incorrect length of history blobs: '{self.path}' has {len(self.history)}, this "
+                f"net's {solver} solver needs {needed}, {histories} for each of {len(shapes)} learnable "
+                "parameters: the state is of another type of solver or another net"
             )
-        for index, (entry, shape) in enumerate(zip(self.history, shapes)):
+        for index, (entry, shape) in enumerate(zip(self.history, [*shapes] * histories)):
             if found := entry.mismatch(shape):
                 raise SolverError(
                     f"history blob {index} of '{self.path}' has {found}, the solver's has shape "
@@ -118,11 +115,12 @@ class _InHDF5:
             hdf5.read_array(file["history"][str(self.index)], target)
 
 
-def load(path: str | os.PathLike[str], shapes: Shapes, solver: str) -> State:
+def load(path: str | os.PathLike[str], shapes: Shapes, histories: int, solver: str) -> State:
     """Read a solver state and see that it fits: a name that ends in ``.h5`` is HDF5, any other binary.
 
     Args:
-        shapes: of the solver's history arrays, in the order of the file.
+        shapes: of the learnable parameters.
+        histories: how many arrays the solver keeps per parameter.
         solver: its type, such as ``Adam``.
 
     Raises:
@@ -132,7 +130,7 @@ def load(path: str | os.PathLike[str], shapes: Shapes, solver: str) -> State:
     path = os.fspath(path)
     _check_name(path)
     state = load_hdf5(path) if path.endswith(".h5") else load_binary(path)
-    state.check(shapes, solver)
+    state.check(shapes, histories, solver)
     return state
 
 

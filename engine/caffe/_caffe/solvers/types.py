@@ -6,8 +6,8 @@ import os
 
 from ...proto.caffe_pb2 import SolverParameter as SolverMessage
 from ..errors import SolverError
+from ..graph.read import read_solver
 from . import updates
-from .build import read_solver
 from .loop import Solver
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,30 +11,32 @@ from ..formats.blobproto import shape_text
 from ..log import log
 
 if TYPE_CHECKING:
-    from ..net import Net
+    from ..blob import Blob
+    from ..layer import Layer
+    from ..plan import LayerPlan, Plan
 
 _FLOAT_BYTES = 4
 
 
-def log_connections(net: Net, number: int) -> None:
+def log_connections(plan: Plan, number: int) -> None:
     """Log what layer `number` reads and writes, before it is set up."""
-    name, names = net._param.layer[number].name, net._wiring.blob_names
-    bottoms, tops = net._wiring.bottom_ids[number], net._wiring.top_ids[number]
-    log.info("Creating Layer %s", name)
-    for blob in bottoms:
-        log.info("%s <- %s", name, names[blob])
-    for index, blob in enumerate(tops):
-        log.info("%s -> %s%s", name, names[blob], " (in-place)" if blob in bottoms[index : index + 1] else "")
-    log.info("Setting up %s", name)
+    layer, names = plan.layers[number], plan.blob_names
+    log.info("Creating Layer %s", layer.name)
+    for blob in layer.bottoms:
+        log.info("%s <- %s", layer.name, names[blob])
+    for index, blob in enumerate(layer.tops):
+        in_place = " (in-place)" if blob in layer.bottoms[index : index + 1] else ""
+        log.info("%s -> %s%s", layer.name, names[blob], in_place)
+    log.info("Setting up %s", layer.name)
 
 
-def log_tops(net: Net, number: int, used: int) -> int:
-    """Log the shapes and loss weights of the tops of layer `number`; `used` bytes were in use before it.
+def log_tops(layer: LayerPlan, tops: Iterable[Blob], used: int) -> int:
+    """Log the shapes and loss weights of a layer's tops; `used` bytes were in use before it.
 
     Returns:
         The bytes in use with it.
     """
-    for blob, weight in zip(net._top(number), net._loss_weights[number]):
+    for blob, weight in zip(tops, layer.loss_weights):
         log.info("Top shape: %s", shape_text(blob.dims))
         if weight:
             log.info("    with loss weight %g", weight)
@@ -42,62 +45,54 @@ def log_tops(net: Net, number: int, used: int) -> int:
     return used
 
 
-def log_plan(net: Net) -> None:
+def log_plan(plan: Plan) -> None:
     """Log which layers run backward, from the last to the first, and the names of the outputs."""
-    for name, needs in zip(reversed(net._layer_names), reversed(net._backward_plan.layers)):
-        log.info("%s %s backward computation.", name, "needs" if needs else "does not need")
-    for blob in net._outputs:
-        log.info("This network produces output %s", net._blob_names[blob])
+    for layer in reversed(plan.layers):
+        needs = "needs" if layer.runs_backward else "does not need"
+        log.info("%s %s backward computation.", layer.name, needs)
+    for blob in plan.outputs:
+        log.info("This network produces output %s", plan.blob_names[blob])
+
+
+def log_norms(parameters: Sequence[Blob]) -> None:
+    """Log the L1 and L2 norms over all learnable parameters, at ERROR severity as Caffe does."""
+    data = [blob.value.reshape(-1) for blob in parameters]
+    diff = [blob.grad.reshape(-1) for blob in parameters]
+    norms = [sum(float(t.norm(p)) ** p for t in ts) ** (1 / p) for p in (1, 2) for ts in (data, diff)]
+    log.error("    [Backward] All net params (data, diff): L1 norm = (%g, %g); L2 norm = (%g, %g)", *norms)
+
+
+class Trace:
+    """Logs what each layer leaves: `forward` and `backward` are called with its number after it ran."""
+
+    def __init__(self, plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob]) -> None:
+        self._plan, self._layers, self._blobs = plan, layers, blobs
+
+    def forward(self, number: int) -> None:
+        """Log the data of the tops and the parameters of layer `number`."""
+        layer, names = self._plan.layers[number], self._plan.blob_names
+        for blob in layer.tops:
+            mean = _mean(self._blobs[blob].value)
+            log.info("    [Forward] Layer %s, top blob %s data: %g", layer.name, names[blob], mean)
+        specs = layer.param.param
+        for index, param in enumerate(self._layers[number].blobs):
+            name = (specs[index].name if index < len(specs) else "") or str(index)
+            log.info("    [Forward] Layer %s, param blob %s data: %g", layer.name, name, _mean(param.value))
+
+    def backward(self, number: int) -> None:
+        """Log the diffs that the backward of layer `number` computed, if it ran."""
+        layer, names = self._plan.layers[number], self._plan.blob_names
+        if not layer.runs_backward:
+            return
+        for blob, flag in zip(layer.bottoms, layer.propagate_down):
+            if flag:
+                mean = _mean(self._blobs[blob].grad)
+                log.info("    [Backward] Layer %s, bottom blob %s diff: %g", layer.name, names[blob], mean)
+        for index, (param, flag) in enumerate(zip(self._layers[number].blobs, layer.param_flags)):
+            if flag:
+                mean = _mean(param.grad)
+                log.info("    [Backward] Layer %s, param blob %d diff: %g", layer.name, index, mean)
 
 
 def _mean(tensor: torch.Tensor) -> float:
     return float(tensor.abs().sum()) / max(tensor.numel(), 1)
-
-
-class ForwardTrace:
-    """Logs each layer's tops and parameters after its forward."""
-
-    def __init__(self, net: Net) -> None:
-        self._net = net
-
-    def layer(self, number: int) -> None:
-        """Log layer `number`."""
-        net, name = self._net, self._net._param.layer[number].name
-        for blob_id in net._wiring.top_ids[number]:
-            blob, top = net._blob_list[blob_id], net._wiring.blob_names[blob_id]
-            log.info("    [Forward] Layer %s, top blob %s data: %g", name, top, _mean(blob.value))
-        layer = net._layer_list[number]
-        for index, blob in enumerate(layer.blobs):
-            specs = layer.layer_param.param
-            param = (specs[index].name if index < len(specs) else "") or str(index)
-            log.info("    [Forward] Layer %s, param blob %s data: %g", name, param, _mean(blob.value))
-
-
-class BackwardTrace:
-    """Logs the diffs each layer's backward computed, and the norms over all parameters."""
-
-    def __init__(self, net: Net) -> None:
-        self._net = net
-
-    def layer(self, number: int) -> None:
-        """Log layer `number`."""
-        net, name = self._net, self._net._param.layer[number].name
-        flags = net._backward_plan.bottoms[number]
-        for blob_id, flag in zip(net._wiring.bottom_ids[number], flags):
-            if flag:
-                blob, bottom = net._blob_list[blob_id], net._wiring.blob_names[blob_id]
-                log.info("    [Backward] Layer %s, bottom blob %s diff: %g", name, bottom, _mean(blob.grad))
-        for index, (blob, flag) in enumerate(
-            zip(net._layer_list[number].blobs, net._backward_plan.params[number])
-        ):
-            if flag:
-                log.info("    [Backward] Layer %s, param blob %d diff: %g", name, index, _mean(blob.grad))
-
-    def totals(self) -> None:
-        """Log the L1 and L2 norms over all learnable parameters, at ERROR severity as Caffe does."""
-        data = [blob.value.reshape(-1) for _, blob in self._net._learnable]
-        diff = [blob.grad.reshape(-1) for _, blob in self._net._learnable]
-        norms = [sum(float(t.norm(p)) ** p for t in ts) ** (1 / p) for p in (1, 2) for ts in (data, diff)]
-        log.error(
-            "    [Backward] All net params (data, diff): L1 norm = (%g, %g); L2 norm = (%g, %g)", *norms
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ..blob import Blob
 if TYPE_CHECKING:
     from ..layer import Layer
     from ..memory import Memory
-    from ..net import Net
+    from ..plan import Plan
 
 
 @dataclass(frozen=True)
@@ -56,41 +56,40 @@ class Footprint:
         return self.data + self.diffs + self.params * (2 + histories)
 
 
-def net_footprint(net: Net) -> Footprint:
-    """The footprint of `net` at the shapes its blobs have now; nothing is run or allocated."""
-    owned: set[int] = {id(blob._data) for _, blob in net._learnable}
-    data, params = _Once(owned), _Once(set())
-    layers = []
-    for number, layer in enumerate(net._layer_list):
-        tops = net._top(number)
-        names = [net._wiring.blob_names[index] for index in net._wiring.top_ids[number]]
+def net_footprint(plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob]) -> Footprint:
+    """The footprint of a net at the shapes its blobs have now; nothing is run or allocated."""
+    owned = [layers[parameter.layer].blobs[parameter.index] for parameter in plan.learnable]
+    data, params = _Once(blob.data_memory for blob in owned), _Once()
+    costs = []
+    for planned, layer in zip(plan.layers, layers):
+        tops = [blobs[number] for number in planned.tops]
         # A Parameter's top becomes the parameter itself at the first forward.
-        fresh = [] if layer.type == "Parameter" else [*tops, *_own_blobs(layer)]
-        layers.append(
+        fresh = [] if planned.type == "Parameter" else [*tops, *_own_blobs(layer)]
+        costs.append(
             LayerCost(
-                name=layer.layer_param.name,
-                type=layer.type,
-                tops=tuple((name, blob.dims) for name, blob in zip(names, tops)),
-                params=params.add(blob._data for blob in layer.blobs),
-                macs=multiply_adds(layer, net._bottom(number), tops),
-                memory=data.add(blob._data for blob in fresh) * _item(),
+                name=planned.name,
+                type=planned.type,
+                tops=tuple((plan.blob_names[number], blobs[number].dims) for number in planned.tops),
+                params=params.add(blob.data_memory for blob in layer.blobs),
+                macs=multiply_adds(layer, [blobs[number] for number in planned.bottoms], tops),
+                memory=data.add(blob.data_memory for blob in fresh) * _item(),
             )
         )
     return Footprint(
-        layers=tuple(layers),
+        layers=tuple(costs),
         learned=params.total,
-        macs=sum(layer.macs for layer in layers),
+        macs=sum(cost.macs for cost in costs),
         data=data.total * _item(),
-        diffs=_diffs(net) * _item(),
+        diffs=_diffs(plan, owned, blobs) * _item(),
         params=params.total * _item(),
     )
 
 
 class _Once:
-    """Counts the numbers in memories, each memory once."""
+    """Counts the numbers in memories, each memory once, and those in `without` not at all."""
 
-    def __init__(self, seen: set[int]) -> None:
-        self._seen = seen
+    def __init__(self, without: Iterable[Memory] = ()) -> None:
+        self._seen = {id(memory) for memory in without}
         self.total = 0
 
     def add(self, memories: Iterable[Memory]) -> int:
@@ -103,13 +102,12 @@ class _Once:
         return self.total - before
 
 
-def _diffs(net: Net) -> int:
-    count = _Once({id(blob._diff) for _, blob in net._learnable})
-    plan = net._backward_plan
-    for number, runs in enumerate(plan.layers):
-        if runs:
-            flagged = [blob for blob, flag in zip(net._bottom(number), plan.bottoms[number]) if flag]
-            count.add(blob._diff for blob in [*net._top(number), *flagged])
+def _diffs(plan: Plan, owned: Iterable[Blob], blobs: Sequence[Blob]) -> int:
+    count = _Once(blob.diff_memory for blob in owned)
+    for layer in plan.layers:
+        if layer.runs_backward:
+            flagged = [number for number, flag in zip(layer.bottoms, layer.propagate_down) if flag]
+            count.add(blobs[number].diff_memory for number in [*layer.tops, *flagged])
     return count.total
 
 

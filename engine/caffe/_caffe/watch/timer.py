@@ -12,7 +12,7 @@ from .. import device
 from ..log import log
 
 if TYPE_CHECKING:
-    from ..net import Net
+    from ..reference import ReferencePath
 
 
 class Timer:
@@ -48,36 +48,35 @@ class NetTimer:
     """Runs a net forward and backward, every layer of it, and adds up what each takes.
 
     All layers run backward, whether training would ask them to or not, each for the gradients that the
-    net's flags name.
+    plan's flags name.
     """
 
-    def __init__(self, net: Net) -> None:
-        self._net = net
-        self._layers = range(len(net._layer_list))
-        self.layer_forward_ms = [0.0 for _ in self._layers]
-        self.layer_backward_ms = [0.0 for _ in self._layers]
+    def __init__(self, runner: ReferencePath) -> None:
+        self._steps = runner.steps
+        self.layer_forward_ms = [0.0 for _ in self._steps]
+        self.layer_backward_ms = [0.0 for _ in self._steps]
         self.forward_ms = self.backward_ms = 0.0
-        plan = net._backward_plan
-        for number, layer in enumerate(net._layer_list):
+        for planned, layer in zip(runner.plan.layers, runner.layers):
             # A layer that knows of no backward keeps nothing for it.
-            layer.wants_gradient = any(plan.bottoms[number]) or any(plan.params[number])
+            layer.wants_gradient = any(planned.propagate_down) or any(planned.param_flags)
 
     def iteration(self) -> float:
         """One pass forward and backward; returns its milliseconds."""
         whole = Timer()
         whole.start()
         with torch.no_grad():
-            self.forward_ms += self._pass(self._layers, self._net._forward_layer, self.layer_forward_ms)
-            backward = reversed(self._layers)
-            self.backward_ms += self._pass(backward, self._net._backward_layer, self.layer_backward_ms)
+            forward = list(enumerate(step.forward for step in self._steps))
+            backward = list(enumerate(step.backward for step in self._steps))
+            self.forward_ms += self._pass(forward, self.layer_forward_ms)
+            self.backward_ms += self._pass(reversed(backward), self.layer_backward_ms)
         return whole.ms
 
     @staticmethod
-    def _pass(layers: Iterable[int], run: Callable[[int], object], times: list[float]) -> float:
+    def _pass(runs: Iterable[tuple[int, Callable[[], object]]], times: list[float]) -> float:
         whole, one = Timer(), Timer()
         whole.start()
-        for number in layers:
+        for number, run in runs:
             one.start()
-            run(number)
+            run()
             times[number] += one.ms
         return whole.ms

@@ -51,7 +51,7 @@ def load_binary(path: str | os.PathLike[str], targets: Sequence[LoadTarget]) -> 
             f"'{path}' is a solver state: it holds no weights. Load the .caffemodel written with it, or "
             "continue the training with solver.restore"
         ) from error
-    upgrade_net(header, f"'{path}'")
+    header, _ = upgrade_net(header, f"'{path}'")
     _load(header.layer, lambda proto, name: refs[int(proto.data[0])].get(name), targets, f"'{path}'")
 
 

@@ -118,7 +118,8 @@ def measure(
         if not layer.bottom and layer.type != "Parameter":
             _set_shapes(layer, shapes, size)
     try:
-        return net_footprint(Net.from_proto(param, path))
+        net = Net.from_proto(param, path)
+        return net_footprint(net.plan, net.runner.layers, net.runner.blobs)
     except CaffeError as error:
         outside = [layer for layer in param.layer if not layer.bottom and layer.type in _SOURCES]
         if not any(f"layer '{layer.name}' (" in str(error) for layer in outside):

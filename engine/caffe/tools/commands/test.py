@@ -24,7 +24,7 @@ def run(options: Options) -> None:
     log.info("Running for %d iterations.", options.iterations)
     losses, batches = [], []
     for batch in range(options.iterations):
-        losses.append(net._forward(0, len(net.layers) - 1))
+        losses.append(net.runner.forward())
         batches.append([net.blobs[name].data.ravel().copy() for name in net.outputs])
         for name, values in zip(net.outputs, batches[-1]):
             for value in values.tolist():

@@ -25,20 +25,19 @@ def run(options: Options) -> None:
     require(options.iterations > 0, f"-iterations {options.iterations}: at least 1 is needed")
     use_device(gpu_ids(options.gpu))
     net = caffe.Net(options.model, _PHASES[options.phase], level=options.level, stages=options.stages)
-    last = len(net.layers) - 1
     log.info("Performing Forward")
-    log.info("Initial loss: %g", net._forward(0, last))
+    log.info("Initial loss: %g", net.runner.forward())
     log.info("Performing Backward")
-    net._backward(last, 0)
+    net.runner.backward()
 
-    clock, total = _caffe.NetTimer(net), 0.0
+    clock, total = _caffe.NetTimer(net.runner), 0.0
     log.info("*** Benchmark begins ***")
     log.info("Testing for %d iterations.", options.iterations)
     for iteration in range(1, options.iterations + 1):
         elapsed = clock.iteration()
         total += elapsed
         log.info("Iteration: %d forward-backward time: %g ms.", iteration, elapsed)
-    _report(clock, list(net._layer_names), options.iterations)
+    _report(clock, [layer.name for layer in net.plan.layers], options.iterations)
     log.info("Average Forward-Backward: %g ms.", total / options.iterations)
     log.info("Total Time: %g ms.", total)
     log.info("*** Benchmark ends ***")

@@ -84,11 +84,11 @@ def test_multiply_adds_of_a_recurrent_layer(in_tmp, static):
 
 def held(net: caffe.Net, history: list) -> int:
     """The bytes of every buffer that a net and its solver hold after running."""
-    memories = {id(m): m for b in net._blob_list for m in (b._data, b._diff) if m.allocated}
-    memories |= {id(m): m for _, b in net._learnable for m in (b._data, b._diff) if m.allocated}
+    blobs = [*net.runner.blobs, *net.learnable]
+    memories = {id(m): m for b in blobs for m in (b.data_memory, b.diff_memory) if m.allocated}
     kept = [value for layer in net.layers for value in vars(layer).values()]
     inner = [blob for blob in kept if isinstance(blob, caffe._caffe.Blob)]
-    memories |= {id(b._data): b._data for b in inner if b._data.allocated}
+    memories |= {id(b.data_memory): b.data_memory for b in inner if b.data_memory.allocated}
     return 4 * (sum(m.size for m in memories.values()) + sum(t.numel() for entry in history for t in entry))
 
 

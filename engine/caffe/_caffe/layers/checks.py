@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .blob import Blob
-from .layer import Layer
+from ..blob import Blob
+from ..layer import Layer
 
 
 def dims_text(dims: Sequence[int]) -> str:

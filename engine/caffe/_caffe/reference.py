@@ -1,0 +1,115 @@
+"""The reference path: the layers of a plan one after another, over its blobs. It defines the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from .blob import Blob
+from .layer import Layer
+from .naming import naming
+from .plan import LayerPlan, Plan
+
+Callback = Callable[[int], None]
+
+
+@dataclass
+class Hooks:
+    """Who is called with a layer's number before or after its forward or its backward."""
+
+    before_forward: list[Callback] = field(default_factory=list)
+    after_forward: list[Callback] = field(default_factory=list)
+    before_backward: list[Callback] = field(default_factory=list)
+    after_backward: list[Callback] = field(default_factory=list)
+
+
+class Step:
+    """One layer and all that a pass hands it, looked up once."""
+
+    def __init__(self, planned: LayerPlan, layer: Layer, blobs: Sequence[Blob]) -> None:
+        # Lists, not tuples: this is what Python layers are given.
+        self._bottom = [blobs[number] for number in planned.bottoms]
+        self._top = [blobs[number] for number in planned.tops]
+        self._losses = [top for top, weight in zip(self._top, planned.loss_weights) if weight]
+        self._propagate_down = list(planned.propagate_down)
+        self._layer = layer
+        self._naming = naming(planned.param)
+
+    def reshape(self) -> None:
+        """Give the tops their shapes for the bottoms' present ones."""
+        with self._naming:
+            self._layer.reshape(self._bottom, self._top)
+
+    def forward(self) -> torch.Tensor | float:
+        """Compute the tops; returns the layer's part of the loss, each top times the weights in its diff."""
+        with self._naming:
+            self._layer.reshape(self._bottom, self._top)
+            self._layer.forward(self._bottom, self._top)
+        loss: torch.Tensor | float = 0.0
+        for blob in self._losses:
+            loss = loss + torch.dot(blob.value.reshape(-1), blob.grad.reshape(-1))
+        return loss
+
+    def backward(self) -> None:
+        """Compute the diffs of bottoms and parameters that the plan names, from those of the tops."""
+        with self._naming:
+            self._layer.backward(self._top, self._propagate_down, self._bottom)
+
+
+class ReferencePath:
+    """Runs a plan layer by layer; every blob can be read afterwards, or by a hook in between.
+
+    Args:
+        layers, blobs: set up, one for each that the plan names.
+    """
+
+    def __init__(self, plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob]) -> None:
+        self.plan, self.layers, self.blobs = plan, tuple(layers), tuple(blobs)
+        self.steps = tuple(Step(planned, layer, blobs) for planned, layer in zip(plan.layers, layers))
+        self.hooks = Hooks()
+
+    def forward(self, first: int = 0, last: int | None = None) -> float:
+        """Run layers `first` to `last` (default the last), both included.
+
+        Returns:
+            The weighted sum of their losses.
+
+        Raises:
+            NetError: no such layers.
+        """
+        last = len(self.steps) - 1 if last is None else last
+        self.plan.check_range(first, last)
+        loss: torch.Tensor | float = 0.0
+        with torch.no_grad():
+            for number in range(first, last + 1):
+                for call in self.hooks.before_forward:
+                    call(number)
+                loss = loss + self.steps[number].forward()
+                for call in self.hooks.after_forward:
+                    call(number)
+        return float(loss)
+
+    def backward(self, first: int | None = None, last: int = 0) -> None:
+        """Run layers `first` (default the last) down to `last`, both included, backward.
+
+        Raises:
+            NetError: no such layers.
+        """
+        first = len(self.steps) - 1 if first is None else first
+        self.plan.check_range(last, first)
+        with torch.no_grad():
+            for number in range(first, last - 1, -1):
+                for call in self.hooks.before_backward:
+                    call(number)
+                if self.plan.layers[number].runs_backward:
+                    self.steps[number].backward()
+                for call in self.hooks.after_backward:
+                    call(number)
+
+    def reshape(self) -> None:
+        """Propagate the present shapes of the inputs through all layers."""
+        with torch.no_grad():
+            for step in self.steps:
+                step.reshape()
