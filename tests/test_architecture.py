@@ -35,7 +35,7 @@ from tests.source_tree import (
 
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
-    ("errors", "log", "device", "naming"),
+    ("errors", "log", "threads", "device", "naming"),
     ("formats", "memory", "blob", "filler"),
     ("registry", "layer", "checks"),
     ("data", "graph"),

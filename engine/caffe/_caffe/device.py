@@ -12,8 +12,11 @@ from operator import index
 
 import torch
 
+from . import threads
 from .errors import DeviceError
 from .log import log
+
+threads.survive_forks()
 
 
 @dataclass

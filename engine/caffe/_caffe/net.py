@@ -112,11 +112,15 @@ class Net:
             key: [] for key in ("before_forward", "after_forward", "before_backward", "after_backward")
         }
         self.debug_info = param.debug_info
-        with torch.no_grad():
-            for number in range(len(self._param.layer)):
-                self._add_layer(number)
-        self._register_params()
-        self._plan()
+        try:
+            with torch.no_grad():
+                for number in range(len(self._param.layer)):
+                    self._add_layer(number)
+            self._register_params()
+            self._plan()
+        except BaseException:  # whose traceback would keep the data layers' threads and files
+            self.close()
+            raise
         debug.log_plan(self)
         log.info("Network initialization done.")
 
@@ -262,6 +266,23 @@ class Net:
     def after_backward(self, callback: Callback) -> None:
         """Call `callback(layer_index)` after each layer's backward."""
         self._callbacks["after_backward"].append(callback)
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the threads, files and databases of the data layers now.
+
+        A net that nobody holds any more does this by itself. Blobs and parameters stay; a forward through
+        a closed layer raises `LayerError`. `with caffe.Net(...) as net:` closes at the end of the block.
+        """
+        for layer in self._layer_list:
+            layer.close()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     # ---- weights -----------------------------------------------------------------------------
 
