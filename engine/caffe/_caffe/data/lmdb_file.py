@@ -30,6 +30,7 @@ _PAGE = struct.Struct("=8x2xHH2x")  # flags, end of the table of nodes
 _META = struct.Struct("=II16xI48xH34xQ8xQ")  # magic, format, page size, flags, root, number of commits
 _NODE = struct.Struct("=HHHH")  # low and high half of the value's size, flags, size of the key
 _NUMBER = struct.Struct("=Q")
+_COMMIT_AT = _PAGE.size + _META.size - _NUMBER.size  # in a meta page
 
 
 class _State(NamedTuple):
@@ -90,7 +91,7 @@ class LmdbFile:
                 record = next(records, None)
             except (struct.error, IndexError, OSError, OverflowError, RecursionError, DataError) as error:
                 damage = error
-            if self._newest().commit > state.commit + 1:
+            if self._commits(state) > state.commit + 1:
                 raise _Overtaken
             if isinstance(damage, DataError):
                 raise damage
@@ -108,6 +109,11 @@ class LmdbFile:
             return max(first, self._meta(first.page_size))
         except IndexError as error:
             raise DataError("not an LMDB file: it is too short") from error
+
+    def _commits(self, state: _State) -> int:
+        """How many there were until now."""
+        found = (self._read(page * state.page_size + _COMMIT_AT, _NUMBER.size) for page in (0, 1))
+        return max(_NUMBER.unpack(raw)[0] for raw in found)
 
     def _meta(self, begin: int) -> _State:
         raw, before = self._read(begin + _PAGE.size, _META.size), b""
