@@ -102,4 +102,3 @@ def log_message(message: str) -> None:
     if not isinstance(message, str):
         raise TypeError(f"log(message): a str is needed, not {type(message).__name__}")
     log.info("%s", message)
-

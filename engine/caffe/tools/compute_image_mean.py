@@ -61,7 +61,9 @@ def mean_image(path: str, backend: str) -> np.ndarray:
             if not count:
                 total = np.zeros(pixels.shape, np.float32)
             if pixels.shape != total.shape:
-                raise CaffeError(f"Incorrect data field size: {what} is {pixels.shape}, the first {total.shape}")
+                raise CaffeError(
+                    f"Incorrect data field size: {what} is {pixels.shape}, the first {total.shape}"
+                )
             total += pixels
             count += 1
             if count % _PROGRESS == 0:

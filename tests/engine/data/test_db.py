@@ -49,7 +49,9 @@ def test_records_come_in_the_order_of_their_keys(backend, items) -> None:
         middle = sorted(items)[len(items) // 2] if items else b"a"
         with db.open_database(path, backend) as database:
             assert list(database.items()) == sorted(items.items())
-            assert list(database.items(middle)) == [item for item in sorted(items.items()) if item[0] >= middle]
+            assert list(database.items(middle)) == [
+                item for item in sorted(items.items()) if item[0] >= middle
+            ]
 
 
 @backends

@@ -83,7 +83,9 @@ class _OpenedLevelDb:
         try:
             self.handle = module.DB(path, create_if_missing=False, **_LEVELDB)
         except (module.Error, OSError) as error:
-            raise DataError(f"{_reason(error)} (LevelDB lets a database be open in one place only)") from error
+            raise DataError(
+                f"{_reason(error)} (LevelDB lets a database be open in one place only)"
+            ) from error
 
 
 _leveldbs: weakref.WeakValueDictionary[tuple[int, int], _OpenedLevelDb] = weakref.WeakValueDictionary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,12 +28,19 @@ class Source(Protocol):
         """Let go of files; called once, when nobody loads any more."""
 
 
+class _Loaded(NamedTuple):
+    """A batch, and where its source stood after it."""
+
+    arrays: tuple[np.ndarray, ...]
+    state: dict[str, Any]
+
+
 class _Queue:
-    """Loaded batches, each with the source's state after it; an exception in place of the last one."""
+    """What was loaded: batches, and as the last one perhaps the exception that ended the loading."""
 
     def __init__(self, depth: int) -> None:
         self._depth, self._closed = depth, False
-        self._items: deque[tuple[tuple[np.ndarray, ...], dict[str, Any]] | BaseException] = deque()
+        self._items: deque[_Loaded | BaseException] = deque()
         self._changed = threading.Condition()
 
     def wait_for_room(self) -> bool:
@@ -42,19 +49,16 @@ class _Queue:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._depth)
             return not self._closed
 
-    def add(self, item: tuple[tuple[np.ndarray, ...], dict[str, Any]] | BaseException) -> None:
+    def add(self, item: _Loaded | BaseException) -> None:
         with self._changed:
             self._items.append(item)
             self._changed.notify_all()
 
-    def take(self) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
-        """Wait for a batch; raises what stopped the thread, and again when asked again."""
+    def take(self) -> _Loaded | BaseException:
+        """Wait for the next item."""
         with self._changed:
             self._changed.wait_for(lambda: self._items)
-            item = self._items[0]
-            if isinstance(item, BaseException):
-                raise item
-            self._items.popleft()
+            item = self._items.popleft()
             self._changed.notify_all()
             return item
 
@@ -67,8 +71,8 @@ class _Queue:
 def _fill(source: Source, queue: _Queue) -> None:
     try:
         while queue.wait_for_room():
-            queue.add((source.load(), source.state()))
-    except BaseException as error:  # noqa: BLE001  take() raises it where somebody can catch it
+            queue.add(_Loaded(source.load(), source.state()))
+    except BaseException as error:  # noqa: BLE001  raised where somebody can catch it
         queue.add(error)
 
 
@@ -77,7 +81,7 @@ class _Loader:
 
     def __init__(self, source: Source, depth: int) -> None:
         self._queue, self._process = _Queue(depth), os.getpid()
-        # Python waits for a thread that is no daemon before it runs what was registered to end it.
+        # Python waits for threads that are no daemons before it runs what would end them.
         self._thread = threading.Thread(
             target=_fill, args=(source, self._queue), name="caffe prefetch", daemon=True
         )
@@ -88,13 +92,13 @@ class _Loader:
         """Whether this is the memory of a fork: the thread stayed in the process that started it."""
         return self._process != os.getpid()
 
-    def take(self) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
-        """The next batch and the source's state after it; raises what went wrong in loading it."""
+    def take(self) -> _Loaded | BaseException:
+        """Wait for the next batch, or what went wrong with it."""
         return self._queue.take()
 
     def stop(self, patience: float | None) -> bool:
         """End the thread, after the batch it is at; returns whether it ended in `patience` seconds."""
-        if self.lost:  # and nobody will ever open the queue's lock, if it was locked
+        if self.lost:  # and a lock that the thread held then stays locked
             return True
         self._queue.close()
         if self._thread is threading.current_thread():  # the collector may run anywhere
@@ -118,19 +122,26 @@ class Prefetcher:
         self._closed = False
 
     def next(self) -> tuple[np.ndarray, ...]:
-        """The next batch; raises what went wrong in loading it.
+        """The next batch; raises what went wrong in loading it. The call after that tries the same batch.
 
         Raises:
             DataError: the source is closed.
         """
         if self._closed:
-            raise DataError("it is closed and loads no more: build the net again")
+            raise DataError("its net is closed and loads no more: build the net again")
         if self._loader is not None and self._loader.lost:
             self.restore(self.state)
         if self._loader is None:
             self._loader = _Loader(self._source, self._depth)
-        arrays, self.state = self._loader.take()
-        return arrays
+        item = self._loader.take()
+        if isinstance(item, _Loaded):
+            self.state = item.state
+            return item.arrays
+        try:
+            self.restore(self.state)
+            raise item
+        finally:
+            del item  # its traceback refers to this frame
 
     def restore(self, state: dict[str, Any]) -> None:
         """Drop what was loaded ahead and go on from where `state` was taken."""
