@@ -166,9 +166,8 @@ def test_a_closed_leveldb_may_be_opened_by_others_and_an_open_one_not(tmp_path) 
     with pytest.raises(plyvel.IOError):
         plyvel.DB(path)
     second.close()
-    with closing(plyvel.DB(path)):
-        with pytest.raises(DataError, match="could not open leveldb.*one place only"):
-            db.open_database(path, "leveldb")
+    with closing(plyvel.DB(path)), pytest.raises(DataError, match="could not open leveldb.*one place only"):
+        db.open_database(path, "leveldb")
     assert read(path, "leveldb") == [(b"a", b"1"), (b"b", b"2")]
 
 

@@ -124,8 +124,8 @@ class LmdbFile:
             raise DataError("not an LMDB file")
         if form != _FORMAT:
             raise DataError(
-                f"its data format is {form}, Caffe's is {_FORMAT}: copy it with the mdb_dump of the LMDB that "
-                "wrote it and the mdb_load of LMDB 0.9"
+                f"its data format is {form}, Caffe's is {_FORMAT}: copy it with mdb_dump of the LMDB that "
+                "wrote it and mdb_load of LMDB 0.9"
             )
         if flags:
             raise DataError("its keys are integers, reversed or not unique: Caffe reads plain keys")

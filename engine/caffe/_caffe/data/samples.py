@@ -84,8 +84,9 @@ class Samples(ABC):
         """Go back to a `state`."""
         self._transformer.restore(state["transform"])
 
+    @abstractmethod
     def close(self) -> None:
-        """Let go of files that are open."""
+        """Let go of what is open."""
 
 
 class DatabaseSamples(Samples):
@@ -195,6 +196,9 @@ class ImageSamples(Samples):
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         self._epochs.restore(state["epochs"])
+
+    def close(self) -> None:
+        """Nothing: every image is closed when it is read."""
 
 
 def read_list(path: str) -> list[tuple[str, int]]:

@@ -241,7 +241,7 @@ class WindowSamples:
         self._random.state = state["random"]
 
     def close(self) -> None:
-        """Nothing: no file stays open."""
+        """Nothing: every image is closed when it is read."""
 
 
 class _Span(NamedTuple):

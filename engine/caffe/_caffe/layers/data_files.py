@@ -26,8 +26,7 @@ from ..layer import Arity, Layer
 from ..log import log
 from ..registry import register
 
-
-# Seconds. The collector may find a layer while somebody holds a lock, say the log's, that its thread waits for.
+# Seconds. The collector may come while a lock is held, the log's say, for which the layer's thread waits.
 _PATIENCE = 10.0
 
 
