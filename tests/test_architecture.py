@@ -35,11 +35,11 @@ from tests.source_tree import (
 
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
-    ("errors", "log", "device", "naming"),
+    ("errors", "log", "threads", "device", "naming"),
     ("formats", "memory", "blob", "filler"),
-    ("registry", "layer", "plan"),
-    ("data", "graph", "reference"),
-    ("layers", "weights", "watch"),
+    ("registry", "layer"),
+    ("data", "graph"),
+    ("layers", "weights", "watch", "reference"),
     ("net",),
     ("solvers",),
 )

@@ -1,7 +1,7 @@
 """Caffe on PyTorch: pycaffe's names and numbers.
 
 Writing nets (`NetSpec`, `layers`, `params`) needs protobuf alone. Everything else is loaded when it is
-first used, so `import caffe` stays quick and does not load PyTorch.
+first used, so `import caffe` stays quick and does not load PyTorch. The logger `caffe` is ready at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from . import proto
 from ._caffe import ENGINE as __engine__
+from ._caffe.log import set_up as _set_up_log
 from .net_spec import NetSpec, layers, params, to_proto
 from .proto.caffe_pb2 import TEST, TRAIN
 
@@ -39,6 +40,9 @@ _SOURCE["log"] = ("._caffe", "log_message")
 __all__ = ["NetSpec", "TEST", "TRAIN", "__engine__", "__version__"]
 __all__ += ["io", "layers", "params", "proto", "to_proto"]
 __all__ += list(_SOURCE)
+
+
+_set_up_log()
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,8 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (7, 3, 6, 8), dtype=np.uint8)  # BGR, as they come out
 
 
-def make_lmdb(images: np.ndarray = IMAGES, name: str = "set") -> None:
-    with db.Writer(name, "lmdb") as writer:
+def make_lmdb(images: np.ndarray = IMAGES, name: str = "set", backend: str = "lmdb") -> None:
+    with db.Writer(name, backend) as writer:
         for label, image in enumerate(images):
             channels, height, width = image.shape
             record = Datum(channels=channels, height=height, width=width, data=image.tobytes(), label=label)

@@ -1,4 +1,4 @@
-"""Mode, device, seed and number type: the only state of the whole process besides the registry.
+"""Mode, device, seed and number type, for the whole process.
 
 Caffe keeps these per thread; here they are one object, so that a thread started by a user computes
 in the mode the main thread chose.
@@ -12,8 +12,11 @@ from operator import index
 
 import torch
 
+from . import threads
 from .errors import DeviceError
 from .log import log
+
+threads.survive_forks()
 
 
 @dataclass
@@ -24,7 +27,6 @@ class _State:
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     solver_count: int = 1
     solver_rank: int = 0
-    multiprocess: bool = False
 
 
 _state = _State()
@@ -240,11 +242,5 @@ def root_solver() -> bool:
     return _state.solver_rank == 0
 
 
-def multiprocess() -> bool:
-    """Whether parallel solvers are processes of their own."""
-    return _state.multiprocess
-
-
 def set_multiprocess(value: bool) -> None:
-    """Say whether parallel solvers are processes of their own."""
-    _state.multiprocess = bool(value)
+    """Without effect: parallel solvers are always processes of their own here. pycaffe's scripts call it."""

@@ -90,6 +90,9 @@ class Layer:
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Compute the bottoms' diffs, where `propagate_down` says so, and add to the parameters'."""
 
+    def close(self) -> None:
+        """Let go of threads and files; what the layer made stays. Called by `Net.close`, maybe again."""
+
     def allow_force_backward(self, index: int) -> bool:
         """Whether `force_backward` may ask this layer for the gradient of bottom `index`."""
         return not (self.is_loss and index == 1)

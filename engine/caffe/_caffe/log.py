@@ -1,7 +1,8 @@
 """The engine's logger: Python's ``logging``, written as glog lines so that log parsers keep working.
 
 glog's prefix is ``I<MMDD> HH:MM:SS.uuuuuu <thread> <file>:<line>] ``. ``GLOG_minloglevel`` (0 info to
-3 fatal) is honoured as glog does.
+3 fatal) is honoured as glog does, when `caffe` is imported. A program quiets the engine through it, through
+`caffe.init_log`, or through `logging.getLogger("caffe")`; all of these work before anything is computed.
 """
 
 from __future__ import annotations
@@ -52,16 +53,20 @@ class _StderrHandler(logging.StreamHandler):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Only warnings and errors are logged inside."""
-    level = log.level
-    log.setLevel(max(level, logging.WARNING))
+    """Only warnings and errors of the engine are logged while somebody is inside."""
+
+    def is_loud(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    log.addFilter(is_loud)
     try:
         yield
     finally:
-        log.setLevel(level)
+        log.removeFilter(is_loud)
 
 
-def _install() -> None:
+def set_up() -> None:
+    """Let the logger write to stderr, unless the program gave it handlers already; `import caffe` does it."""
     if log.handlers:
         return
     handler = _StderrHandler()
@@ -97,6 +102,3 @@ def log_message(message: str) -> None:
     if not isinstance(message, str):
         raise TypeError(f"log(message): a str is needed, not {type(message).__name__}")
     log.info("%s", message)
-
-
-_install()

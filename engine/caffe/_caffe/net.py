@@ -16,6 +16,7 @@ from .errors import CaffeError
 from .formats import files
 from .graph.backward import plan_backward
 from .graph.filter import filter_net
+from .graph.plan import LayerPlan, Plan
 from .graph.read import read_net
 from .graph.sharing import share_parameters
 from .graph.splits import insert_splits
@@ -23,7 +24,6 @@ from .graph.wiring import wire
 from .layer import Layer, TakesArrays
 from .log import log
 from .naming import naming, naming_file
-from .plan import Plan
 from .reference import Callback, ReferencePath
 from .registry import create, layer_class
 from .watch import debug
@@ -178,6 +178,23 @@ class Net:
         """Call `callback(layer_index)` after each layer's backward."""
         self.runner.hooks.after_backward.append(callback)
 
+    # ---- the end -----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the threads, files and databases of the data layers now.
+
+        A net that nobody holds any more does this by itself. Blobs and parameters stay; a forward through
+        a closed layer raises `LayerError`. `with caffe.Net(...) as net:` closes at the end of the block.
+        """
+        for layer in self.runner.layers:
+            layer.close()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     # ---- weights -----------------------------------------------------------------------------
 
     def _targets(self) -> list[weights.LoadTarget]:
@@ -279,26 +296,35 @@ class Net:
 
 def _set_up_layers(plan: Plan, blobs: Sequence[Blob]) -> list[Layer]:
     """The layers of a plan, set up in the order they run; their tops get shapes."""
-    layers = []
+    layers: list[Layer] = []
     used = 0
-    with torch.no_grad():
-        for number, planned in enumerate(plan.layers):
-            bottom, top = ([blobs[i] for i in ids] for ids in (planned.bottoms, planned.tops))
-            layer = create(planned.param)
-            debug.log_connections(plan, number)
-            with naming(planned.param):
-                for proto in planned.param.blobs:
-                    blob = make_blob()
-                    weights.read_blob_proto(proto, blob)
-                    layer.blobs.append(blob)
-                layer.setup(bottom, top)
-                layer.reshape(bottom, top)
-            for blob, weight in zip(top, planned.loss_weights):
-                if weight:
-                    blob.diff[...] = weight
-            layers.append(layer)
-            used = debug.log_tops(planned, top, used)
+    try:
+        with torch.no_grad():
+            for number, planned in enumerate(plan.layers):
+                layer = create(planned.param)
+                debug.log_connections(plan, number)
+                bottom, top = ([blobs[i] for i in ids] for ids in (planned.bottoms, planned.tops))
+                _set_up(layer, planned, bottom, top)
+                layers.append(layer)
+                used = debug.log_tops(planned, top, used)
+    except BaseException:  # whose traceback would keep the data layers' threads and files
+        for layer in layers:
+            layer.close()
+        raise
     return layers
+
+
+def _set_up(layer: Layer, planned: LayerPlan, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    with naming(planned.param):
+        for proto in planned.param.blobs:
+            blob = make_blob()
+            weights.read_blob_proto(proto, blob)
+            layer.blobs.append(blob)
+        layer.setup(bottom, top)
+        layer.reshape(bottom, top)
+    for blob, weight in zip(top, planned.loss_weights):
+        if weight:
+            blob.diff[...] = weight
 
 
 def _share_memory(plan: Plan, layers: Sequence[Layer]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 
 from .blob import Blob
+from .graph.plan import LayerPlan, Plan
 from .layer import Layer
 from .naming import naming
-from .plan import LayerPlan, Plan
 
 Callback = Callable[[int], None]
 

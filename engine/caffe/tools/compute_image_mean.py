@@ -54,17 +54,20 @@ def mean_image(path: str, backend: str) -> np.ndarray:
     """
     total, count = np.zeros(0, np.float32), 0
     log.info("Starting iteration")
-    for key, value in open_database(path, backend).items():
-        what = f"record {key!r} of '{path}'"
-        pixels = datum.pixels(datum.parse(value, what), what)
-        if not count:
-            total = np.zeros(pixels.shape, np.float32)
-        if pixels.shape != total.shape:
-            raise CaffeError(f"Incorrect data field size: {what} is {pixels.shape}, the first {total.shape}")
-        total += pixels
-        count += 1
-        if count % _PROGRESS == 0:
-            log.info("Processed %d files.", count)
+    with open_database(path, backend) as database:
+        for key, value in database.items():
+            what = f"record {key!r} of '{path}'"
+            pixels = datum.pixels(datum.parse(value, what), what)
+            if not count:
+                total = np.zeros(pixels.shape, np.float32)
+            if pixels.shape != total.shape:
+                raise CaffeError(
+                    f"Incorrect data field size: {what} is {pixels.shape}, the first {total.shape}"
+                )
+            total += pixels
+            count += 1
+            if count % _PROGRESS == 0:
+                log.info("Processed %d files.", count)
     if not count:
         raise CaffeError(f"database '{path}' has no records: there is no mean")
     if count % _PROGRESS:

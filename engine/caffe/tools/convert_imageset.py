@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     lines = _caffe.read_list(listing)
     if values["shuffle"]:
         log.info("Shuffling data")
-        random.shuffle(lines)
+        random.Random().shuffle(lines)
     log.info("A total of %d images.", len(lines))
     count, size = 0, None
     with Writer(path, str(values["backend"])) as database:

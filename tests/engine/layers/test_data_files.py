@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import os
 import subprocess
 import sys
+import threading
 import weakref
 from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -168,21 +172,25 @@ def test_a_saved_position_gives_the_same_batches_again(net_of, kind, batches) ->
         assert next_batches(resumed) == expected
 
 
-def test_training_goes_on_where_its_snapshot_left_the_data(net_of) -> None:
-    make_lmdb()
+def training_solver(settings: str = "") -> caffe.SGDSolver:
     Path("train.prototxt").write_text(
         data("batch_size: 2", "mirror: true scale: 0.01") + 'layer { name: "ip" type: "InnerProduct" '
         'bottom: "data" top: "ip" inner_product_param { num_output: 7 weight_filler { type: "xavier" } } }'
         'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }'
     )
     Path("solver.prototxt").write_text(
-        'net: "train.prototxt" base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 snapshot_prefix: "s"'
+        'net: "train.prototxt" base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 snapshot_prefix: "s"' + settings
     )
-    solver = caffe.SGDSolver("solver.prototxt")
+    return caffe.SGDSolver("solver.prototxt")
+
+
+def test_training_goes_on_where_its_snapshot_left_the_data(in_tmp) -> None:
+    make_lmdb()
+    solver = training_solver()
     solver.step(3)
     solver.snapshot()
     solver.step(5)
-    resumed = caffe.SGDSolver("solver.prototxt")
+    resumed = training_solver()
     resumed.restore("s_iter_3.solverstate")
     resumed.step(5)
     np.testing.assert_array_equal(resumed.net.params["ip"][0].data, solver.net.params["ip"][0].data)
@@ -219,21 +227,126 @@ def test_an_error_met_ahead_comes_up_at_its_batch_and_again(net_of) -> None:
     assert labels(net, 2) == [4, 5]
 
 
-def test_a_net_nobody_holds_is_freed_and_its_thread_ends(net_of) -> None:
+PREFETCHING = ("Data", "ImageData", "WindowData")
+
+
+def held() -> tuple[set[str], set[str]]:
+    """The loading threads of this process, and the open files of this folder where the system tells."""
+    threads = {thread.name for thread in threading.enumerate() if thread.name.startswith("caffe")}
+    files = set()
+    for name in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            files.add(os.readlink(name))
+    return threads, {path for path in files if path.startswith(str(Path.cwd()))}
+
+
+@pytest.fixture
+def no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_net_nobody_holds_is_freed_at_once(net_of, no_collector, kind) -> None:
+    make, text = LAYERS[kind]
+    make()
+    nets = [net_of(text, caffe.TRAIN) for _ in range(3)]
+    for net in nets[:2]:
+        net.forward()
+        net.layer_dict, net.params, net.top_names  # noqa: B018  what pycaffe keeps
+    layers = [weakref.ref(net.layers[0]) for net in nets]
+    threads, files = held()
+    assert bool(threads) == (kind in PREFETCHING) and bool(files) == (kind == "Data")
+    del net, nets
+    assert [layer() for layer in layers] == [None] * 3
+    assert held() == (set(), set())
+
+
+@pytest.mark.parametrize("kind", PREFETCHING)
+def test_a_closed_net_holds_nothing_and_loads_no_more(net_of, kind) -> None:
+    make, text = LAYERS[kind]
+    make()
+    with net_of(text, caffe.TRAIN) as net, net_of(text) as untouched:
+        expected = net.forward()["data"].copy()
+    untouched.close()
+    assert held() == (set(), set())
+    np.testing.assert_array_equal(net.blobs["data"].data, expected)
+    for closed in (net, untouched):
+        with pytest.raises(LayerError, match=rf"layer 'input' \({kind}\).*closed.*build the net again"):
+            closed.forward()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        data() + 'layer { type: "ReLU" bottom: "nowhere" top: "r" }',
+        data("batch_size: 1", "crop_size: 7"),
+        data() + 'layer { name: "p" type: "Pooling" bottom: "data" top: "p" }',
+    ],
+)
+def test_a_net_that_cannot_be_built_holds_nothing(net_of, no_collector, text) -> None:
+    make_lmdb()
+    with pytest.raises(caffe.CaffeError) as kept:
+        net_of(text)
+    assert kept.value.__traceback__ is not None
+    assert held() == (set(), set())
+
+
+def test_a_solver_nobody_holds_is_freed_at_once(net_of, no_collector) -> None:
+    make_lmdb()
+    solver = training_solver("test_iter: 1 test_interval: 1 ")
+    solver.add_callback(lambda: None, lambda: None)
+    solver.step(2)
+    nets = [weakref.ref(net) for net in (solver.net, *solver.test_nets)]
+    assert held()[0] and held()[1]
+    del solver
+    assert [net() for net in nets] == [None, None]
+    assert held() == (set(), set())
+
+
+def test_a_net_in_a_cycle_is_freed_by_the_collector(net_of) -> None:
     make_lmdb()
     net = net_of(data())
+    net.after_forward(lambda number, net=net: None)
     net.forward()
-    held, thread = weakref.ref(net.layers[0]), net.layers[0]._prefetcher._thread
     del net
     gc.collect()
-    assert held() is None
-    thread.join(60)
-    assert not thread.is_alive()
+    assert held() == (set(), set())
 
 
-def test_the_interpreter_ends_while_a_net_loads_ahead(in_tmp) -> None:
-    make_images()
-    Path("net.prototxt").write_text(image_data("batch_size: 100", "mirror: true"))
+def test_a_database_is_anybodys_once_its_net_is_gone(net_of, no_collector) -> None:
+    plyvel = pytest.importorskip("plyvel")
+    make_lmdb(backend="leveldb")
+    text = data().replace("LMDB", "LEVELDB")
+    for _ in range(3):
+        net, other = net_of(text), net_of(text, caffe.TRAIN)
+        assert labels(net, 1) + labels(other, 1) == [0, 1, 0, 1]
+        del net
+        assert labels(other, 1) == [2, 3]
+        other.close()
+        plyvel.DB("set").close()
+
+
+def test_a_script_may_have_the_lmdb_of_a_net_open(net_of) -> None:
+    make_lmdb()
+    with lmdb.open("set") as script:
+        first = net_of(data())
+        assert labels(first, 2) == [0, 1, 2, 3]
+        with script.begin(write=True) as transaction:
+            transaction.delete(b"00000006")
+        assert labels(net_of(data(), caffe.TRAIN), 4) == [0, 1, 2, 3, 4, 5, 0, 1]
+    with lmdb.open("set", readonly=True) as script, script.begin() as transaction:
+        assert len(list(transaction.cursor())) == 6
+        assert labels(first, 1) == [4, 5]
+
+
+@pytest.mark.parametrize("kind", PREFETCHING)
+def test_the_interpreter_ends_while_a_net_loads_ahead(in_tmp, kind) -> None:
+    make, text = LAYERS[kind]
+    make()
+    Path("net.prototxt").write_text(text.replace("batch_size: ", "batch_size: 10"))
     program = "import caffe; net = caffe.Net('net.prototxt', caffe.TRAIN); net.forward(); print('done')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -5,105 +5,148 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import DataError, MissingExtraError
 from ..log import log
+from .lmdb_file import LmdbFile
 
 #: The names `data_param.backend` and the command-line tools know, and a file that every such database has.
 _SIGNS = {"lmdb": "data.mdb", "leveldb": "CURRENT"}
 _LEVELDB = {"block_size": 65536, "max_open_files": 100}
 _FIRST_MAP = 1 << 26  # bytes; doubled whenever a commit does not fit
-# A net that is gone may have left its database to a thread that is just ending: one second is ample.
-_ATTEMPTS, _PAUSE = 50, 0.02
 
 
 # ---- reading -------------------------------------------------------------------------------------
 
 
-class Database:
-    """A database open for reading; get it from `open_database`."""
+class Database(ABC):
+    """A database open for reading; get it from `open_database`, and close it or use it in a `with`."""
 
-    def __init__(self, path: str, backend: str) -> None:
-        self.path, self._is_lmdb = path, backend == "lmdb"
-        module = _package(backend, f"reading the {backend} '{path}'")
-        if not os.path.exists(os.path.join(path, _SIGNS[backend])):  # LevelDB would make the folder
-            raise DataError(f"could not open {backend} '{path}': {_missing(path, backend)}")
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._handle = self._open_with(module)
-                break
-            except (module.Error, OSError) as error:
-                reason = _reason(error)
-                held = "already" in reason or "LOCK" in reason
-                if held and attempt < _ATTEMPTS - 1:
-                    time.sleep(_PAUSE)
-                    continue
-                advice = "; close it wherever else it is open" if held else ""
-                raise DataError(f"could not open {backend} '{path}': {reason}{advice}") from error
-        log.info("Opened %s %s", backend, path)
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-    def _open_with(self, module: Any) -> Any:
-        if self._is_lmdb:
-            # Without locks a set on a read-only disk can be read too; nobody writes to it meanwhile.
-            return module.open(self.path, readonly=True, lock=False, create=False)
-        return module.DB(self.path, create_if_missing=False, **_LEVELDB)
-
+    @abstractmethod
     def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of the records in byte order of the keys, from the first not before `start`."""
-        if not self._is_lmdb:
-            with self._handle.iterator(start=start) as iterator:
-                yield from iterator
-            return
-        with self._handle.begin() as transaction:
-            cursor = transaction.cursor()
-            if cursor.set_range(start):
-                yield from cursor.iternext()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the files; only then may the database be opened where its library allows it once."""
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
-#: One handle per database and process: neither library lets a database be opened twice.
-_open: weakref.WeakValueDictionary[tuple[int, int], Database] = weakref.WeakValueDictionary()
+class _Lmdb(Database):
+    """An LMDB. Any number of these, and LMDB's own library too, may have one database open."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._file = LmdbFile(os.path.join(path, _SIGNS["lmdb"]))
+
+    def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return self._file.items(start)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _LevelDb(Database):
+    """A LevelDB. Its library lets a database be opened once, so all that read it share what it opened."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._opened: _OpenedLevelDb | None = _shared_leveldb(path)
+
+    def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        if self._opened is None:
+            raise ValueError(f"leveldb '{self.path}' is closed")
+        with self._opened.handle.iterator(start=start) as iterator:
+            yield from iterator
+
+    def close(self) -> None:
+        self._opened = None
+
+
+class _OpenedLevelDb:
+    """What plyvel opened; it is closed when the last of its readers lets it go."""
+
+    def __init__(self, path: str) -> None:
+        module = _package("leveldb", f"reading the leveldb '{path}'")
+        try:
+            self.handle = module.DB(path, create_if_missing=False, **_LEVELDB)
+        except (module.Error, OSError) as error:
+            raise DataError(
+                f"{_reason(error)} (LevelDB lets a database be open in one place only)"
+            ) from error
+
+
+_leveldbs: weakref.WeakValueDictionary[tuple[int, int], _OpenedLevelDb] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
 
 
-def open_database(path: str, backend: str) -> Database:
-    """The database in the folder `path`, open for reading; shared by all that read it.
-
-    Args:
-        backend: ``lmdb`` or ``leveldb``, in upper or lower case.
-
-    Raises:
-        DataError: there is no such database, or somebody else holds it.
-        MissingExtraError: the package that reads it is not installed.
-    """
-    backend = _known(backend)
+def _shared_leveldb(path: str) -> _OpenedLevelDb:
     with _opening:
-        found = _open.get(_identity(path, backend))
+        found = _leveldbs.get(_lock_file(path))
         if found is None:
-            found = Database(path, backend)
-            _open[_identity(path, backend)] = found
+            found = _OpenedLevelDb(path)
+            _leveldbs[_lock_file(path)] = found
     return found
 
 
-def _identity(path: str, backend: str) -> tuple[int, int]:
-    """What stays the same while a database is open: the inode of a file that is not renewed meanwhile."""
+def _lock_file(path: str) -> tuple[int, int]:
+    """The inode of the file that LevelDB keeps open; (0, 0) if nobody has opened the database so far."""
     try:
-        status = os.stat(os.path.join(path, "data.mdb" if backend == "lmdb" else "LOCK"))
+        status = os.stat(os.path.join(path, "LOCK"))
     except OSError:
         return (0, 0)
     return status.st_dev, status.st_ino
+
+
+def open_database(path: str, backend: str) -> Database:
+    """The database in the folder `path`, open for reading.
+
+    Args:
+        backend: `lmdb` or `leveldb`, in upper or lower case.
+
+    Raises:
+        DataError: there is no such database, or it is a LevelDB that somebody else has open.
+        MissingExtraError: the package that reads a LevelDB is not installed.
+    """
+    backend = _known(backend)
+    if not os.path.exists(os.path.join(path, _SIGNS[backend])):  # LevelDB would make the folder
+        raise DataError(f"could not open {backend} '{path}': {_missing(path, backend)}")
+    try:
+        database = _Lmdb(path) if backend == "lmdb" else _LevelDb(path)
+    except DataError as error:
+        raise DataError(f"could not open {backend} '{path}': {error}") from error
+    log.info("Opened %s %s", backend, path)
+    return database
 
 
 class Cursor:
     """A place in a database, which starts over at the end."""
 
     def __init__(self, database: Database) -> None:
-        """Raises DataError if there are no records."""
+        """Takes over the database. Raises DataError if there are no records, and has closed it then."""
         self._database = database
-        self.rewind()
+        try:
+            self.rewind()
+        except DataError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._items = iter(())
+        self._database.close()
 
     def rewind(self, start: bytes = b"") -> None:
         """Go to the first record whose key is not before `start`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,10 @@ class Samples(ABC):
         """Go back to a `state`."""
         self._transformer.restore(state["transform"])
 
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
+
 
 class DatabaseSamples(Samples):
     """The records of a database in the order of their keys (Caffe's Data).
@@ -95,12 +100,15 @@ class DatabaseSamples(Samples):
         if not data.source:
             raise DataError("data_param.source is not set: name the database's folder")
         backend = type(data).DB.Name(data.backend)
-        self._cursor = db.Cursor(db.open_database(data.source, backend))
-        super().__init__(param, data.batch_size)
-        self._solvers, self._rank = shard(param.phase)
-        self._passed = 0
-        self._forces = param.transform_param.force_color or param.transform_param.force_gray
-        self._skip_others()
+        with ExitStack() as undone:
+            self._cursor = db.Cursor(db.open_database(data.source, backend))
+            undone.callback(self.close)
+            super().__init__(param, data.batch_size)
+            self._solvers, self._rank = shard(param.phase)
+            self._passed = 0
+            self._forces = param.transform_param.force_color or param.transform_param.force_gray
+            self._skip_others()
+            undone.pop_all()
 
     def current(self) -> Sample:
         what = self._cursor.describe()
@@ -131,6 +139,9 @@ class DatabaseSamples(Samples):
         super().restore(state)
         self._cursor.rewind(base64.b64decode(state["key"]))
         self._passed = int(state["passed"])
+
+    def close(self) -> None:
+        self._cursor.close()
 
 
 class ImageSamples(Samples):
@@ -185,6 +196,9 @@ class ImageSamples(Samples):
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         self._epochs.restore(state["epochs"])
+
+    def close(self) -> None:
+        """Nothing: every image is closed when it is read."""
 
 
 def read_list(path: str) -> list[tuple[str, int]]:

@@ -46,7 +46,10 @@ class Random:
 
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
-        self._numbers.bit_generator.state = value
+        # Of a new generator: in a forked process, a thread that is not there may have locked the old one.
+        numbers = np.random.PCG64(0)
+        numbers.state = value
+        self._numbers = np.random.Generator(numbers)
 
 
 class Epochs:

@@ -240,6 +240,9 @@ class WindowSamples:
         """Go back to a `state`."""
         self._random.state = state["random"]
 
+    def close(self) -> None:
+        """Nothing: every image is closed when it is read."""
+
 
 class _Span(NamedTuple):
     """One axis of a window: the pixels that are warped, and where they go."""

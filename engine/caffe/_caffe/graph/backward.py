@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..plan import LayerPlan, Plan
+from .plan import LayerPlan, Plan
 
 
 def plan_backward(plan: Plan, forced: Sequence[Sequence[bool]] | None = None) -> Plan:

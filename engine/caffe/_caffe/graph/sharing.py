@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...proto.caffe_pb2 import ParamSpec
 from ..errors import NetError
-from ..plan import Parameter, Plan
+from .plan import Parameter, Plan
 
 Shape = tuple[int, ...]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import NetError
-from ..plan import LayerPlan, Plan
 from .defaults import with_defaults
+from .plan import LayerPlan, Plan
 
 if TYPE_CHECKING:
     from ...proto.caffe_pb2 import LayerParameter, NetParameter

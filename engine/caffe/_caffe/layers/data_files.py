@@ -6,6 +6,7 @@ that loads ahead met it: it comes up at the forward that would have given the ba
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -24,6 +25,9 @@ from ..layer import Arity, Layer
 from ..log import log
 from ..registry import register
 from .checks import check_legacy, dims_text
+
+# Seconds. The collector may come while a lock is held, the log's say, for which the layer's thread waits.
+_PATIENCE = 10.0
 
 
 def _fill(blob: Blob, array: np.ndarray) -> None:
@@ -66,7 +70,13 @@ class _ImageLayer(Layer):
                 )
         source = self.samples(self.layer_param)
         self._prefetcher = Prefetcher(source, self.layer_param.data_param.prefetch)
-        for blob, dims in zip(top, source.shapes()):
+        weakref.finalize(self, self._prefetcher.close, _PATIENCE)
+        try:
+            shapes = source.shapes()
+        except BaseException:
+            self.close()
+            raise
+        for blob, dims in zip(top, shapes):
             blob.resize(dims)
         log.info("output data size: %s", ",".join(map(str, top[0].dims)))
 
@@ -74,6 +84,10 @@ class _ImageLayer(Layer):
         for blob, array in zip(top, self._prefetcher.next()):
             blob.resize(array.shape)
             _fill(blob, array)
+
+    def close(self) -> None:
+        """End the thread and close what it reads; a layer that nobody holds any more does it by itself."""
+        self._prefetcher.close()
 
     def snapshot_state(self) -> dict[str, Any]:
         """The position after the last batch that came out of `forward`."""

@@ -11,7 +11,7 @@ from ..log import log
 
 if TYPE_CHECKING:
     from ..blob import Blob
-    from ..plan import Plan
+    from ..graph.plan import Plan
 
 
 def output_values(plan: Plan, blobs: Sequence[Blob]) -> list[torch.Tensor]:

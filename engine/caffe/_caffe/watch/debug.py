@@ -12,8 +12,8 @@ from ..log import log
 
 if TYPE_CHECKING:
     from ..blob import Blob
+    from ..graph.plan import LayerPlan, Plan
     from ..layer import Layer
-    from ..plan import LayerPlan, Plan
 
 _FLOAT_BYTES = 4
 

@@ -13,9 +13,9 @@ from .. import device
 from ..blob import Blob
 
 if TYPE_CHECKING:
+    from ..graph.plan import Plan
     from ..layer import Layer
     from ..memory import Memory
-    from ..plan import Plan
 
 
 @dataclass(frozen=True)

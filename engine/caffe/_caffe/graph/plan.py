@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .errors import NetError
+from ..errors import NetError
 
 if TYPE_CHECKING:
-    from ..proto.caffe_pb2 import LayerParameter
-    from .layer import Layer
+    from ...proto.caffe_pb2 import LayerParameter
+    from ..layer import Layer
 
 
 @dataclass(frozen=True)
