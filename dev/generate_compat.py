@@ -17,11 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from caffe._caffe.graph.ignored import MESSAGES, WITHOUT_EFFECT
 from caffe._caffe.layer import Layer
-from caffe._caffe.registry import layer_class
+from caffe._caffe.registry import layer_class, layer_types
 from caffe.proto import caffe_pb2
 from dev import pycaffe_surface as surface
+
+#: type -> the messages it reads; message -> its fields without effect
+MESSAGES = {name: cls.reads or () for name, cls in layer_types().items()}
+WITHOUT_EFFECT: dict[str, list[str]] = {}
+for _cls in layer_types().values():
+    for _setting in _cls.without_effect:
+        _message, _field = _setting.split(".")
+        if _field not in WITHOUT_EFFECT.setdefault(_message, []):
+            WITHOUT_EFFECT[_message].append(_field)
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER_FIELDS = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name

@@ -15,7 +15,7 @@ import pytest
 
 import caffe
 from caffe._caffe import Layer
-from caffe._caffe.graph.ignored import MESSAGES, WITHOUT_EFFECT
+from caffe._caffe.registry import layer_types
 from caffe.proto import caffe_pb2
 from tests.engine import golden
 
@@ -115,7 +115,7 @@ def build_and_run(case: golden.Case, meta: dict) -> None:
 
 def rows() -> list[tuple[str, str]]:
     """(layer type, message field of LayerParameter) of all that some type reads."""
-    return [(type_, message) for type_, messages in sorted(MESSAGES.items()) for message in messages]
+    return [(type_, message) for type_, cls in sorted(layer_types().items()) for message in cls.reads or ()]
 
 
 @pytest.mark.parametrize(("type_", "message"), rows())
@@ -130,7 +130,8 @@ def test_every_field_of_a_layer_is_read(read, type_, message):
     if type_ == "Python":  # which class it is is read before there is a layer to give noted parameters to
         fields -= names_in(CORE / "layers" / "python.py", CORE / "layer.py")
     missing = fields - {f for t, m, f in read if (t, m) == (type_, descriptor.name)}
-    assert missing <= set(WITHOUT_EFFECT.get(message, ())), f"{type_} never looks at {sorted(missing)}"
+    without = {field for field in missing if f"{message}.{field}" in layer_types()[type_].without_effect}
+    assert missing == without, f"{type_} never looks at {sorted(missing - without)}"
 
 
 def test_every_field_of_a_filler_is_read(read):
@@ -140,9 +141,10 @@ def test_every_field_of_a_filler_is_read(read):
 
 def test_what_is_listed_as_without_effect_is_not_read(read):
     """Else the list would tell people not to wait for an effect that there is."""
-    for message, fields in WITHOUT_EFFECT.items():
-        name = LAYER_FIELDS[message].message_type.name
-        assert not {(m, f) for _, m, f in read} & {(name, field) for field in fields}
+    looked_at = {(t, m, f) for t, m, f in read}
+    for type_, cls in layer_types().items():
+        for message, field in (setting.split(".") for setting in cls.without_effect):
+            assert (type_, LAYER_FIELDS[message].message_type.name, field) not in looked_at
 
 
 # -- the fields of all layers, of nets and of solvers ------------------------------------------------

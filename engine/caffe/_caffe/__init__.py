@@ -29,7 +29,7 @@ _LAZY = {
     "blob": (
         "Blob", "BlobVec", "RawBlobVec", "LayerVec", "NetVec", "StringVec", "IntVec", "DtypeVec", "BoolVec",
     ),
-    "registry": ("register_layer", "layer_type_list"),
+    "registry": ("register_layer", "layer_type_list", "layer_types"),
     "layer": ("Layer",),
     "net": ("Net",),
     "formats.blobproto": ("proto_dims",),

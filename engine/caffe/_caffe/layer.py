@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from ..proto.caffe_pb2 import LayerParameter, ParamSpec
 from .blob import Blob, BlobVec, make_blob
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..proto.caffe_pb2 import FillerParameter
+
+S = TypeVar("S")
 
 
 class Arity(NamedTuple):
@@ -53,10 +56,27 @@ class Layer:
     same_tops: ClassVar[bool] = False
     auto_top: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
+    #: The parameter messages that it reads; None: not known, maybe any.
+    reads: ClassVar[tuple[str, ...] | None] = None
+    #: The fields of these (`message.field`) that are accepted and change nothing.
+    without_effect: ClassVar[tuple[str, ...]] = ()
+    #: The bottoms that are labels, not values to compute with.
+    label_bottoms: ClassVar[tuple[int, ...]] = ()
+    #: Whether it reads its tops from outside: files, databases, a user's program.
+    brings_data: ClassVar[bool] = False
+    #: Whether its tops are inputs of the net, filled from outside.
+    is_input: ClassVar[bool] = False
+    #: Whether its top is the memory of its parameter, and so no memory of its own.
+    tops_are_params: ClassVar[bool] = False
     #: What is said of parameters that the prototxt gives no `param` for.
     param_specs: ClassVar[tuple[ParamSpec, ...]] = ()
     #: Whether blobs in the prototxt need only have the right count, as the 1x1xNxK of old files.
     any_shape: ClassVar[bool] = False
+
+    #: What forward leaves in `saved`, in words; empty where the blobs hold all that backward asks for.
+    saves: ClassVar[str] = ""
+    #: What the last forward left for backward; see `recall`.
+    saved: Any = None
 
     layer_param: LayerParameter
     phase: int
@@ -92,6 +112,23 @@ class Layer:
 
     def close(self) -> None:
         """Let go of threads and files; what the layer made stays. Called by `Net.close`, maybe again."""
+
+    def recall(self, kind: builtins.type[S]) -> S:
+        """What the last forward left in `saved` for this backward.
+
+        Args:
+            kind: its class.
+
+        Raises:
+            LayerError: no forward has run, or one that was told that no backward would follow.
+        """
+        if not isinstance(self.saved, kind):
+            self.fail(f"backward needs a forward before it, which leaves {self.saves}: call forward first")
+        return self.saved
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        """Multiplications with a weight in one forward, at the blobs' present shapes."""
+        return 0
 
     def allow_force_backward(self, index: int) -> bool:
         """Whether `force_backward` may ask this layer for the gradient of bottom `index`."""

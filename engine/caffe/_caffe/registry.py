@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from .blob import StringVec
@@ -71,6 +72,12 @@ def layer_class(layer: LayerParameter) -> type[Layer]:
         f"layer '{layer.name}': Unknown layer type: {layer.type or '(none given)'}{advice}\n"
         f"known types: {', '.join(sorted(_TYPES))}; caffe.register_layer adds one of your own"
     )
+
+
+def layer_types() -> Mapping[str, type[Layer]]:
+    """The classes of all types by name, users' own among them."""
+    _load_built_in()
+    return MappingProxyType(_TYPES)
 
 
 def create(layer: LayerParameter) -> Layer:

@@ -7,13 +7,14 @@ import logging
 import pytest
 
 from caffe._caffe.formats.proto_io import parse_text
-from caffe._caffe.graph.ignored import MESSAGES, WITHOUT_EFFECT, ignored_fields, report_ignored
+from caffe._caffe.graph.ignored import ignored_fields, report_ignored
+from caffe._caffe.registry import layer_types
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
 NET = parse_text(
     """
-    layer { name: "a" convolution_param { engine: CUDNN kernel_size: 1 } }
-    layer { name: "b" convolution_param { engine: CAFFE } relu_param { } }
+    layer { name: "a" type: "Convolution" convolution_param { engine: CUDNN kernel_size: 1 } }
+    layer { name: "b" type: "Im2col" convolution_param { engine: CAFFE } }
     layer { name: "d" type: "Data" data_param { source: "s" mirror: true } transform_param { mirror: true } }
     """,
     NetParameter(),
@@ -37,11 +38,10 @@ def test_a_message_that_the_type_does_not_read_is_listed_whole() -> None:
     assert ignored_fields(net) == {"convolution_param": ["a"], "loss_param": ["b"]}
 
 
-def test_every_type_and_every_message_is_in_the_table() -> None:
-    import caffe
-
-    assert set(MESSAGES) == set(caffe.layer_type_list())
-    read = {message for messages in MESSAGES.values() for message in messages}
+def test_every_message_is_read_by_some_type() -> None:
+    types = {name: cls for name, cls in layer_types().items() if cls.__module__.startswith("caffe._caffe.")}
+    assert all(cls.reads is not None for cls in types.values())
+    read = {message for cls in types.values() for message in cls.reads}
     assert read == {field.name for field in LayerParameter.DESCRIPTOR.fields if field.name.endswith("_param")}
 
 
@@ -54,7 +54,9 @@ def test_logs_one_line_or_none(caplog: pytest.LogCaptureFixture, monkeypatch: py
     }
 
 
-def test_table_names_real_fields() -> None:
-    layer = LayerParameter()
-    for message, fields in WITHOUT_EFFECT.items():
-        assert set(fields) <= {field.name for field in getattr(layer, message).DESCRIPTOR.fields}
+def test_what_a_class_states_names_real_fields() -> None:
+    for cls in layer_types().values():
+        for setting in cls.without_effect:
+            message, field = setting.split(".")
+            assert message in cls.reads
+            assert field in getattr(LayerParameter(), message).DESCRIPTOR.fields_by_name

@@ -145,7 +145,7 @@ class Cursor:
 
     def close(self) -> None:
         """Close the database."""
-        self._items = iter(())
+        self._items: Iterator[tuple[bytes, bytes]] = iter(())
         self._database.close()
 
     def rewind(self, start: bytes = b"") -> None:

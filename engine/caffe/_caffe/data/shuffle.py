@@ -48,7 +48,7 @@ class Random:
     def state(self, value: dict[str, Any]) -> None:
         # Of a new generator: in a forked process, a thread that is not there may have locked the old one.
         numbers = np.random.PCG64(0)
-        numbers.state = value
+        numbers.state = value  # type: ignore[assignment]
         self._numbers = np.random.Generator(numbers)
 
 

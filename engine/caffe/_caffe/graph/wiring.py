@@ -48,7 +48,7 @@ def wire(net: NetParameter, kinds: Sequence[type[Layer]]) -> Plan:
         phase=net.state.phase,
         layers=tuple(layers),
         blob_names=tuple(blobs.names),
-        inputs=tuple(top for layer in layers if layer.type == "Input" for top in layer.tops),
+        inputs=tuple(top for layer in layers if layer.kind.is_input for top in layer.tops),
         outputs=tuple(blobs.unread[name] for name in sorted(blobs.unread, key=str.encode)),
     )
 

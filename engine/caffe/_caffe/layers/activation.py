@@ -32,7 +32,7 @@ class ElementWise(Layer):
     bottoms = Arity(1)
     tops = Arity(1)
     needs_input = False
-    _kept: Tensor | None = None
+    saves = "in place, the input, where the gradient asks for it"
 
     def function(self, x: Tensor) -> Tensor:
         """A new tensor: y."""
@@ -52,10 +52,10 @@ class ElementWise(Layer):
 
     def _keep(self, x: Tensor, bottom: Blobs, top: Blobs) -> None:
         wanted = self.needs_input and self.wants_gradient and top[0] is bottom[0]
-        self._kept = x.clone() if wanted else None
+        self.saved = x.clone() if wanted else None
 
     def _input(self, bottom: Blobs) -> Tensor:
-        return bottom[0].value if self._kept is None else self._kept
+        return bottom[0].value if self.saved is None else self.saved
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
@@ -68,6 +68,9 @@ class ReLU(ElementWise):
 
     In place the signs are those of y: with s < 0 dx is dy wherever x is not 0.
     """
+
+    reads = ("relu_param",)
+    without_effect = ("relu_param.engine",)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.slope = self.layer_param.relu_param.negative_slope
@@ -98,6 +101,7 @@ class PReLU(ElementWise):
     Param 0: (C,), or a scalar if `channel_shared`; 0.25 unless there is a filler.
     """
 
+    reads = ("prelu_param",)
     needs_input = True
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
@@ -148,6 +152,8 @@ class ELU(ElementWise):
     In place the signs are those of y: with alpha < 0 dx is dy wherever x is not 0.
     """
 
+    reads = ("elu_param",)
+
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.alpha = self.layer_param.elu_param.alpha
 
@@ -164,6 +170,9 @@ class ELU(ElementWise):
 class Sigmoid(ElementWise):
     """y = tanh(x/2)/2 + 1/2, as Caffe computes it; dx = dy y (1 - y)."""
 
+    reads = ("sigmoid_param",)
+    without_effect = ("sigmoid_param.engine",)
+
     def function(self, x: Tensor) -> Tensor:
         return (x * 0.5).tanh_().mul_(0.5).add_(0.5)
 
@@ -174,6 +183,9 @@ class Sigmoid(ElementWise):
 @register("TanH")
 class TanH(ElementWise):
     """y = tanh(x); dx = dy (1 - y^2)."""
+
+    reads = ("tanh_param",)
+    without_effect = ("tanh_param.engine",)
 
     def function(self, x: Tensor) -> Tensor:
         return torch.tanh(x)
@@ -186,6 +198,7 @@ class TanH(ElementWise):
 class Swish(ElementWise):
     """y = x g with g = sigmoid(beta x); dx = dy (beta y + g (1 - beta y))."""
 
+    reads = ("swish_param",)
     needs_input = True
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
@@ -206,6 +219,8 @@ class BNLL(ElementWise):
     In place dx is dy sigmoid(y).
     """
 
+    reads = ()
+
     def function(self, x: Tensor) -> Tensor:
         return F.softplus(x)
 
@@ -219,6 +234,8 @@ class Clip(ElementWise):
 
     In place every y is inside: dx is dy.
     """
+
+    reads = ("clip_param",)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.least, self.most = self.layer_param.clip_param.min, self.layer_param.clip_param.max
@@ -235,6 +252,8 @@ class Clip(ElementWise):
 class Threshold(ElementWise):
     """y = 1 where x > threshold, else 0. There is no backward."""
 
+    reads = ("threshold_param",)
+
     def function(self, x: Tensor) -> Tensor:
         return (x > self.layer_param.threshold_param.threshold).to(x.dtype)
 
@@ -245,6 +264,8 @@ class Threshold(ElementWise):
 @register("AbsVal")
 class AbsVal(ElementWise):
     """y = |x|; dx = dy sign(x), 0 at 0. Not in place."""
+
+    reads = ()
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.check(top[0] is not bottom[0], "does not run in place: give its top a name of its own")
@@ -281,6 +302,8 @@ class Power(_FactorFirst):
     unless power is 1 or 2. With power or scale 0, y is constant and dx is 0. Do not train through it in
     place: there Caffe's gradient is the square of the factor, taken at y, whatever dy is.
     """
+
+    reads = ("power_param",)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.power_param
@@ -322,6 +345,8 @@ class _Logarithmic(ElementWise):
 class Exp(_Logarithmic):
     """y = base^(shift + scale x), computed as base^shift e^(ln base scale x); dx = dy y scale ln base."""
 
+    reads = ("exp_param",)
+
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.exp_param
         log_base = self._log_base(param)
@@ -345,6 +370,8 @@ class Log(_Logarithmic, _FactorFirst):
     Do not train through it in place: there Caffe's gradient is the square of the factor of dy, with y
     for x, whatever dy is.
     """
+
+    reads = ("log_param",)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.log_param
@@ -372,6 +399,9 @@ class Softmax(ElementWise):
 
     Like Caffe's, it computes the bottom's diff whenever it runs backward.
     """
+
+    reads = ("softmax_param",)
+    without_effect = ("softmax_param.engine",)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)

@@ -70,6 +70,8 @@ class _Broadcast(Layer):
 class Bias(_Broadcast):
     """y = x + b; b is the second bottom or param 0 (`filler`, else 0)."""
 
+    reads = ("bias_param",)
+
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         if len(bottom) == 1 and not self.blobs:
             param = self.layer_param.bias_param
@@ -103,7 +105,8 @@ class Scale(_Broadcast):
     s is not a single number over several values, it is overwritten.
     """
 
-    _kept: Tensor | None = None
+    reads = ("scale_param",)
+    saves = "in place, the input"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.scale_param
@@ -125,7 +128,7 @@ class Scale(_Broadcast):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         keep = top[0] is bottom[0] and self.wants_gradient and (len(bottom) > 1 or self.param_flags[0])
-        self._kept = bottom[0].taken() if keep else None
+        self.saved = bottom[0].taken() if keep else None
         x = bottom[0].value
         s = self._spread(self._operand(bottom), x.ndim)
         y = torch.mul(x, s, out=None if keep else top[0].value)
@@ -139,7 +142,7 @@ class Scale(_Broadcast):
             self._bias.add_grad(self._total(dy))
         as_param = len(bottom) == 1
         if self.param_flags[0] if as_param else propagate_down[1]:
-            x = bottom[0].value if self._kept is None else self._kept
+            x = bottom[0].value if self.saved is None else self.saved
             ds = self._total(dy * x)
             if as_param and not self._overwrites(x):
                 scale.add_grad(ds)
@@ -162,6 +165,8 @@ class Parameter(Layer):
     Top and param share data and diff, so the gradient is overwritten, not accumulated, as in Caffe.
     """
 
+    tops_are_params = True
+    reads = ("parameter_param",)
     bottoms = Arity(0)
     tops = Arity(1)
 

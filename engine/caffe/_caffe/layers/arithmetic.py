@@ -29,9 +29,10 @@ class Eltwise(Layer):
     y / x, NaN where x is 0. Unlike Caffe, in place is right.
     """
 
+    reads = ("eltwise_param",)
     bottoms = Arity(2, None)
     tops = Arity(1)
-    _kept: Tensor | None = None
+    saves = "MAX: which bottom each maximum is from; PROD in place: the first input"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.eltwise_param
@@ -75,7 +76,7 @@ class Eltwise(Layer):
 
     def _product(self, bottom: Blobs, top: Blobs) -> None:
         keep = self.wants_gradient and top[0] is bottom[0]
-        self._kept = bottom[0].taken() if keep else None
+        self.saved = bottom[0].taken() if keep else None
         y = torch.mul(bottom[0].value, bottom[1].value, out=None if keep else top[0].value)
         for blob in bottom[2:]:
             y.mul_(blob.value)
@@ -83,7 +84,7 @@ class Eltwise(Layer):
 
     def _maximum(self, bottom: Blobs, top: Blobs) -> None:
         if self.wants_gradient:
-            self.winner = self._find_winner([blob.value for blob in bottom])
+            self.saved = self._find_winner([blob.value for blob in bottom])
         y = torch.maximum(bottom[0].value, bottom[1].value, out=top[0].value)
         for blob in bottom[2:]:
             torch.maximum(y, blob.value, out=y)
@@ -107,15 +108,15 @@ class Eltwise(Layer):
             if self.operation == EltwiseParameter.PROD:
                 factor = self._product_of_others(index, bottom, y)
             elif self.operation == EltwiseParameter.MAX:
-                factor = self.winner.clone().eq_(index)
+                factor = self.recall(Tensor).clone().eq_(index)
             else:
                 factor = self.coeffs[index]
             bottom[index].put_grad(torch.mul(dy, factor, out=bottom[index].grad))
 
     def _product_of_others(self, index: int, bottom: Blobs, y: Tensor) -> Tensor:
         inputs = [blob.value for blob in bottom]
-        if self._kept is not None:
-            inputs[0] = self._kept
+        if self.saved is not None:
+            inputs[0] = self.saved
         if not self.layer_param.eltwise_param.stable_prod_grad:
             return y / inputs[index]
         return reduce(torch.mul, inputs[:index] + inputs[index + 1 :])
@@ -125,6 +126,7 @@ class Eltwise(Layer):
 class Reduction(Layer):
     """coeff times the SUM, MEAN, ASUM (of |x|) or SUMSQ (of x^2) over all axes from `axis` on."""
 
+    reads = ("reduction_param",)
     bottoms = Arity(1)
     tops = Arity(1)
 

@@ -26,7 +26,7 @@ Ints = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Window:
+class ConvWindow:
     """How a kernel walks over the spatial axes; one number per axis in each field."""
 
     kernel: Ints
@@ -56,7 +56,7 @@ class Window:
         return any(n + 2 * p < e for n, p, e in zip(size, self.pad, self.extent))
 
 
-def columns(x: torch.Tensor, window: Window) -> torch.Tensor:
+def columns(x: torch.Tensor, window: ConvWindow) -> torch.Tensor:
     """im2col: (N, C, size...) to (N, C*K, placements...), reading zeros outside the input."""
     batch, channels, *size = x.shape
     places = window.placements(size)
@@ -75,7 +75,7 @@ def columns(x: torch.Tensor, window: Window) -> torch.Tensor:
     return view.reshape(shape)
 
 
-def uncolumns(cols: torch.Tensor, size: Sequence[int], window: Window) -> torch.Tensor:
+def uncolumns(cols: torch.Tensor, size: Sequence[int], window: ConvWindow) -> torch.Tensor:
     """col2im, the adjoint of `columns`: (N, C*K, placements...) to (N, C, size...), overlaps summed."""
     places = cols.shape[2:]
     batch, channels = len(cols), cols.shape[1] // math.prod(window.kernel)
@@ -97,7 +97,7 @@ def uncolumns(cols: torch.Tensor, size: Sequence[int], window: Window) -> torch.
     return padded[every + tuple(slice(p, p + n) for p, n in zip(window.pad, size))]
 
 
-def correlate(x: torch.Tensor, weight: torch.Tensor, window: Window, groups: int) -> torch.Tensor:
+def correlate(x: torch.Tensor, weight: torch.Tensor, window: ConvWindow, groups: int) -> torch.Tensor:
     """A convolution through `columns`: (N, C, size...) to (N, O, placements...)."""
     cols = columns(x, window)
     places = cols.shape[2:]
@@ -106,7 +106,7 @@ def correlate(x: torch.Tensor, weight: torch.Tensor, window: Window, groups: int
 
 
 def adjoint(
-    y: torch.Tensor, weight: torch.Tensor, size: Sequence[int], window: Window, groups: int
+    y: torch.Tensor, weight: torch.Tensor, size: Sequence[int], window: ConvWindow, groups: int
 ) -> torch.Tensor:
     """The adjoint of `correlate` in its first argument: (N, O, placements...) to (N, C, size...)."""
     batch, outputs, *places = y.shape
@@ -114,7 +114,7 @@ def adjoint(
     return uncolumns(cols.reshape(batch, weight[0].numel() * groups, *places), size, window)
 
 
-def weight_gradient(x: torch.Tensor, y: torch.Tensor, window: Window, groups: int) -> torch.Tensor:
+def weight_gradient(x: torch.Tensor, y: torch.Tensor, window: ConvWindow, groups: int) -> torch.Tensor:
     """The adjoint of `correlate` in the weight, summed over N: (G, O/G, C/G*K)."""
     cols = columns(x, window)
     cols = cols.view(len(x), groups, cols.shape[1] // groups, math.prod(cols.shape[2:]))
@@ -129,17 +129,20 @@ def _grouped(weight: torch.Tensor, groups: int) -> torch.Tensor:
 class _WindowLayer(Layer):
     """Reads the geometry of a `convolution_param`."""
 
+    reads = ("convolution_param",)
+    without_effect = ("convolution_param.engine", "convolution_param.force_nd_im2col")
+
     channel_axis: int
-    window: Window
+    window: ConvWindow
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.channel_axis = bottom[0].axis(self.layer_param.convolution_param.axis)
         self.window = self._read_window(len(bottom[0].dims) - self.channel_axis - 1)
 
-    def _read_window(self, axes: int) -> Window:
+    def _read_window(self, axes: int) -> ConvWindow:
         kernel = self._per_axis("kernel_size", "kernel", axes, None)
         stride = self._per_axis("stride", "stride", axes, 1)
-        window = Window(
+        window = ConvWindow(
             kernel, stride, self._per_axis("pad", "pad", axes, 0), self._per_axis("dilation", None, axes, 1)
         )
         self.check(all(kernel), f"kernel_size must not be 0, is {kernel}")
@@ -174,8 +177,15 @@ class _Correlation(_WindowLayer):
     channels: int
     axes: int
     native: bool
-    core: Window
+    core: ConvWindow
     torch_args: dict[str, Any]
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        # Each weight meets every place of the smaller side: tops of a convolution, bottoms of its adjoint.
+        axis = self.channel_axis
+        sides = bottom if self.transposed else top
+        places = sum(math.prod(b.dims[:axis]) * math.prod(b.dims[axis + 1 :]) for b in sides)
+        return places * self.blobs[0].count
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().setup(bottom, top)
@@ -199,7 +209,7 @@ class _Correlation(_WindowLayer):
         if param.bias_term:
             self.fill_param(1, (param.num_output,), param.bias_filler)
         # Without spatial axes the layer is a matrix product, which a 1-D kernel of size 1 is as well.
-        self.core = core = self.window if self.window.kernel else Window((1,), (1,), (0,), (1,))
+        self.core = core = self.window if self.window.kernel else ConvWindow((1,), (1,), (0,), (1,))
         self.torch_args = {
             "stride": core.stride,
             "padding": core.pad,

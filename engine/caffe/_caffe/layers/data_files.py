@@ -35,6 +35,14 @@ def _fill(blob: Blob, array: np.ndarray) -> None:
     blob.put(torch.from_numpy(array).to(device.current(), device.dtype()))
 
 
+def _moved(message: str, *more: str) -> tuple[str, ...]:
+    """The settings that Caffe moved to `transform_param`; it reads them in old formats only."""
+    return tuple(f"{message}.{field}" for field in ("mean_file", "crop_size", "mirror", *more))
+
+
+_DATA_FIELDS = _moved("data_param", "scale", "rand_skip", "force_encoded_color")
+
+
 class _Positioned(Protocol):
     def restore(self, state: dict[str, Any]) -> None: ...
 
@@ -55,6 +63,7 @@ class _ImageLayer(Layer):
     `data_param.prefetch` batches are kept ready, for whichever type of layer.
     """
 
+    brings_data = True
     bottoms = Arity(0)
     tops = Arity(2)
     #: What loads the batches.
@@ -114,6 +123,8 @@ class Data(_ImageLayer):
             of its batch, or the transformation does not fit.
     """
 
+    reads = ("data_param", "transform_param")
+    without_effect = _DATA_FIELDS
     tops = Arity(1, 2)
     samples = DatabaseSamples
     unused = ()
@@ -128,6 +139,8 @@ class ImageData(_ImageLayer):
             size, or the transformation does not fit.
     """
 
+    reads = ("image_data_param", "transform_param", "data_param")
+    without_effect = (*_moved("image_data_param", "scale"), *_DATA_FIELDS)
     samples = ImageSamples
 
 
@@ -143,6 +156,8 @@ class WindowData(_ImageLayer):
             or no background windows, or a window is not inside its image.
     """
 
+    reads = ("window_data_param", "transform_param", "data_param")
+    without_effect = (*_moved("window_data_param"), *_DATA_FIELDS)
     samples = WindowSamples
     unused = ("scale", "force_color", "force_gray")
 
@@ -162,6 +177,8 @@ class HDF5Data(Layer):
             have different numbers of rows, or files rows of different shapes.
     """
 
+    brings_data = True
+    reads = ("hdf5_data_param", "transform_param")
     bottoms = Arity(0)
     tops = Arity(1, None)
 
@@ -274,6 +291,7 @@ class HDF5Output(Layer):
         LayerError: the file cannot be written, the bottoms differ in batch size, or at a second forward.
     """
 
+    reads = ("hdf5_output_param",)
     bottoms = Arity(2)
     tops = Arity(0)
 

@@ -25,6 +25,8 @@ class Input(Layer):
         LayerError: `shape` is given neither once nor once per top.
     """
 
+    is_input = True
+    reads = ("input_param",)
     tops = Arity(1, None)
     bottoms = Arity(0)
 
@@ -50,6 +52,7 @@ class DummyData(Layer):
         LayerError: shapes or fillers are given neither once nor once per top; what the fillers raise.
     """
 
+    reads = ("dummy_data_param",)
     tops = Arity(1, None)
     bottoms = Arity(0)
 
@@ -106,6 +109,8 @@ class MemoryData(Layer):
         LayerError: a size is missing, or there are no arrays at forward.
     """
 
+    brings_data = True
+    reads = ("memory_data_param", "transform_param")
     bottoms = Arity(0)
     tops = Arity(2)
 

@@ -47,7 +47,12 @@ class InnerProduct(_Dense):
     Source: Caffe's inner_product_layer.
     """
 
+    reads = ("inner_product_param",)
     features: int
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        axis = bottom[0].axis(self.layer_param.inner_product_param.axis)
+        return math.prod(bottom[0].dims[:axis]) * self.blobs[0].count
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.inner_product_param
@@ -96,6 +101,8 @@ class Embed(_Dense):
     Top: the bottom's axes, then N. Weight (K, N), bias (N). The indices get no gradient.
     Source: Caffe's embed_layer, which does not check the range of the indices.
     """
+
+    reads = ("embed_param",)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.embed_param

@@ -7,7 +7,7 @@ out: the normaliser, the ignored labels and the clamps are not what differentiat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,8 +32,7 @@ class _Loss(Layer):
     tops = Arity(1)
     auto_top = True
     is_loss = True
-    #: How many bottoms are predictions; the rest are labels, which get no gradient.
-    inputs: ClassVar[int] = 1
+    label_bottoms: ClassVar[tuple[int, ...]] = (1,)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.check(
@@ -44,7 +43,7 @@ class _Loss(Layer):
         top[0].resize(())
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        for i in range(self.inputs, len(bottom)):
+        for i in range(1 + (1 not in self.label_bottoms), len(bottom)):
             self.check(
                 not propagate_down[i],
                 f"cannot backpropagate to label inputs: {shown(self, bottom, i)}; "
@@ -54,7 +53,7 @@ class _Loss(Layer):
             grad = self.gradient(bottom, top[0].grad)
             if propagate_down[0]:
                 bottom[0].put_grad(grad)
-            if self.inputs > 1 and propagate_down[1]:
+            if 1 not in self.label_bottoms and propagate_down[1]:
                 check_legacy(self, bottom, 1)
                 bottom[1].put_grad(-grad)
 
@@ -87,12 +86,19 @@ def _ignored(param: LossParameter) -> int | None:
     return param.ignore_label if param.HasField("ignore_label") else None
 
 
+class _Counted(NamedTuple):
+    """What a softmax loss saves, beside the probabilities: the labels, and what the sum is divided by."""
+
+    labels: Labels
+    norm: int
+    any_nan: Tensor | bool = True  #: whether a probability of a label is not a number
+
+
 class _SoftmaxLoss(_Loss):
     """A loss over the softmax of bottom 0; the probabilities are the second top, which shares memory."""
 
     tops = Arity(1, 2)
-
-    _labels: Labels | None = None
+    saves = "the probabilities, the labels and the normaliser"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._prob = make_blob()
@@ -106,21 +112,20 @@ class _SoftmaxLoss(_Loss):
             top[1].resize(bottom[0].dims)
             top[1].share_data(self._prob)
 
-    def _predict(self, bottom: Sequence[Blob]) -> tuple[Tensor, Labels]:
-        """The probabilities, (O, K, I), and the labels; kept for backward with the normaliser."""
-        self._labels = read_labels(self, bottom, self._shape, self._ignore)
+    def _predict(self, bottom: Sequence[Blob]) -> tuple[Tensor, _Counted]:
+        """The probabilities, (O, K, I), the labels and the normaliser."""
+        labels = read_labels(self, bottom, self._shape, self._ignore)
         outer, _, inner = self._shape
-        self._norm = _normaliser(self._mode, outer, inner, self._labels.counted)
+        self.saved = _Counted(labels, _normaliser(self._mode, outer, inner, labels.counted))
         prob = self._prob.value.view(self._shape)
         torch.softmax(bottom[0].value.view(self._shape), 1, out=prob)
         self._prob.put(prob)
-        return prob, self._labels
+        return prob, self.saved
 
-    def _recall(self) -> tuple[Tensor, Labels]:
-        """The probabilities and the labels of the last forward."""
-        if self._labels is None:
-            self.fail("backward needs a forward before it")
-        return self._prob.value.view(self._shape), self._labels
+    def _predicted(self) -> tuple[Tensor, _Counted]:
+        """What the last forward predicted, as `_predict` returned it."""
+        counted = self.recall(_Counted)
+        return self._prob.value.view(self._shape), counted
 
 
 @register("SoftmaxWithLoss")
@@ -135,24 +140,27 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         LayerError: the number of labels is not O*I, or a label is no class.
     """
 
+    reads = ("softmax_param", "loss_param")
+    without_effect = ("softmax_param.engine",)
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
         self._reshape(bottom, top, self.layer_param.softmax_param.axis)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, (ids, ignored, _) = self._predict(bottom)
+        prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
         logs = prob.gather(1, ids).clamp_min_(FLT_MIN).log_()
-        self._any_nan = logs.sum().isnan()
+        self.saved = self.saved._replace(any_nan=logs.sum().isnan())
         if ignored is not None:
             logs.masked_fill_(ignored, 0)
-        top[0].put((0 - logs.sum()) / self._norm)  # 0, not -0, if every label is ignored
+        top[0].put((0 - logs.sum()) / norm)  # 0, not -0, if every label is ignored
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, (ids, ignored, _) = self._recall()
-        scale = weight / self._norm
+        prob, ((ids, ignored, _), norm, any_nan) = self._predicted()
+        scale = weight / norm
         scale = scale.expand(ids.shape) if ignored is None else torch.where(ignored, 0, scale)
         grad = torch.mul(prob, scale, out=bottom[0].grad.view(self._shape)).scatter_add_(1, ids, -scale)
-        if ignored is not None and self._any_nan:
+        if ignored is not None and any_nan:
             grad.masked_fill_(ignored, 0)  # 0 * NaN
         return grad
 
@@ -168,6 +176,7 @@ class InfogainLoss(_SoftmaxLoss):
         LayerError: no H, a file that cannot be read, or a size other than K * K; what SoftmaxWithLoss raises.
     """
 
+    reads = ("infogain_loss_param", "loss_param")
     bottoms = Arity(2, 3)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -198,16 +207,16 @@ class InfogainLoss(_SoftmaxLoss):
         return matrix.reshape(self._shape[1], -1)[ids[:, 0]].movedim(-1, 1)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, (ids, ignored, _) = self._predict(bottom)
+        prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
         gain = (self._rows(bottom, ids) * prob.clamp_min(LOG_THRESHOLD).log_()).sum(1, keepdim=True)
         if ignored is not None:
             gain.masked_fill_(ignored, 0)
-        top[0].put((0 - gain.sum()) / self._norm)
+        top[0].put((0 - gain.sum()) / norm)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, (ids, ignored, _) = self._recall()
+        prob, ((ids, ignored, _), norm, _) = self._predicted()
         rows = self._rows(bottom, ids)
-        grad = (prob * rows.sum(1, keepdim=True) - rows) * (weight / self._norm)
+        grad = (prob * rows.sum(1, keepdim=True) - rows) * (weight / norm)
         return grad if ignored is None else grad.masked_fill_(ignored, 0)
 
 
@@ -221,6 +230,9 @@ class SigmoidCrossEntropyLoss(_Loss):
     Raises:
         LayerError: the counts of the bottoms differ.
     """
+
+    reads = ("loss_param",)
+    saves = "the normaliser"
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -242,8 +254,8 @@ class SigmoidCrossEntropyLoss(_Loss):
             valid -= int(skipped.sum())
         outer = bottom[0].dims[0]
         mode = _normalization(self.layer_param.loss_param, LossParameter.BATCH_SIZE)
-        self._norm = _normaliser(mode, outer, x.numel() // max(outer, 1), valid)
-        top[0].put(loss.sum() / self._norm)
+        self.saved = _normaliser(mode, outer, x.numel() // max(outer, 1), valid)
+        top[0].put(loss.sum() / self.saved)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         target = bottom[1].value.view(-1)
@@ -251,7 +263,7 @@ class SigmoidCrossEntropyLoss(_Loss):
         skipped = self._skipped(target)
         if skipped is not None:
             grad.masked_fill_(skipped, 0)
-        return grad.mul_(weight / self._norm)
+        return grad.mul_(weight / self.recall(int))
 
 
 @register("MultinomialLogisticLoss")
@@ -262,6 +274,9 @@ class MultinomialLogisticLoss(_Loss):
         LayerError: not one label per item, or a label is no class.
     """
 
+    reads = ()
+    saves = "the labels"
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
         check_legacy(self, bottom, 1)
@@ -269,15 +284,16 @@ class MultinomialLogisticLoss(_Loss):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         check_legacy(self, bottom, 0)
-        self._ids = read_labels(self, bottom, self._shape, None).ids
-        top[0].put((0 - self._picked(bottom).log().sum()) / self._shape[0])
+        self.saved = read_labels(self, bottom, self._shape, None).ids
+        top[0].put((0 - self._picked(bottom, self.saved).log().sum()) / self._shape[0])
 
-    def _picked(self, bottom: Sequence[Blob]) -> Tensor:
-        return bottom[0].value.view(self._shape).gather(1, self._ids).clamp_min_(LOG_THRESHOLD)
+    def _picked(self, bottom: Sequence[Blob], ids: Tensor) -> Tensor:
+        return bottom[0].value.view(self._shape).gather(1, ids).clamp_min_(LOG_THRESHOLD)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        slope = -weight / (self._shape[0] * self._picked(bottom))
-        return bottom[0].value.new_zeros(self._shape).scatter_(1, self._ids, slope)
+        ids = self.recall(Tensor)
+        slope = -weight / (self._shape[0] * self._picked(bottom, ids))
+        return bottom[0].value.new_zeros(self._shape).scatter_(1, ids, slope)
 
 
 @register("EuclideanLoss")
@@ -288,7 +304,8 @@ class EuclideanLoss(_Loss):
         LayerError: the items of the bottoms differ in size.
     """
 
-    inputs = 2
+    reads = ()
+    label_bottoms = ()
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._difference = make_blob()
@@ -315,6 +332,13 @@ class EuclideanLoss(_Loss):
         return self._difference.value * (weight / bottom[0].dims[0])
 
 
+class _Margins(NamedTuple):
+    """What HingeLoss saves: the margins and the labels."""
+
+    margins: Tensor
+    ids: Tensor
+
+
 @register("HingeLoss")
 class HingeLoss(_Loss):
     """Caffe's HingeLoss: one against all. Margin max(0, 1 - x) for the label, max(0, 1 + x) for the others.
@@ -325,25 +349,38 @@ class HingeLoss(_Loss):
         LayerError: not one label per item, or a label is no class.
     """
 
+    reads = ("hinge_loss_param",)
+    saves = "the margins and the labels"
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
         self._shape = item_labels(self, bottom, "scores")
 
-    def _flip(self, values: Tensor) -> Tensor:
+    @staticmethod
+    def _flip(values: Tensor, ids: Tensor) -> Tensor:
         """`values` with the sign of the label's class turned."""
-        return values.scatter(1, self._ids, -values.gather(1, self._ids))
+        return values.scatter(1, ids, -values.gather(1, ids))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         check_legacy(self, bottom, 0)
-        self._ids = read_labels(self, bottom, self._shape, None).ids
-        self._margins = self._flip(bottom[0].value.view(self._shape)).add_(1).clamp_min_(0)
+        ids = read_labels(self, bottom, self._shape, None).ids
+        margins = self._flip(bottom[0].value.view(self._shape), ids).add_(1).clamp_min_(0)
+        self.saved = _Margins(margins, ids)
         squared = self.layer_param.hinge_loss_param.norm == HingeLossParameter.L2
-        top[0].put((self._margins**2 if squared else self._margins).sum() / self._shape[0])
+        top[0].put((margins**2 if squared else margins).sum() / self._shape[0])
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         squared = self.layer_param.hinge_loss_param.norm == HingeLossParameter.L2
-        slope = 2 * self._margins if squared else self._margins.sign()
-        return self._flip(slope) * (weight / self._shape[0])
+        margins, ids = self.recall(_Margins)
+        slope = 2 * margins if squared else margins.sign()
+        return self._flip(slope, ids) * (weight / self._shape[0])
+
+
+class _Pairs(NamedTuple):
+    """What ContrastiveLoss saves: a - b, and the slope of each pair's loss along it."""
+
+    difference: Tensor
+    slope: Tensor
 
 
 @register("ContrastiveLoss")
@@ -357,8 +394,11 @@ class ContrastiveLoss(_Loss):
         LayerError: a and b differ in size, or bottom 2 has not one value per pair.
     """
 
+    reads = ("contrastive_loss_param",)
+    saves = "the differences and the slopes"
+
     bottoms = Arity(3)
-    inputs = 2
+    label_bottoms = (2,)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -380,8 +420,8 @@ class ContrastiveLoss(_Loss):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param, pairs = self.layer_param.contrastive_loss_param, bottom[0].dims[0]
         shape = pairs, bottom[0].count // max(pairs, 1)
-        self._difference = bottom[0].value.view(shape) - bottom[1].value.view(shape)
-        squared = (self._difference**2).sum(1)
+        difference = bottom[0].value.view(shape) - bottom[1].value.view(shape)
+        squared = (difference**2).sum(1)
         alike = bottom[2].value.view(-1).trunc() != 0
         distance = squared.sqrt()
         gap = param.margin - (squared if param.legacy_version else distance)
@@ -389,7 +429,8 @@ class ContrastiveLoss(_Loss):
         top[0].put(torch.where(alike, squared, apart).sum() / (2 * pairs))
         # Caffe's slope of the gap: d + 1e-4 keeps it finite where a equals b.
         slope = torch.ones_like(gap) if param.legacy_version else gap / (distance + 1e-4)
-        self._slope = torch.where(alike, 1, torch.where(gap > 0, -slope, 0))
+        self.saved = _Pairs(difference, torch.where(alike, 1, torch.where(gap > 0, -slope, 0)))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        return self._difference * (self._slope * (weight / bottom[0].dims[0]))[:, None]
+        difference, slope = self.recall(_Pairs)
+        return difference * (slope * (weight / bottom[0].dims[0]))[:, None]

@@ -34,6 +34,8 @@ class Accuracy(_Metric):
         LayerError: the number of labels does not fit, a label is no class, or `top_k` exceeds the classes.
     """
 
+    label_bottoms = (1,)
+    reads = ("accuracy_param",)
     bottoms = Arity(2)
     tops = Arity(1, 2)
 
@@ -81,6 +83,7 @@ class ArgMax(_Metric):
         LayerError: `top_k` is 0 or more than there are values.
     """
 
+    reads = ("argmax_param",)
     bottoms = Arity(1)
     tops = Arity(1)
 

@@ -23,8 +23,10 @@ class Dropout(Layer):
     through the same mask. In place, TEST costs nothing.
     """
 
+    reads = ("dropout_param",)
     bottoms = Arity(1)
     tops = Arity(1)
+    saves = "the mask, in TRAIN"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.ratio = self.layer_param.dropout_param.dropout_ratio
@@ -40,8 +42,8 @@ class Dropout(Layer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].value
         if self.phase == _TRAIN:
-            self.mask = self._draw(x)
-            top[0].put(torch.mul(x, self.mask, out=top[0].value))
+            self.saved = mask = self._draw(x)
+            top[0].put(torch.mul(x, mask, out=top[0].value))
         elif top[0] is not bottom[0]:
             top[0].put(x)
 
@@ -56,6 +58,6 @@ class Dropout(Layer):
             return
         dy = top[0].grad
         if self.phase == _TRAIN:
-            bottom[0].put_grad(torch.mul(dy, self.mask, out=bottom[0].grad))
+            bottom[0].put_grad(torch.mul(dy, self.recall(torch.Tensor), out=bottom[0].grad))
         elif top[0] is not bottom[0]:
             bottom[0].put_grad(dy)

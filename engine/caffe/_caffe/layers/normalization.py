@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,21 @@ _TEST = 1
 Blobs = Sequence[Blob]
 
 
+class _Normal(NamedTuple):
+    """What BatchNorm saves: mean and 1 / deviation per channel; the input where it is overwritten."""
+
+    mean: Tensor
+    inverse: Tensor
+    x: Tensor | None
+
+
+class _Sums(NamedTuple):
+    """What LRN saves: s; the input where it is overwritten."""
+
+    s: Tensor
+    x: Tensor | None
+
+
 @register("BatchNorm")
 class BatchNorm(Layer):
     """y = (x - mean) / sqrt(variance + eps) per channel (axis 1), without a learned affine part.
@@ -32,10 +48,11 @@ class BatchNorm(Layer):
     statistics mean and variance are the sums over the weight, or 0 if that is 0.
     """
 
+    reads = ("batch_norm_param",)
     bottoms = Arity(1)
     tops = Arity(1)
     param_specs = (ParamSpec(lr_mult=0),) * 3
-    _kept: Tensor | None = None
+    saves = "mean and deviation of the channels; in place, on batch statistics, the input"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.batch_norm_param
@@ -67,40 +84,44 @@ class BatchNorm(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         keep = top[0] is bottom[0] and self.wants_gradient and not self.use_global
-        self._kept = bottom[0].taken() if keep else None
+        kept = bottom[0].taken() if keep else None
         x = bottom[0].value
-        top[0].put(self._by_stored(x) if self.use_global else self._by_batch(x))
+        y, mean, inverse = self._by_stored(x) if self.use_global else self._by_batch(x)
+        self.saved = _Normal(mean, inverse, kept)
+        top[0].put(y)
 
-    def _by_stored(self, x: Tensor) -> Tensor:
+    def _by_stored(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """y, mean, 1 / deviation."""
         mean, variance, weight = (blob.value.view(-1) for blob in self.blobs)
         # 0 where nothing was gathered yet, without asking a device for the number.
         factor = torch.where(weight == 0, 0, 1 / weight)
-        self.mean, variance = mean * factor, variance * factor
-        self.inverse = (variance + self.eps).rsqrt_()
-        return torch.native_batch_norm(x, None, None, self.mean, variance, False, 0.0, self.eps)[0]
+        mean, variance = mean * factor, variance * factor
+        y = torch.native_batch_norm(x, None, None, mean, variance, False, 0.0, self.eps)[0]
+        return y, mean, (variance + self.eps).rsqrt_()
 
-    def _by_batch(self, x: Tensor) -> Tensor:
+    def _by_batch(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """y, mean, 1 / deviation; the stored statistics take the batch's in."""
         mean, variance, weight = x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1]), x.new_ones(1)
         # With momentum 1 the running statistics are the batch's: the mean and the unbiased variance.
         normal = torch.native_batch_norm(x, None, None, mean, variance, True, 1.0, self.eps)
-        y, self.mean, self.inverse = normal
+        y, saved_mean, inverse = normal
         if x.numel() == x.shape[1]:
             variance.zero_()  # of a single value, where torch divides by 0
         for blob, batch in zip(self.blobs, (mean, variance, weight)):
             blob.put(blob.value * self.fraction + batch.view(blob.dims))
-        return y
+        return y, saved_mean, inverse
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         """dx = (dy - mean(dy) - mean(dy y) y) / sqrt(variance + eps); stored: dy / sqrt(variance + eps)."""
-        dy = top[0].grad
+        dy, saved = top[0].grad, self.recall(_Normal)
         if self.use_global:
-            inverse = self.inverse.view(-1, *[1] * (dy.ndim - 2))
+            inverse = saved.inverse.view(-1, *[1] * (dy.ndim - 2))
             bottom[0].put_grad(dy.mul_(inverse) if top[0] is bottom[0] else dy * inverse)
             return
-        x = bottom[0].value if self._kept is None else self._kept
+        x = bottom[0].value if saved.x is None else saved.x
         bottom[0].put_grad(
             torch.ops.aten.native_batch_norm_backward(
-                dy, x, None, None, None, self.mean, self.inverse, True, self.eps, [True, False, False]
+                dy, x, None, None, None, saved.mean, saved.inverse, True, self.eps, [True, False, False]
             )[0]
         )
 
@@ -114,9 +135,11 @@ class LRN(Layer):
     n = `local_size`, zeros beyond the ends. Unlike Caffe, in place is right.
     """
 
+    reads = ("lrn_param",)
+    without_effect = ("lrn_param.engine",)
     bottoms = Arity(1)
     tops = Arity(1)
-    _kept: Tensor | None = None
+    saves = "s; in place, the input"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.lrn_param
@@ -132,20 +155,20 @@ class LRN(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         keep = top[0] is bottom[0] and self.wants_gradient
-        self._kept = bottom[0].taken() if keep else None
+        kept = bottom[0].taken() if keep else None
         x = bottom[0].value
         s = self._window_sum(x.square()).mul_(self.weight).add_(self.k)
-        if self.wants_gradient:
-            self.s = s
+        self.saved = _Sums(s, kept) if self.wants_gradient else None
         top[0].put(_negative_power(s, self.beta).mul_(x))
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         """dx = dy s^-beta - 2 beta (ds/dx^2) x * the window's sum of dy y / s."""
         if not (propagate_down[0] or self.across):
             return
-        dy, x = top[0].grad, bottom[0].value if self._kept is None else self._kept
-        dx = _negative_power(self.s, self.beta).mul_(dy)
-        spread = self._window_sum((dx * x).div_(self.s)).mul_(x)
+        dy, (s, kept) = top[0].grad, self.recall(_Sums)
+        x = bottom[0].value if kept is None else kept
+        dx = _negative_power(s, self.beta).mul_(dy)
+        spread = self._window_sum((dx * x).div_(s)).mul_(x)
         bottom[0].put_grad(dx.sub_(spread, alpha=2 * self.beta * self.weight))
 
     def _window_sum(self, values: Tensor) -> Tensor:
@@ -176,8 +199,10 @@ class MVN(Layer):
     dx = (dy - mean(dy) - mean(dy y) y) / (deviation + eps).
     """
 
+    reads = ("mvn_param",)
     bottoms = Arity(1)
     tops = Arity(1)
+    saves = "the deviations"
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         dims = bottom[0].dims
@@ -192,13 +217,13 @@ class MVN(Layer):
         x = bottom[0].value.reshape(self.rows)
         y = x - x.mean(1, keepdim=True)
         if param.normalize_variance:
-            self.deviation = y.square().mean(1, keepdim=True).sqrt_().add_(param.eps)
-            y.div_(self.deviation)
+            self.saved = y.square().mean(1, keepdim=True).sqrt_().add_(param.eps)
+            y.div_(self.saved)
         top[0].put(y)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         y, dy = top[0].value.view(self.rows), top[0].grad.view(self.rows)
         dx = dy - dy.mean(1, keepdim=True)
         if self.layer_param.mvn_param.normalize_variance:
-            dx.addcmul_((dy * y).mean(1, keepdim=True), y, value=-1).div_(self.deviation)
+            dx.addcmul_((dy * y).mean(1, keepdim=True), y, value=-1).div_(self.recall(Tensor))
         bottom[0].put_grad(dx)

@@ -37,7 +37,7 @@ class Pooled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Window:
+class PoolWindow:
     """A pooling window in rows and columns, the input it walks over and how often it fits."""
 
     size: Pair
@@ -100,7 +100,7 @@ class Window:
         return torch.outer(heights, widths)
 
 
-def max_pool(x: torch.Tensor, window: Window, test: bool = False) -> Pooled:
+def max_pool(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
     """The first maximum of each window in row-major order; -FLT_MAX and index -1 if it has none."""
     if window.native:
         values, index = torch.ops.aten.max_pool2d_with_indices(
@@ -118,7 +118,7 @@ def max_pool(x: torch.Tensor, window: Window, test: bool = False) -> Pooled:
     return Pooled(values.clamp(min=FLOOR), index)
 
 
-def max_values(x: torch.Tensor, window: Window) -> torch.Tensor | None:
+def max_values(x: torch.Tensor, window: PoolWindow) -> torch.Tensor | None:
     """The values of `max_pool` without the picks, or None where this shorter way does not apply.
 
     On a CPU the maxima of whole rows and then of columns take a fraction of the time of torch's pooling.
@@ -136,7 +136,7 @@ def max_values(x: torch.Tensor, window: Window) -> torch.Tensor | None:
 
 
 def pick_backward(
-    grad: torch.Tensor, x: torch.Tensor, picks: torch.Tensor, native: bool, window: Window
+    grad: torch.Tensor, x: torch.Tensor, picks: torch.Tensor, native: bool, window: PoolWindow
 ) -> torch.Tensor:
     """Send each gradient to the value it was picked from; the backward of MAX and STOCHASTIC."""
     if native:
@@ -150,7 +150,7 @@ def pick_backward(
     return result.view(*planes, *window.size)
 
 
-def average(x: torch.Tensor, window: Window, test: bool = False) -> Pooled:
+def average(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
     """The sum of each window over its area, which counts the padding but not what lies beyond it."""
     if window.native:
         return Pooled(
@@ -163,7 +163,7 @@ def average(x: torch.Tensor, window: Window, test: bool = False) -> Pooled:
     return Pooled(sums / window.areas())
 
 
-def average_backward(grad: torch.Tensor, x: torch.Tensor, window: Window) -> torch.Tensor:
+def average_backward(grad: torch.Tensor, x: torch.Tensor, window: PoolWindow) -> torch.Tensor:
     """The gradient of `average`: each window's gradient over its area, to all it covers."""
     if window.native:
         return torch.ops.aten.avg_pool2d_backward(
@@ -179,7 +179,7 @@ def average_backward(grad: torch.Tensor, x: torch.Tensor, window: Window) -> tor
     return F.pad(spread, [-margin for margin in window.cover])
 
 
-def stochastic(x: torch.Tensor, window: Window, test: bool = False) -> Pooled:
+def stochastic(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
     """A value drawn in proportion to itself; in TEST the values' mean weighted by themselves.
 
     The rule of Caffe's GPU code, on any device; values are expected not to be negative.
@@ -201,7 +201,7 @@ def stochastic(x: torch.Tensor, window: Window, test: bool = False) -> Pooled:
     return Pooled(values, torch.where(inside, row * window.size[1] + col, -1))
 
 
-METHODS: dict[int, Callable[[torch.Tensor, Window, bool], Pooled]] = {
+METHODS: dict[int, Callable[[torch.Tensor, PoolWindow, bool], Pooled]] = {
     PoolingParameter.MAX: max_pool,
     PoolingParameter.AVE: average,
     PoolingParameter.STOCHASTIC: stochastic,
@@ -214,7 +214,7 @@ class _Pool(Layer):
     def _check_axes(self, bottom: Sequence[Blob]) -> None:
         self.check(len(bottom[0].dims) == 4, f"input must have 4 axes (N, C, H, W), is {bottom[0].dims}")
 
-    def _check_window(self, window: Window, method: int) -> None:
+    def _check_window(self, window: PoolWindow, method: int) -> None:
         if any(window.pad):
             self.check(
                 method in (PoolingParameter.AVE, PoolingParameter.MAX),
@@ -229,7 +229,7 @@ class _Pool(Layer):
             f"kernel {window.kernel} with pad {window.pad} does not fit the input {window.size}",
         )
 
-    def _pool(self, x: torch.Tensor, window: Window, method: int) -> Pooled:
+    def _pool(self, x: torch.Tensor, window: PoolWindow, method: int) -> Pooled:
         if x.numel() == 0 or 0 in window.places:
             nothing = FLOOR if method == PoolingParameter.MAX else 0
             empty = x.new_full((*x.shape[:2], *window.places), nothing)
@@ -237,7 +237,7 @@ class _Pool(Layer):
         return METHODS[method](x, window, self.phase == 1)
 
     def _unpool(
-        self, grad: torch.Tensor, x: torch.Tensor, pooled: Pooled, window: Window, method: int
+        self, grad: torch.Tensor, x: torch.Tensor, pooled: Pooled, window: PoolWindow, method: int
     ) -> torch.Tensor:
         if grad.numel() == 0 or x.numel() == 0:
             return torch.zeros_like(x)
@@ -257,9 +257,11 @@ class Pooling(_Pool):
     Source: Caffe's pooling_layer.
     """
 
+    reads = ("pooling_param",)
+    without_effect = ("pooling_param.engine",)
     bottoms, tops = Arity(1), Arity(1, 2)
-    _window: Window
-    _pooled: Pooled | None = None
+    _window: PoolWindow
+    saves = "what was picked; found again where it was not kept"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_axes(bottom)
@@ -301,7 +303,7 @@ class Pooling(_Pool):
         self._check_axes(bottom)
         *planes, height, width = bottom[0].dims
         param = self.layer_param.pooling_param
-        self._window = Window(
+        self._window = PoolWindow(
             size=(height, width),
             kernel=(height, width) if param.global_pooling else self._kernel,
             stride=self._stride,
@@ -320,13 +322,13 @@ class Pooling(_Pool):
         top[0].put(pooled.values)
         if len(top) > 1 and pooled.picks is not None:
             top[1].put(pooled.picks.to(device.dtype()))
-        self._pooled = pooled if self.wants_gradient else None
+        self.saved = pooled if self.wants_gradient else None
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
         x = bottom[0].value
-        pooled = self._pooled or self._pool(x, self._window, self._method)
+        pooled = self.saved or self._pool(x, self._window, self._method)
         bottom[0].put_grad(self._unpool(top[0].grad, x, pooled, self._window, self._method))
 
 
@@ -338,9 +340,11 @@ class SPP(_Pool):
     plain Pooling with a top of (N, C, 1, 1). `engine` has no effect. Source: Caffe's spp_layer.
     """
 
+    reads = ("spp_param",)
+    without_effect = ("spp_param.engine",)
     bottoms = tops = Arity(1)
-    _windows: list[Window]
-    _pooled: list[Pooled]
+    _windows: list[PoolWindow]
+    saves = "what was picked, for each level"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_axes(bottom)
@@ -363,24 +367,26 @@ class SPP(_Pool):
         )
 
     @staticmethod
-    def _level(bins: int, size: Sequence[int]) -> Window:
+    def _level(bins: int, size: Sequence[int]) -> PoolWindow:
         height, width = size
         kernel = -(-height // bins), -(-width // bins)
         pad = (kernel[0] * bins - height + 1) // 2, (kernel[1] * bins - width + 1) // 2
-        return Window((height, width), kernel, kernel, pad)
+        return PoolWindow((height, width), kernel, kernel, pad)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._pooled = [self._pool(bottom[0].value, window, self._method) for window in self._windows]
-        top[0].put(torch.cat([pooled.values.flatten(1) for pooled in self._pooled], 1))
+        levels = [self._pool(bottom[0].value, window, self._method) for window in self._windows]
+        self.saved = tuple(levels)
+        top[0].put(torch.cat([pooled.values.flatten(1) for pooled in levels], 1))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
         x = bottom[0].value
-        sizes = [pooled.values.shape[1:].numel() for pooled in self._pooled]
+        levels = self.recall(tuple)
+        sizes = [pooled.values.shape[1:].numel() for pooled in levels]
         parts = top[0].grad.flatten(1).split(sizes, 1)
         grads = [
             self._unpool(part.reshape(pooled.values.shape), x, pooled, window, self._method)
-            for part, pooled, window in zip(parts, self._pooled, self._windows)
+            for part, pooled, window in zip(parts, levels, self._windows)
         ]
         bottom[0].put_grad(sum(grads[1:], grads[0]))

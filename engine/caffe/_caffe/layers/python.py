@@ -26,6 +26,10 @@ class PythonLayer(Layer):
         LayerError: the module cannot be imported, has no such class, or it is no `caffe.Layer`.
     """
 
+    brings_data = True
+    reads = ("python_param",)
+    without_effect = ("python_param.share_in_parallel",)
+
     def __new__(cls, layer_param: LayerParameter) -> Layer:  # type: ignore[misc]
         where = f"layer '{layer_param.name}' (Python)"
         user_class = _find(layer_param.python_param.module, layer_param.python_param.layer, where)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -60,6 +60,7 @@ class LSTMUnit(Layer):
     cont gets no gradient. Source: Caffe's lstm_unit_layer.
     """
 
+    reads = ()
     bottoms, tops = Arity(3), Arity(2)
 
     def allow_force_backward(self, index: int) -> bool:
@@ -99,10 +100,17 @@ class _Recurrent(Layer):
 
     states: ClassVar[int]
     gates: ClassVar[int]
+    saves = "the gates and the states of every step"
 
     steps: int
     static: bool
     carried: list[Blob]
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        steps, streams = bottom[0].dims[:2]
+        matrices = sum(blob.count for blob in self.blobs if len(blob.dims) == 2)
+        static = self.blobs[2].count if self.static else 0  # once, not at every step
+        return streams * (steps * (matrices - static) + static)
 
     def allow_force_backward(self, index: int) -> bool:
         return index != 1
@@ -207,6 +215,14 @@ class _Recurrent(Layer):
         self.fail("does not unroll")
 
 
+class _LstmSteps(NamedTuple):
+    """What LSTM saves of every step: cont h', the gates, and the cells with the initial one before them."""
+
+    entered: list[torch.Tensor]
+    gates: list[Gates]
+    cells: list[torch.Tensor]
+
+
 @register("LSTM")
 class LSTM(_Recurrent):
     """Long short-term memory over x (T, N, ...) with cont (T, N) and, if given, a static input (N, ...).
@@ -218,19 +234,21 @@ class LSTM(_Recurrent):
     Source: Caffe's recurrent_layer, lstm_layer.
     """
 
+    reads = ("recurrent_param",)
+    without_effect = ("recurrent_param.debug_info",)
     bottoms, tops = Arity(2, 5), Arity(1, 3)
     states, gates = 2, 4
 
     def _unroll(self, part: torch.Tensor, cont: torch.Tensor, states: list[torch.Tensor]) -> torch.Tensor:
         weight = self.blobs[self._recurrent_index()].value
         hidden, cell = states
-        self._entered, self._gates, self._cells = [], [], [cell.clone()]
+        steps = self.saved = _LstmSteps([], [], [cell.clone()])
         outputs = []
         for step, keep in zip(part, cont):
-            self._entered.append(keep * hidden)
-            self._gates.append(lstm_gates(torch.addmm(step, self._entered[-1], weight.t()), keep))
-            cell, hidden = lstm_unit(self._gates[-1], cell)
-            self._cells.append(cell)
+            steps.entered.append(keep * hidden)
+            steps.gates.append(lstm_gates(torch.addmm(step, steps.entered[-1], weight.t()), keep))
+            cell, hidden = lstm_unit(steps.gates[-1], cell)
+            steps.cells.append(cell)
             outputs.append(hidden)
         states[:] = hidden, cell
         return torch.stack(outputs)
@@ -239,15 +257,24 @@ class LSTM(_Recurrent):
         self, d_output: torch.Tensor, cont: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         weight = self.blobs[self._recurrent_index()].value
+        entered, gates, cells = self.recall(_LstmSteps)
         d_hidden = d_cell = torch.zeros_like(d_output[0])
         grads = []
         for t in reversed(range(self.steps)):
             d_cell, d_inputs = lstm_unit_backward(
-                self._gates[t], self._cells[t], self._cells[t + 1], d_cell, d_output[t] + d_hidden
+                gates[t], cells[t], cells[t + 1], d_cell, d_output[t] + d_hidden
             )
             d_hidden = cont[t] * (d_inputs @ weight)
             grads.append(d_inputs)
-        return torch.stack(grads[::-1]), torch.stack(self._entered)
+        return torch.stack(grads[::-1]), torch.stack(entered)
+
+
+class _RnnSteps(NamedTuple):
+    """What RNN saves, (T, N, D) each: cont h', h and o."""
+
+    entered: torch.Tensor
+    hiddens: torch.Tensor
+    outputs: torch.Tensor
 
 
 @register("RNN")
@@ -261,6 +288,8 @@ class RNN(_Recurrent):
     Source: Caffe's recurrent_layer, rnn_layer.
     """
 
+    reads = ("recurrent_param",)
+    without_effect = ("recurrent_param.debug_info",)
     bottoms, tops = Arity(2, 4), Arity(1, 2)
     states, gates = 1, 1
 
@@ -276,23 +305,25 @@ class RNN(_Recurrent):
             hidden = torch.addmm(step, entered[-1], recurrent.t()).tanh()
             hiddens.append(hidden)
         states[0] = hidden
-        self._entered, self._hiddens = torch.stack(entered), torch.stack(hiddens)
-        self._outputs = torch.nn.functional.linear(self._hiddens, out_weight, out_bias).tanh()
-        return self._outputs.clone()
+        stacked = torch.stack(hiddens)
+        outputs = torch.nn.functional.linear(stacked, out_weight, out_bias).tanh()
+        self.saved = _RnnSteps(torch.stack(entered), stacked, outputs)
+        return outputs.clone()
 
     def _unroll_backward(
         self, d_output: torch.Tensor, cont: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         first = self._recurrent_index()
         recurrent, out_weight = self.blobs[first].value, self.blobs[first + 1].value
-        d_output = d_output * (1 - self._outputs * self._outputs)
+        entered, hiddens, outputs = self.recall(_RnnSteps)
+        d_output = d_output * (1 - outputs * outputs)
         flat = d_output.flatten(0, 1)
-        self.blobs[first + 1].add_grad(flat.t() @ self._hiddens.flatten(0, 1))
+        self.blobs[first + 1].add_grad(flat.t() @ hiddens.flatten(0, 1))
         self.blobs[first + 2].add_grad(flat.sum(0))
         d_hiddens = d_output @ out_weight
         carried = torch.zeros_like(d_output[0])
         grads = []
         for t in reversed(range(self.steps)):
-            grads.append((d_hiddens[t] + carried) * (1 - self._hiddens[t] * self._hiddens[t]))
+            grads.append((d_hiddens[t] + carried) * (1 - hiddens[t] * hiddens[t]))
             carried = cont[t] * (grads[-1] @ recurrent)
-        return torch.stack(grads[::-1]), self._entered
+        return torch.stack(grads[::-1]), entered

@@ -24,6 +24,7 @@ class Concat(Layer):
         LayerError: the shapes differ on another axis, or both `axis` and `concat_dim` are set.
     """
 
+    reads = ("concat_param",)
     bottoms = Arity(1, None)
     tops = Arity(1)
 
@@ -72,6 +73,7 @@ class Slice(Layer):
         LayerError: the slice points do not fit the tops or the dim, or the dim does not divide evenly.
     """
 
+    reads = ("slice_param",)
     bottoms = Arity(1)
     tops = Arity(1, None)
 
@@ -128,6 +130,7 @@ class Slice(Layer):
 class Split(Layer):
     """Caffe's Split: every top shares the bottom's data; the bottom's diff is the sum of the tops'."""
 
+    reads = ()
     bottoms = Arity(1)
     tops = Arity(1, None)
 
@@ -157,6 +160,7 @@ class Split(Layer):
 class Silence(Layer):
     """Caffe's Silence: uses blobs up, so that they are no outputs; their gradient is zero."""
 
+    reads = ()
     bottoms = Arity(1, None)
     tops = Arity(0)
 
@@ -176,6 +180,7 @@ class Filter(Layer):
         LayerError: the selector is not (N) or (N, 1, ...) for the N items of every bottom.
     """
 
+    reads = ()
     bottoms = Arity(2, None)
     tops = Arity(1, None)
 
@@ -226,8 +231,10 @@ class BatchReindex(Layer):
         LayerError: bottom 1 has not one axis, or an index names no item.
     """
 
+    reads = ()
     bottoms = Arity(2)
     tops = Arity(1)
+    saves = "the indices"
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.check(bottom[0].dims, f"{shown(self, bottom, 0)} has no items to choose from")
@@ -245,12 +252,14 @@ class BatchReindex(Layer):
                 f"index {float(wrong[0]):g} in {shown(self, bottom, 1)} is out of range: "
                 f"{shown(self, bottom, 0)} has items 0 to {items - 1}"
             )
-        self._index = index.long()
-        top[0].put(bottom[0].value.index_select(0, self._index))
+        self.saved = index.long()
+        top[0].put(bottom[0].value.index_select(0, self.saved))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self.check(
             not propagate_down[1], "cannot backpropagate to the indices: set propagate_down: false for them"
         )
         if propagate_down[0]:
-            bottom[0].put_grad(torch.zeros_like(bottom[0].value).index_add_(0, self._index, top[0].grad))
+            bottom[0].put_grad(
+                torch.zeros_like(bottom[0].value).index_add_(0, self.recall(torch.Tensor), top[0].grad)
+            )

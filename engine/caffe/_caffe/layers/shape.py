@@ -22,6 +22,7 @@ class Crop(Layer):
         LayerError: the cut reaches outside bottom 0, or the offsets are neither one nor one per axis.
     """
 
+    reads = ("crop_param",)
     bottoms = Arity(2)
     tops = Arity(1)
 
@@ -75,6 +76,7 @@ class Reshape(Layer):
         LayerError: axes out of range, no dim to copy, two -1, or a count that differs.
     """
 
+    reads = ("reshape_param",)
     bottoms = Arity(1)
     tops = Arity(1)
 
@@ -133,6 +135,7 @@ class Flatten(Layer):
     An `end_axis` just before `axis` puts in an axis of 1.
     """
 
+    reads = ("flatten_param",)
     bottoms = Arity(1)
     tops = Arity(1)
 
@@ -156,6 +159,7 @@ class Flatten(Layer):
 class Tile(Layer):
     """Caffe's Tile: `tiles` copies one after the other along `axis`: [a b] becomes [a b a b]."""
 
+    reads = ("tile_param",)
     bottoms = Arity(1)
     tops = Arity(1)
 

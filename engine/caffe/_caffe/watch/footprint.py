@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,15 +62,15 @@ def net_footprint(plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob]) ->
     costs = []
     for planned, layer in zip(plan.layers, layers):
         tops = [blobs[number] for number in planned.tops]
-        # A Parameter's top becomes the parameter itself at the first forward.
-        fresh = [] if planned.type == "Parameter" else [*tops, *_own_blobs(layer)]
+        # Such a top becomes the parameter itself at the first forward.
+        fresh = [] if layer.tops_are_params else [*tops, *_own_blobs(layer)]
         costs.append(
             LayerCost(
                 name=planned.name,
                 type=planned.type,
                 tops=tuple((plan.blob_names[number], blobs[number].dims) for number in planned.tops),
                 params=params.add(blob.data_memory for blob in layer.blobs),
-                macs=multiply_adds(layer, [blobs[number] for number in planned.bottoms], tops),
+                macs=layer.multiply_adds([blobs[number] for number in planned.bottoms], tops),
                 memory=data.add(blob.data_memory for blob in fresh) * _item(),
             )
         )
@@ -121,24 +120,3 @@ def _own_blobs(layer: Layer) -> Iterator[Blob]:
 
 def _item() -> int:
     return torch.empty((), dtype=device.dtype()).element_size()
-
-
-def multiply_adds(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
-    """Multiplications with a weight in one forward; 0 for layers that are not a product with weights."""
-    if not layer.blobs:
-        return 0
-    if layer.type in ("Convolution", "Deconvolution"):
-        # Each weight meets every place of the smaller side: tops of the one, bottoms of the other.
-        axis = bottom[0].axis(layer.layer_param.convolution_param.axis)
-        sides = top if layer.type == "Convolution" else bottom
-        places = sum(math.prod(b.dims[:axis]) * math.prod(b.dims[axis + 1 :]) for b in sides)
-        return places * layer.blobs[0].count
-    if layer.type == "InnerProduct":
-        axis = bottom[0].axis(layer.layer_param.inner_product_param.axis)
-        return math.prod(bottom[0].dims[:axis]) * layer.blobs[0].count
-    if layer.type in ("RNN", "LSTM"):
-        steps, streams = bottom[0].dims[:2]
-        matrices = [blob.count for blob in layer.blobs if len(blob.dims) == 2]
-        static = layer.blobs[2].count if getattr(layer, "static", False) else 0  # once, not at every step
-        return streams * (steps * (sum(matrices) - static) + static)
-    return 0

@@ -56,9 +56,8 @@ class NetTimer:
         self.layer_forward_ms = [0.0 for _ in self._steps]
         self.layer_backward_ms = [0.0 for _ in self._steps]
         self.forward_ms = self.backward_ms = 0.0
-        for planned, layer in zip(runner.plan.layers, runner.layers):
-            # A layer that knows of no backward keeps nothing for it.
-            layer.wants_gradient = any(planned.propagate_down) or any(planned.param_flags)
+        for layer in runner.layers:
+            layer.wants_gradient = True  # a layer that knows of no backward keeps nothing for it
 
     def iteration(self) -> float:
         """One pass forward and backward; returns its milliseconds."""

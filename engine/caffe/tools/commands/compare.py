@@ -131,12 +131,13 @@ def input_values(net: str, phase: str, image: str | None, mean: Sequence[float])
         net_param = read_net(net)
         net_param.state.phase = getattr(proto.caffe_pb2, phase)
         built = Net.from_proto(net_param, net)
+    plan = built.plan
     labels = {
-        layer.bottom[1]
-        for layer in net_param.layer
-        if len(layer.bottom) > 1 and (layer.type.endswith("Loss") or layer.type == "Accuracy")
-        and layer.type not in ("EuclideanLoss", "ContrastiveLoss")
-    }  # fmt: skip
+        plan.blob_names[layer.bottoms[index]]
+        for layer in plan.layers
+        for index in layer.kind.label_bottoms
+        if index < len(layer.bottoms)
+    }
     noise = np.random.default_rng(SEED)
     values: dict[str, np.ndarray] = {}
     for index, name in enumerate(built.inputs):

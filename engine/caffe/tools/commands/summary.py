@@ -12,11 +12,9 @@ from ..._caffe.log import quiet
 from ...proto import caffe_pb2
 
 if TYPE_CHECKING:
-    from ..._caffe import Footprint
+    from ..._caffe import Footprint, Layer
 
 Shapes = dict[str, tuple[int, ...]]
-#: Layers that bring data from outside: stood in for by an Input where the shapes are known.
-_SOURCES = {"Data", "ImageData", "HDF5Data", "WindowData", "MemoryData", "Python"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,16 +113,23 @@ def measure(
         raise CaffeError(f"{path}: no input or data layer has a top '{min(unknown)}'")
     for layer in param.layer:
         _without_fillers(layer)
-        if not layer.bottom and layer.type != "Parameter":
+        if not layer.bottom and not _kind(layer).tops_are_params:
             _set_shapes(layer, shapes, size)
     try:
         net = Net.from_proto(param, path)
         return net_footprint(net.plan, net.runner.layers, net.runner.blobs)
     except CaffeError as error:
-        outside = [layer for layer in param.layer if not layer.bottom and layer.type in _SOURCES]
+        outside = [layer for layer in param.layer if not layer.bottom and _kind(layer).brings_data]
         if not any(f"layer '{layer.name}' (" in str(error) for layer in outside):
             raise
         raise CaffeError(f"{error}\nto measure without data give the shapes, as TOP=1x3x500x500") from error
+
+
+def _kind(layer: caffe_pb2.LayerParameter) -> type[Layer]:
+    """The class of a layer; one that brings data is stood in for by an Input where the shapes are known."""
+    from ..._caffe import Layer, layer_types
+
+    return layer_types().get(layer.type, Layer)
 
 
 def _without_fillers(layer: caffe_pb2.LayerParameter) -> None:
@@ -143,7 +148,7 @@ def _fillers(message: Any) -> Iterator[str]:
 def _set_shapes(layer: caffe_pb2.LayerParameter, shapes: Shapes, size: Sequence[int] | None) -> None:
     """Make an Input of a layer without bottoms, if the shapes of all its tops are known."""
     known = _present_shapes(layer)
-    if size and not known and layer.type in _SOURCES:
+    if size and not known and _kind(layer).brings_data:
         known = [(1, 1 if index else 3, *size) for index in range(len(layer.top))]
     elif size:
         known = [(*dims[:2], *size) if len(dims) == 4 and max(dims[2:]) > 1 else dims for dims in known]
