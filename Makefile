@@ -58,9 +58,10 @@ slow: $(READY)  ## the tests that `make test` leaves out
 tiny: $(READY)  ## ten seconds: parse, forward, backward, one step; the architecture rules
 	$(PY) -m pytest -q tests/test_tiny.py tests/test_architecture.py
 
-lint: $(READY)  ## ruff: mistakes and format
+lint: $(READY)  ## ruff: mistakes, complexity, format; long files are named
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m ruff format --quiet --check $(CODE)
+	@$(PY) -m dev.sizes
 
 format: $(READY)  ## format, sort imports and mend what ruff can mend by itself
 	$(PY) -m ruff check --fix $(CODE)

@@ -31,7 +31,7 @@ def seg_tests(
     return do_seg_tests(solver.test_nets[0], solver.iter, save_format, dataset, layer, gt)
 
 
-def do_seg_tests(
+def do_seg_tests(  # noqa: PLR0913  the reference release's own
     net: NetLike,
     iter: int,
     save_format: str | None,

@@ -81,11 +81,11 @@ def part(path: Path) -> str:
     dotted = name_of(path)
     if dotted.startswith(CORE):
         return "engine/caffe/_caffe"
+    if dotted.startswith("caffe.tools"):
+        return "engine/caffe/tools"
     top = dotted.split(".")[0]
     if top == "caffe":
         return "engine/caffe"
-    if top.endswith("_layers"):  # nyud_layers.py and its like
-        return "voc_layers"
     return top if top in TOOLKIT else ""
 
 

@@ -1,7 +1,7 @@
-"""The rules of the house, as tests: who may import whom, how large things may grow, what loads when.
+"""The rules of the house, as tests: who may import whom, how much a folder holds, what loads when.
 
 Every exception is a line in one of the tables below, with its reason; a line that nothing needs any
-more fails too.
+more fails too. How complex a function may be and how many arguments it takes is ruff's to say.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
 
 import pytest
 
 from tests.source_tree import (
     CORE,
     ROOT,
-    SCRIPTS,
     TOOLKIT,
     complain,
     functions,
@@ -47,15 +46,16 @@ ROWS = (
 UPWARD = {
     ("registry", "layers"): "the types register themselves when the first one is asked for",
 }
-#: What the facade may take from inside `_caffe`: light modules, no tensors.
-FACADE_MAY_USE = {"data", "errors", "formats", "graph", "log", "ENGINE"}
+#: Rooms of the core that `caffe.tools` uses besides exported names.
+TOOLS_MAY_USE = ("data", "errors", "formats", "graph", "log")
 
 #: Third-party packages each part may import; the standard library is free.
 THIRD_PARTY = {
-    "engine/caffe": {"numpy", "google", "PIL", "scipy", "h5py", "pydot", "skimage", "matplotlib", "lmdb"},
-    "engine/caffe/_caffe": {"torch", "numpy", "google", "h5py", "lmdb", "plyvel", "PIL", "scipy"},
+    "engine/caffe": {"numpy", "PIL", "scipy", "pydot"},
+    "engine/caffe/tools": {"numpy", "google", "h5py", "matplotlib"},
+    "engine/caffe/_caffe": {"torch", "numpy", "google", "h5py", "PIL"},
     "nets": set(),
-    "solvers": {"google"},
+    "solvers": set(),
     "surgery": {"numpy"},
     "voc_layers": {"numpy", "PIL", "scipy"},
     "fcn": {"numpy", "PIL", "matplotlib"},
@@ -84,34 +84,21 @@ PROJECT = {
     "infer": {"fcn"},
 }
 
-MODULE_LINES, FUNCTION_LINES, SCRIPT_LINES, EXAMPLE_LINES = 400, 60, 120, 60
-#: path or path::function -> (lines allowed, reason)
-LARGER: dict[str, tuple[int, str]] = {}
-
-#: The 61 layer types of Caffe and the module each lives in.
-LAYER_TYPES = {
-    "convolution": "Convolution Deconvolution Im2col",
-    "pooling": "Pooling SPP",
-    "shape": "Crop Reshape Flatten Tile",
-    "routing": "Concat Slice Split Silence Filter BatchReindex",
-    "dense": "InnerProduct Embed",
-    "activation": "ReLU PReLU ELU Sigmoid TanH BNLL Swish Clip Threshold AbsVal Power Exp Log Softmax",
-    "affine": "Scale Bias Parameter",
-    "arithmetic": "Eltwise Reduction",
-    "normalization": "BatchNorm LRN MVN",
-    "noise": "Dropout",
-    "recurrent": "RNN LSTM LSTMUnit",
-    "loss": "SoftmaxWithLoss MultinomialLogisticLoss InfogainLoss SigmoidCrossEntropyLoss EuclideanLoss "
-    "HingeLoss ContrastiveLoss",
-    "metric": "Accuracy ArgMax",
-    "data_memory": "Input DummyData MemoryData",
-    "data_files": "Data ImageData WindowData HDF5Data HDF5Output",
-    "python": "Python",
+#: The most modules of one folder, and the folders that may hold more.
+MODULES = 15
+MORE_MODULES = {
+    "engine/caffe/_caffe/layers": "a module for each kind of layer",
+    "tests/engine/layers": "a file for each module of layers",
 }
+#: pycaffe's own names with an underscore, which its users call.
+PYCAFFE = {"_blobs", "_blob_names", "_forward", "_layer_names", "_top_ids"}
+#: Underscored names of other libraries that they document.
+LIBRARIES = {"_exit", "_is_view", "_replace", "_softmax_backward_data"}
 
 # -- who may import whom ------------------------------------------------------------------------------
 
 OURS = {"caffe", *TOOLKIT}
+ENGINE = ("engine/caffe", "engine/caffe/tools", "engine/caffe/_caffe")
 
 
 def test_third_party_packages_stay_in_their_part() -> None:
@@ -122,6 +109,15 @@ def test_third_party_packages_stay_in_their_part() -> None:
         if i.top
         not in sys.stdlib_module_names | OURS | THIRD_PARTY[part(path)] | ONLY_IN.get(name_of(path), set())
         and not i.name.startswith("__future__")
+    )
+
+
+def test_every_allowed_package_is_used() -> None:
+    used = {key: {i.top for path in members(key) for i in imports(path)} for key in THIRD_PARTY}
+    complain(
+        f"{key}: nothing imports {name}, take it off THIRD_PARTY"
+        for key, names in THIRD_PARTY.items()
+        for name in sorted(names - used[key])
     )
 
 
@@ -162,7 +158,7 @@ def test_the_toolkit_uses_public_caffe_names_only() -> None:
 def test_the_engine_imports_nothing_of_the_toolkit() -> None:
     complain(
         f"{where(path, i.line)}: {i.name}"
-        for path in members("engine/caffe", "engine/caffe/_caffe")
+        for path in members(*ENGINE)
         for i in imports(path)
         if i.top in TOOLKIT
     )
@@ -171,12 +167,30 @@ def test_the_engine_imports_nothing_of_the_toolkit() -> None:
 def test_the_facade_takes_only_exported_names_from_the_core() -> None:
     import caffe._caffe as core
 
-    exported = {"", *FACADE_MAY_USE, *core.__all__}
+    exported = {CORE, *(f"{CORE}.{name}" for name in (*core.__all__, "ENGINE"))}
     complain(
         f"{where(path, i.line)}: {i.name} is not exported by {CORE}"
         for path in members("engine/caffe")
         for i in imports(path)
-        if i.name.startswith(CORE) and i.name.removeprefix(CORE).lstrip(".").split(".")[0] not in exported
+        if i.name.startswith(CORE) and i.name not in exported and not i.typing_only
+    )
+
+
+def test_the_tools_take_what_files_and_messages_need_from_the_core() -> None:
+    """A net, a layer and a solver they use as anybody does."""
+    import caffe._caffe as core
+
+    exported = {CORE, *(f"{CORE}.{name}" for name in core.__all__)}
+    rooms = tuple(f"{CORE}.{room}." for room in TOOLS_MAY_USE)
+    found = [
+        (path, i)
+        for path in members("engine/caffe/tools")
+        for i in imports(path)
+        if i.name.startswith(CORE) and i.name not in exported and not i.typing_only
+    ]
+    complain(
+        [f"{where(path, i.line)}: {i.name}" for path, i in found if not i.name.startswith(rooms)]
+        + [f"{room} is not used" for room in rooms if not any(i.name.startswith(room) for _, i in found)]
     )
 
 
@@ -238,32 +252,78 @@ def test_net_rewriting_is_free_of_tensors() -> None:
     )
 
 
-# -- how large things may grow ------------------------------------------------------------------------
+def test_nothing_imports_itself_in_a_circle() -> None:
+    """Imports for type checkers count: a circle of types is one of thoughts."""
+    names = {name_of(path) for path in sources()}
+    arrows = {
+        name_of(path): {m for i in imports(path) if (m := module_of(i.name, names)) and m != name_of(path)}
+        for path in sources()
+        if part(path)
+    }
+    while leaves := {name for name, to in arrows.items() if not to & arrows.keys()}:
+        arrows = {name: to for name, to in arrows.items() if name not in leaves}
+    # What is left leads into a circle; what nothing left imports only leads to it.
+    while roots := arrows.keys() - {name for to in arrows.values() for name in to}:
+        arrows = {name: to for name, to in arrows.items() if name not in roots}
+    complain(f"{name} imports {', '.join(sorted(to & arrows.keys()))}" for name, to in sorted(arrows.items()))
 
 
-def sizes() -> Iterator[tuple[str, int, int]]:
-    """(path or path::function, lines, budget)."""
-    for path in sources():
-        key = str(path.relative_to(ROOT))
-        top = key.split("/")[0]
-        is_script = path.parent == ROOT and path.stem in SCRIPTS
-        budget = SCRIPT_LINES if is_script else EXAMPLE_LINES if top == "examples" else MODULE_LINES
-        yield key, len(path.read_text().splitlines()), budget
-        for name, node, _ in functions(path):
-            yield f"{key}::{name}", node.end_lineno - node.lineno + 1, FUNCTION_LINES
+def module_of(name: str, names: set[str]) -> str | None:
+    """The module that an imported name is, or is in."""
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name or None
 
 
-def test_size_budget() -> None:
+def test_nobody_reaches_into_somebody_elses_object() -> None:
+    problems = []
+    for path in [path for path in sources() if part(path)]:
+        own = set(re.findall(r"(?:def |class |self\.|^\s*)(_[a-z]\w*)", path.read_text(), re.M))
+        for node in ast.walk(tree(path)):
+            if not (isinstance(node, ast.Attribute) and re.match("_[a-zA-Z]", node.attr)):
+                continue
+            if node.attr not in own | PYCAFFE | LIBRARIES:
+                problems.append(f"{where(path, node.lineno)}: {ast.unparse(node)}")
+    complain(problems)
+
+
+# -- the rooms ----------------------------------------------------------------------------------------
+
+
+def modules_per_folder() -> dict[str, int]:
+    """folder -> how many modules it holds, `__init__` and `__main__` not counted."""
+    kept = [path for path in sources() if not path.stem.startswith("__")]
+    return dict(Counter(str(path.parent.relative_to(ROOT)) for path in kept))
+
+
+def test_no_folder_is_a_drawer() -> None:
+    crowded = {folder for folder, count in modules_per_folder().items() if count > MODULES}
     complain(
-        f"{key}: {lines} lines, the budget is {budget}"
-        for key, lines, budget in sizes()
-        if lines >= LARGER.get(key, (budget,))[0]
+        [
+            f"{folder}: more than {MODULES} modules; make rooms of them"
+            for folder in crowded - MORE_MODULES.keys()
+        ]
+        + [f"{folder}: not crowded, take it off MORE_MODULES" for folder in MORE_MODULES.keys() - crowded]
     )
 
 
-def test_the_size_allow_list_is_needed() -> None:
-    needed = {key for key, lines, budget in sizes() if lines >= budget}
-    complain([f"{key}: within the budget, take it off the list" for key in LARGER.keys() - needed])
+def test_the_tree_in_the_documents_is_the_real_one() -> None:
+    """docs/architecture.md names every module of the core and of `fcn`, and nothing that is not there."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    for title, root in (("The core at a glance", "engine/caffe/_caffe"), ("`fcn` at a glance", "fcn")):
+        block = text.split(f"### {title}\n", 1)[1].split("```")[1]
+        named, room = set(), ""
+        for line in block.strip().splitlines():
+            words = re.split(r"  +", line.strip())[0].split()
+            if not line.startswith(" "):
+                room = words.pop() if words[0].endswith("/") else ""
+            named |= {f"{room}{name}" for name in words}
+        there = {
+            str(path.relative_to(ROOT / root).with_suffix(""))
+            for path in (ROOT / root).rglob("*.py")
+            if not path.stem.startswith("__")
+        }
+        assert named == there, f"{title}: {sorted(named ^ there)}"
 
 
 # -- what the engine says and knows -------------------------------------------------------------------
@@ -273,7 +333,7 @@ def test_the_engine_does_not_print() -> None:
     command_line = (ROOT / "engine/caffe/__main__.py", ROOT / "engine/caffe/tools")
     complain(
         f"{where(path, node.lineno)}: use the logger"
-        for path in members("engine/caffe", "engine/caffe/_caffe")
+        for path in members(*ENGINE)
         if not any(path == allowed or path.is_relative_to(allowed) for allowed in command_line)
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
@@ -284,7 +344,7 @@ def test_the_engine_knows_nothing_of_segmentation_models() -> None:
     word = re.compile(r"(?<![a-z-])(fcn|voc|sbd+|nyud|sift.?flow|camvid|vgg)(?![a-z])")
     complain(
         f"{where(path, number)}: {line.strip()}"
-        for path in members("engine/caffe", "engine/caffe/_caffe")
+        for path in members(*ENGINE)
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if word.search(line.lower().replace("caffe-fcn", ""))  # the name of the package
     )
@@ -313,16 +373,11 @@ def registered(module: ast.Module) -> list[str]:
     ]
 
 
-def test_sixty_one_layer_types_in_sixteen_modules() -> None:
-    expected = {module: sorted(types.split()) for module, types in LAYER_TYPES.items()}
-    files = [
-        path
-        for path in sources()
-        if path.parent == ROOT / "engine/caffe/_caffe/layers" and path.stem != "checks"
-    ]
-    found = {path.stem: sorted(registered(tree(path))) for path in files if path.stem != "__init__"}
-    assert found == expected
-    assert len(expected) == 16 and sum(map(len, expected.values())) == 61
+def test_layer_modules_register_layers_and_the_package_loads_them_all() -> None:
+    from caffe._caffe.layers import MODULES as loaded
+
+    files = [path for path in sources() if path.parent == ROOT / "engine/caffe/_caffe/layers"]
+    assert {path.stem for path in files if registered(tree(path))} == set(loaded)
 
 
 # -- what loads when ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import proto
 from ._caffe import ENGINE as __engine__
-from ._caffe.log import set_up as _set_up_log
+from ._caffe import set_up_log as _set_up_log
 from .net_spec import NetSpec, layers, params, to_proto
 from .proto.caffe_pb2 import TEST, TRAIN
 

@@ -66,7 +66,7 @@ class Classifier(NetOnImages):
         RuntimeError: a file cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  pycaffe's own
         self,
         model_file: str,
         pretrained_file: str,

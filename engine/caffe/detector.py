@@ -29,7 +29,7 @@ class Detector(NetOnImages):
         RuntimeError: a file cannot be opened. ValueError: as for `configure_crop`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  pycaffe's own
         self,
         model_file: str,
         pretrained_file: str,

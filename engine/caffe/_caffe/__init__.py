@@ -20,7 +20,7 @@ _LAZY = {
         "CaffeError", "ParseError", "NetError", "LayerError", "BlobError", "DataError", "WeightsError",
         "SolverError", "DeviceError", "MissingExtraError",
     ),
-    "log": ("init_log", "log_message"),
+    "log": ("init_log", "log_message", "set_up_log"),
     "device": (
         "set_mode_cpu", "set_mode_gpu", "set_device", "set_random_seed", "solver_count", "set_solver_count",
         "solver_rank", "set_solver_rank", "set_multiprocess", "device_summary", "gpu_count",

@@ -65,7 +65,7 @@ def quiet() -> Iterator[None]:
         log.removeFilter(is_loud)
 
 
-def set_up() -> None:
+def set_up_log() -> None:
     """Let the logger write to stderr, unless the program gave it handlers already; `import caffe` does it."""
     if log.handlers:
         return

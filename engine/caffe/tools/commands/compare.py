@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,11 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table. Returns 0 if all blobs agree, 1 if one diverges, 2 if a net could not be run."""
     args = _parser().parse_args(argv)
     try:
-        rows = compare(
-            (args.a, args.weights), (args.b or args.a, args.weights_b),
-            phase=args.phase, inputs=args.image, engine_b=args.engine_b, path_b=args.pythonpath_b,
-            mean=args.mean, rtol=args.rtol, atol=args.atol,
-        )  # fmt: skip
+        a = Side(args.a, args.weights)
+        b = Side(args.b or args.a, args.weights_b, args.engine_b, args.pythonpath_b)
+        rows = compare(a, b, Inputs(args.phase, args.image, args.mean), args.rtol, args.atol)
     except (RuntimeError, OSError) as error:
         sys.stderr.write(f"caffe compare: {error}\n")
         return 2
@@ -81,25 +80,39 @@ def _numbers(text: str) -> tuple[float, ...]:
 # -- running ------------------------------------------------------------------------------------------
 
 
-def compare(
-    a: tuple[str, str | None],
-    b: tuple[str, str | None],
-    *,
-    phase: str = "TEST",
-    inputs: str | None = None,
-    engine_b: str | None = None,
-    path_b: str | None = None,
-    mean: Sequence[float] = (),
-    rtol: float = 1e-4,
-    atol: float = 1e-6,
-) -> list[Row]:
-    """Run two nets on the same inputs and compare the tops of their layers.
+@dataclass(frozen=True)
+class Side:
+    """One of the two nets.
 
-    Args:
-        a, b: a prototxt and its caffemodel. Without one A has what its fillers draw, and B what A has.
-        inputs: an image for the first input; None fills it with random numbers.
-        engine_b, path_b: the interpreter that runs B, and where it finds `caffe`; None is this one.
+    Attributes:
+        net: a prototxt.
+        weights: its caffemodel. Without one A has what its fillers draw, and B what A has.
+        python, path: for B, the interpreter that runs it and where that finds `caffe`; None is this one.
+    """
+
+    net: str
+    weights: str | None = None
+    python: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What both nets are given.
+
+    Attributes:
+        phase: TRAIN or TEST.
+        image: for the first input; None fills it with random numbers.
         mean: what is subtracted from the image, one number or one a channel, blue first.
+    """
+
+    phase: str = "TEST"
+    image: str | None = None
+    mean: Sequence[float] = ()
+
+
+def compare(a: Side, b: Side, inputs: Inputs, rtol: float = 1e-4, atol: float = 1e-6) -> list[Row]:
+    """Run two nets on the same inputs and compare the tops of their layers.
 
     Raises:
         CaffeError: a net cannot be built or run.
@@ -107,29 +120,30 @@ def compare(
     with tempfile.TemporaryDirectory() as folder:
         results = [os.path.join(folder, f"{name}.zip") for name in "ab"]
         values, shared = os.path.join(folder, "inputs.npz"), os.path.join(folder, "a.caffemodel")
-        np.savez(values, **input_values(a[0], phase, inputs, mean))  # type: ignore[arg-type]
-        common = {"phase": phase, "seed": SEED, "inputs": values}
+        np.savez(values, **input_values(a.net, inputs))  # type: ignore[arg-type]
+        common = {"phase": inputs.phase, "seed": SEED, "inputs": values}
         with quiet():
-            save = None if b[1] else shared
-            blobs.record({**common, "net": a[0], "weights": a[1], "out": results[0], "save_weights": save})
-            request = {**common, "net": b[0], "weights": b[1] or shared, "out": results[1]}
+            save = None if b.weights else shared
+            first = {**common, "net": a.net, "weights": a.weights, "out": results[0], "save_weights": save}
+            blobs.record(first)
+            request = {**common, "net": b.net, "weights": b.weights or shared, "out": results[1]}
             request["save_weights"] = None
-            if engine_b or path_b:
-                _elsewhere(request, engine_b or sys.executable, path_b)
+            if b.python or b.path:
+                _elsewhere(request, b.python or sys.executable, b.path)
             else:
                 blobs.record(request)
-        with zipfile.ZipFile(results[0]) as first, zipfile.ZipFile(results[1]) as second:
-            return list(_rows(first, second, rtol, atol))
+        with zipfile.ZipFile(results[0]) as ours, zipfile.ZipFile(results[1]) as theirs:
+            return list(_rows(ours, theirs, rtol, atol))
 
 
-def input_values(net: str, phase: str, image: str | None, mean: Sequence[float]) -> dict[str, np.ndarray]:
+def input_values(net: str, inputs: Inputs) -> dict[str, np.ndarray]:
     """A value for every input of a net: the image or noise; zeros where labels are read."""
     from ... import Net, proto
     from ..._caffe import read_net
 
     with quiet():
         net_param = read_net(net)
-        net_param.state.phase = getattr(proto.caffe_pb2, phase)
+        net_param.state.phase = getattr(proto.caffe_pb2, inputs.phase)
         built = Net.from_proto(net_param, net)
     plan = built.plan
     labels = {
@@ -144,8 +158,8 @@ def input_values(net: str, phase: str, image: str | None, mean: Sequence[float])
         shape = built.blobs[name].data.shape
         if name in labels or name == "label":
             values[name] = np.zeros(shape, np.float32)
-        elif image and index == 0:
-            values[name] = _image(image, shape, mean)
+        elif inputs.image and index == 0:
+            values[name] = _image(inputs.image, shape, inputs.mean)
         else:
             values[name] = noise.standard_normal(shape, np.float32)
     return values

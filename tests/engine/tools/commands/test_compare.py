@@ -11,6 +11,7 @@ from PIL import Image
 
 import caffe
 from caffe.tools.commands import compare
+from caffe.tools.commands.compare import Inputs, Side
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 9 dim: 7 } } }
@@ -42,10 +43,10 @@ def test_the_layer_in_place_is_told_from_the_one_before(in_tmp, capsys):
 
 
 def test_the_difference_is_the_largest_over_the_blob(in_tmp):
-    rows = compare.compare((write("a.prototxt"), None), (write("b.prototxt", slope="0.5"), None))
+    rows = compare.compare(Side(write("a.prototxt")), Side(write("b.prototxt", slope="0.5")), Inputs())
     caffe.set_random_seed(compare.SEED)
     net = caffe.Net("a.prototxt", caffe.TEST)
-    net.blobs["data"].data[...] = compare.input_values("a.prototxt", "TEST", None, ())["data"]
+    net.blobs["data"].data[...] = compare.input_values("a.prototxt", Inputs())["data"]
     conv = net.forward(end="conv")["conv"]
     relu = next(row for row in rows if row.layer == "relu")
     np.testing.assert_allclose(relu.absolute, -0.5 * conv.min(), rtol=1e-5)
@@ -92,7 +93,7 @@ def test_another_engine_is_found_through_its_folder(in_tmp, capsys):
 def test_an_image_is_given_blue_first_minus_the_mean(in_tmp):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     Image.fromarray(pixels).save("x.png")
-    values = compare.input_values(write("a.prototxt"), "TEST", "x.png", (10, 20, 30))["data"]
+    values = compare.input_values(write("a.prototxt"), Inputs(image="x.png", mean=(10, 20, 30)))["data"]
     want = pixels[:, :, ::-1].transpose(2, 0, 1) - np.array([10, 20, 30]).reshape(3, 1, 1)
     np.testing.assert_allclose(values[0], want, atol=1e-3)
 
@@ -103,7 +104,7 @@ def test_labels_are_zeros_and_other_inputs_noise(in_tmp):
                    input_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
            layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "truth" top: "loss" }"""
     )
-    values = compare.input_values("a.prototxt", "TEST", None, ())
+    values = compare.input_values("a.prototxt", Inputs())
     assert values["x"].std() > 0.1 and not values["truth"].any()
 
 
