@@ -31,7 +31,7 @@ def net_of(in_tmp):
 @pytest.fixture
 def program(in_tmp, monkeypatch):
     """Runs a script in a folder with a small classifier and pictures; returns the script's names."""
-    from tests.engine import old_programs
+    from tests.engine.recorded import old_programs
 
     monkeypatch.syspath_prepend(str(in_tmp))
     old_programs.prepare()

@@ -1,4 +1,4 @@
-"""The engine on a GPU gives what a real Caffe gave on a CPU, to ten times the tolerances of `test_golden.py`.
+"""The engine on a GPU gives what a real Caffe gave on a CPU, to ten times the recorded tolerances.
 
 That is 5e-4 of a blob's largest value for layers and 1e-3 for nets and solvers: sums are in another order
 there. TF32 is off in GPU mode, as parity needs; `test_tf32_is_off` holds it.
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import caffe
-from tests.engine import golden
+from tests.engine.recorded import golden
 
 torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():

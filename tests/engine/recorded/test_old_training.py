@@ -1,4 +1,4 @@
-"""Whole small programs that train nets or make data, as in `test_old_programs.py`."""
+"""Whole small programs that train nets or make data, as in `recorded/test_old_programs.py`."""
 
 from __future__ import annotations
 

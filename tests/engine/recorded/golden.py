@@ -13,7 +13,7 @@ import numpy as np
 
 import caffe
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SOLVERS = {name: getattr(caffe, f"{name}Solver") for name in
            ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")}  # fmt: skip
 Case = dict[str, np.ndarray]
