@@ -33,6 +33,7 @@ def prepare(folder: Path, width: float) -> None:
 
     import nets
     from fcn.weights import save_random
+
     arch = nets.VGG16.scaled(width)
     save_random("vgg16", folder / "vgg16.caffemodel", arch=arch)
     (folder / "vgg16.prototxt").write_text(str(nets.build("vgg16", "deploy", arch=arch)))
