@@ -50,7 +50,7 @@ demo: $(READY)  ## classifier -> 32s -> 16s -> 8s on drawn images: table, curves
 # -- checks
 test: $(READY)  ## lint, then the tests that need minutes; nothing to download
 	$(MAKE) lint
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest -n auto -m "not slow" $(ARGS)
 
 slow: $(READY)  ## the tests that `make test` leaves out
 	$(PY) -m pytest -m slow $(ARGS)
@@ -101,8 +101,9 @@ build/protoc/.stamp: dev/generate_proto.py
 	build/protoc/bin/pip install --quiet --disable-pip-version-check 'grpcio-tools==1.62.3' setuptools
 	touch $@
 
-docs: $(READY)  ## generate docs/compat.md and docs/layers.md from the code
+docs: $(READY)  ## generate docs/compat.md, docs/layers.md and the tables of recipes and scores
 	$(PY) -m dev.generate_compat
+	$(PY) -m dev.generate_tables
 
 bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
 	$(PY) benchmarks/bench_fcn.py $(ARGS)

@@ -4,8 +4,8 @@ A digest keeps the wiring of a net in the open (names, types, bottoms, tops) and
 for every other field, so that each clone can prove that a generated net is the published one, and name the
 layer and the field where it is not, without a copy of the release.
 
-`python -m dev.published FOLDER` writes tests/golden/published from FOLDER/<model>/<file>.json: the messages of
-the release's prototxts in protobuf's JSON mapping, with proto field names.
+`python -m dev.published FOLDER` writes tests/golden/published from FOLDER/<model>/<file>.json: the messages
+of the release's prototxts in protobuf's JSON mapping, with proto field names.
 """
 
 from __future__ import annotations
