@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 import caffe
 from caffe._caffe import CaffeError, LayerError, NetError
+from caffe.proto.caffe_pb2 import NetParameter
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }\n'
 IP = """layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
@@ -260,6 +263,33 @@ def test_debug_info_logs_mean_absolute_values(net_of, glog):
     assert "    [Forward] Layer ip, top blob ip data: 1.5" in glog
     assert "    [Backward] Layer ip, param blob 1 diff: 1.5" in glog
     assert not [line for line in glog if "All net params" in line]  # only a solver sums them up
+
+
+def test_debug_info_can_be_switched_off_again_beside_other_callbacks(net_of, glog):
+    net, seen = net_of("debug_info: true\n" + INPUT + IP), []
+    net.after_forward(seen.append)
+    net.forward()
+    assert net.debug_info and any("[Forward]" in line for line in glog)
+    glog.clear()
+    net.debug_info = False
+    net.forward()
+    assert not net.debug_info and not glog and seen == [0, 1, 0, 1]
+
+
+def test_a_net_from_a_message_changes_neither_the_message_nor_its_plan(in_tmp):
+    """BatchNorm and losses fill in settings of their own, which a caffemodel keeps."""
+    text = INPUT + IP + 'layer { name: "bn" type: "BatchNorm" bottom: "ip" top: "ip" }' + LOSS
+    param = text_format.Parse("state { phase: TRAIN } force_backward: true\n" + text, NetParameter())
+    before = param.SerializeToString(deterministic=True)
+    net = caffe.Net.from_proto(param)
+    planned = [layer.param.SerializeToString(deterministic=True) for layer in net.plan.layers]
+    net.forward()
+    net.backward()
+    net.save("w.caffemodel")
+    assert param.SerializeToString(deterministic=True) == before
+    assert [layer.param.SerializeToString(deterministic=True) for layer in net.plan.layers] == planned
+    saved = {layer.name: layer for layer in NetParameter.FromString(Path("w.caffemodel").read_bytes()).layer}
+    assert [spec.lr_mult for spec in saved["bn"].param] == [0, 0, 0] and saved["loss"].loss_weight == [1]
 
 
 def test_construction_is_logged(net_of, glog):

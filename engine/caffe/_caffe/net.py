@@ -113,8 +113,14 @@ class Net:
         text = insert_splits(filtered)
         plan = wire(text, [layer_class(layer) for layer in text.layer])
         blobs = [make_blob() for _ in plan.blob_names]
-        layers = _set_up_layers(plan, blobs)
-        plan = share_parameters(plan, [[blob.dims for blob in layer.blobs] for layer in layers])
+        layers: list[Layer] = []
+        try:
+            _set_up_layers(plan, blobs, layers)
+            plan = share_parameters(plan, [[blob.dims for blob in layer.blobs] for layer in layers])
+        except BaseException:  # whose traceback would keep the data layers' threads and files
+            for layer in layers:
+                layer.close()
+            raise
         _share_memory(plan, layers)
         plan = plan_backward(plan, _forced(plan, layers) if param.force_backward else None)
         for planned, layer in zip(plan.layers, layers):
@@ -294,24 +300,17 @@ class Net:
         return IntVec(self.plan.layers[index].tops)
 
 
-def _set_up_layers(plan: Plan, blobs: Sequence[Blob]) -> list[Layer]:
-    """The layers of a plan, set up in the order they run; their tops get shapes."""
-    layers: list[Layer] = []
+def _set_up_layers(plan: Plan, blobs: Sequence[Blob], layers: list[Layer]) -> None:
+    """Fill `layers` with the plan's, set up in the order they run; their tops get shapes."""
     used = 0
-    try:
-        with torch.no_grad():
-            for number, planned in enumerate(plan.layers):
-                layer = create(planned.param)
-                debug.log_connections(plan, number)
-                bottom, top = ([blobs[i] for i in ids] for ids in (planned.bottoms, planned.tops))
-                _set_up(layer, planned, bottom, top)
-                layers.append(layer)
-                used = debug.log_tops(planned, top, used)
-    except BaseException:  # whose traceback would keep the data layers' threads and files
-        for layer in layers:
-            layer.close()
-        raise
-    return layers
+    with torch.no_grad():
+        for number, planned in enumerate(plan.layers):
+            layer = create(planned.param)
+            debug.log_connections(plan, number)
+            bottom, top = ([blobs[i] for i in ids] for ids in (planned.bottoms, planned.tops))
+            _set_up(layer, planned, bottom, top)
+            layers.append(layer)
+            used = debug.log_tops(planned, top, used)
 
 
 def _set_up(layer: Layer, planned: LayerPlan, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -290,6 +290,7 @@ def test_a_closed_net_holds_nothing_and_loads_no_more(net_of, others, kind) -> N
         data() + 'layer { type: "ReLU" bottom: "nowhere" top: "r" }',
         data("batch_size: 1", "crop_size: 7"),
         data() + 'layer { name: "p" type: "Pooling" bottom: "data" top: "p" }',
+        data() + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" param { } }',
     ],
 )
 def test_a_net_that_cannot_be_built_holds_nothing(net_of, others, no_collector, text) -> None:
