@@ -126,12 +126,24 @@ def pycaffe_rows() -> Iterator[tuple[str, ...]]:
 
 
 def additions() -> Iterator[tuple[str, str]]:
-    """Public names of `caffe` that pycaffe does not have, with the first line of what they say."""
+    """Public names of `caffe`, nets and solvers that pycaffe does not have, with the first line of each."""
     import caffe
+    from caffe._caffe import Solver
 
     known = set(surface.PYCAFFE["caffe"][1].split()) | {"proto", "__engine__"}
     for name in sorted(set(caffe.__all__) - known):
-        yield f"`caffe.{name}`", (inspect.getdoc(getattr(caffe, name)) or "").split("\n")[0]
+        yield f"`caffe.{name}`", first_line(getattr(caffe, name))
+    for title, place, owner in (("caffe.Net", "caffe.Net", caffe.Net), ("solver", "solvers", Solver)):
+        known = set(surface.PYCAFFE[place][1].split())
+        for name, value in inspect.getmembers(owner):
+            shown = inspect.isroutine(value) or isinstance(value, property)
+            if shown and not name.startswith("_") and name not in known:
+                yield f"`{title}.{name}`", first_line(value)
+
+
+def first_line(value: object) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(value) or "").split("\n")[0]
 
 
 def layer_rows() -> Iterator[tuple[str, ...]]:
