@@ -1,4 +1,4 @@
-"""Compile engine/caffe/proto/caffe.proto into caffe_pb2.py beside it.
+"""Compile engine/caffe/proto/caffe.proto into caffe_pb2.py and its types, caffe_pb2.pyi, beside it.
 
     python -m venv build/protoc
     build/protoc/bin/pip install 'grpcio-tools==1.62.3' setuptools
@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-import tempfile
 from pathlib import Path
 
 COMPILER = ("grpcio-tools", "1.62.3")
 PROTO = Path(__file__).resolve().parent.parent / "engine" / "caffe" / "proto"
 
 
-def compile_proto(source: Path) -> str:
-    """The Python module that the pinned compiler makes of `source`, as text."""
+def compile_proto(source: Path, folder: Path) -> None:
+    """Write the module of the messages in `source`, and its types, to `folder`."""
     from grpc_tools import protoc
 
-    with tempfile.TemporaryDirectory() as folder:
-        status = protoc.main(["protoc", f"-I{source.parent}", f"--python_out={folder}", source.name])
-        if status:
-            raise SystemExit(f"{source}: the compiler refused it (status {status})")
-        return (Path(folder) / f"{source.stem}_pb2.py").read_text()
+    places = [f"-I{source.parent}", f"--python_out={folder}", f"--pyi_out={folder}"]
+    if status := protoc.main(["protoc", *places, source.name]):
+        raise SystemExit(f"{source}: the compiler refused it (status {status})")
 
 
 def main() -> None:
@@ -38,9 +35,8 @@ def main() -> None:
         found = "none"
     if found != wanted:
         sys.exit(f"needs {package}=={wanted}, found {found} in {sys.executable}; see the head of this file")
-    target = PROTO / "caffe_pb2.py"
-    target.write_text(compile_proto(PROTO / "caffe.proto"))
-    sys.stdout.write(f"wrote {target}\n")
+    compile_proto(PROTO / "caffe.proto", PROTO)
+    sys.stdout.write(f"wrote {PROTO}/caffe_pb2.py and caffe_pb2.pyi\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ def use_device(gpu: int | None) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Show caffe's warnings only: its log of a net being built would bury what a command prints."""
-    assert caffe.Net  # loads the engine, and with it its log
     handlers = [(handler, handler.level) for handler in logging.getLogger("caffe").handlers]
     for handler, _ in handlers:
         handler.setLevel(logging.WARNING)
@@ -45,11 +44,11 @@ def open_net(
 
     `options` are those of `nets.build`. Without `weights` its parameters are what its fillers make.
     """
-    loaded = {"weights": str(weights)} if weights else {}
     with quiet():
         if path is not None:
-            net: NetLike = caffe.Net(str(path), caffe.TEST, **loaded)
-            return net
+            if weights is not None:
+                return caffe.Net(str(path), caffe.TEST, weights=str(weights))
+            return caffe.Net(str(path), caffe.TEST)
         assert model is not None
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder, "deploy.prototxt")

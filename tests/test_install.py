@@ -66,7 +66,7 @@ def test_the_wheel_brings_the_engine_the_toolkit_and_what_goes_with_them(
     assert len(files) == len(names) and all(file.is_relative_to(site) for file in files), files
     for package in PACKAGES:
         assert (site / package / "py.typed").is_file(), package
-    for name in ("caffe.proto", "caffe_pb2.py"):
+    for name in ("caffe.proto", "caffe_pb2.py", "caffe_pb2.pyi"):
         assert (site / "caffe" / "proto" / name).read_bytes(), name
 
 

@@ -46,7 +46,9 @@ def main(argv: Sequence[str]) -> int:
     """Run a command; returns its exit status."""
     if argv and argv[0] in TOOLS:
         module, _, function = TOOLS[argv[0]][0].partition(":")
-        return getattr(importlib.import_module(f".tools.{module}", __package__), function)(argv[1:])
+        tool = getattr(importlib.import_module(f".tools.{module}", __package__), function)
+        status: int = tool(argv[1:])
+        return status
     values, words = flags.parse(argv, options.FLAGS)
     if values["version"]:
         print(f"caffe version {__version__}\n{__engine__}")

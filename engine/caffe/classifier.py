@@ -103,7 +103,8 @@ class Classifier(NetOnImages):
         if not oversample:
             return self.predictions(self._centre_crops(images))
         scores = self.predictions(io.oversample(images, self.crop_dims))
-        return scores.reshape(len(inputs), 10, -1).mean(1)
+        means: np.ndarray = scores.reshape(len(inputs), 10, -1).mean(1)
+        return means
 
     def _centre_crops(self, images: np.ndarray) -> np.ndarray:
         spare = np.array(images.shape[1:3]) - self.crop_dims

@@ -154,4 +154,6 @@ def crop(top_from: Top, top_to: Top) -> Top:
         raise AssertionError(f"cannot crop negative offset (b = {b})")
     if not (np.round(b) == b).all():
         raise AssertionError(f"cannot crop noninteger offset (b = {b})")
-    return layers.Crop(top_from, top_to, crop_param={"axis": axis + 1, "offset": (-b).astype(int).tolist()})
+    offset = (-b).astype(int).tolist()
+    cropped: Top = layers.Crop(top_from, top_to, crop_param={"axis": axis + 1, "offset": offset})
+    return cropped

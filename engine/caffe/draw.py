@@ -191,7 +191,7 @@ def draw_net(
             "install Graphviz, or write a .raw or .dot file, which are text"
         )
     picture: Any = graph.create(format=ext)  # bytes, whatever pydot's annotation says
-    return picture
+    return bytes(picture)
 
 
 def draw_net_to_file(

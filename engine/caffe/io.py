@@ -93,7 +93,7 @@ def datum_to_array(datum: caffe_pb2.Datum) -> np.ndarray:
         raise ValueError("the Datum holds an encoded image: decode its data with Pillow instead")
     dims = datum.channels, datum.height, datum.width
     if datum.data:
-        return np.frombuffer(datum.data, np.uint8).reshape(dims).copy()
+        return np.array(np.frombuffer(datum.data, np.uint8).reshape(dims))
     return np.array(datum.float_data, np.float64).reshape(dims)
 
 
@@ -161,7 +161,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     height, width = (int(dim) for dim in new_dims)
     if im.shape[2] not in (1, 3):
         scale = height / im.shape[0], width / im.shape[1], 1
-        return zoom(im, scale, order=interp_order).astype(np.float32)
+        return np.asarray(zoom(im, scale, order=interp_order), np.float32)
     low, high = float(im.min()), float(im.max())
     if not high > low:
         return np.full((height, width, im.shape[2]), low, np.float32)
@@ -178,7 +178,7 @@ def _resize_unit(im: np.ndarray, size: tuple[int, int], order: int) -> np.ndarra
     if sigma.any():
         im = gaussian_filter(im, (*sigma, 0), mode="constant")
     resized = zoom(im, (*(1 / shrink), 1), order=order, mode="grid-constant", grid_mode=True)
-    return resized.clip(0, 1)
+    return np.asarray(resized.clip(0, 1))
 
 
 def oversample(
@@ -278,7 +278,7 @@ class Transformer:
             data: K x H x W; axes of length one are dropped first.
         """
         self._check_input(in_)
-        image = data.copy().squeeze()
+        image: np.ndarray = data.copy().squeeze()
         transpose, channel_swap, raw_scale, mean, input_scale = self._settings(in_)
         if input_scale is not None:
             image /= input_scale
@@ -346,7 +346,7 @@ class Transformer:
             raise ValueError(f"Mean shape invalid: {mean.shape} for an input of {shape}")
         if mean.ndim == 2 or mean.shape == shape:
             return mean
-        return resize_image(mean.transpose(1, 2, 0), shape[1:]).transpose(2, 0, 1)
+        return np.transpose(resize_image(mean.transpose(1, 2, 0), shape[1:]), (2, 0, 1))
 
     def set_input_scale(self, in_: str, scale: float) -> None:
         """Set the factor after the mean is subtracted."""

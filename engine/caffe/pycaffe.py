@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from . import _caffe
-from ._caffe import NCCL, Blob, BlobVec, Layer, Timer
+from ._caffe import NCCL, Blob, BlobVec, Layer, NetVec, Timer
 from .proto.caffe_pb2 import SolverParameter
 
 __all__ = [
@@ -30,7 +31,10 @@ __all__ = [
 Arrays = dict[str, np.ndarray]
 
 
-class _read_only(cached_property):
+Value = TypeVar("Value")
+
+
+class _read_only(cached_property[Value]):
     """Found at its first use and kept; cannot be assigned."""
 
     def __set__(self, net: object, value: object) -> None:
@@ -90,7 +94,7 @@ class Net(_caffe.Net):
         """The names of each layer's bottoms, by layer name."""
         return self._names_of(self._bottom_ids)
 
-    def _names_of(self, ids) -> OrderedDict[str, list[str]]:
+    def _names_of(self, ids: Callable[[int], Sequence[int]]) -> OrderedDict[str, list[str]]:
         names = list(self._blob_names)
         return OrderedDict(
             (layer, [names[i] for i in ids(number)]) for number, layer in enumerate(self._layer_names)
@@ -243,6 +247,14 @@ class SGDSolver(_caffe.SGDSolver):
     """Stochastic gradient descent with momentum. ``SGDSolver(solver_file)``."""
 
     net_class = Net
+
+    if TYPE_CHECKING:
+
+        @property
+        def net(self) -> Net: ...
+
+        @property
+        def test_nets(self) -> NetVec[Net]: ...  # type: ignore[override]  # of `net_class`
 
 
 class NesterovSolver(_caffe.NesterovSolver, SGDSolver):

@@ -6,7 +6,7 @@ Only modules of this package import PyTorch; importing the package itself does n
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..proto.caffe_pb2 import LayerParameter
 
@@ -49,12 +49,53 @@ __all__ = list(_SOURCE)
 __all__ += ["LayerParameter"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _SOURCE:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f".{_SOURCE[name]}", __name__), name)
-    globals()[name] = value
-    return value
+if TYPE_CHECKING:  # the same names, for type checkers and editors; a test compares the two
+    # fmt: off
+    # isort: off
+    from .errors import (
+        CaffeError as CaffeError, ParseError as ParseError, NetError as NetError, LayerError as LayerError,
+        BlobError as BlobError, DataError as DataError, WeightsError as WeightsError,
+        SolverError as SolverError, DeviceError as DeviceError, MissingExtraError as MissingExtraError,
+    )
+    from .log import init_log as init_log, log_message as log_message, set_up_log as set_up_log
+    from .device import (
+        set_mode_cpu as set_mode_cpu, set_mode_gpu as set_mode_gpu, set_device as set_device,
+        set_random_seed as set_random_seed, solver_count as solver_count,
+        set_solver_count as set_solver_count, solver_rank as solver_rank, set_solver_rank as set_solver_rank,
+        set_multiprocess as set_multiprocess, device_summary as device_summary, gpu_count as gpu_count,
+        gpu_properties as gpu_properties,
+    )
+    from .blob import (
+        Blob as Blob, BlobVec as BlobVec, RawBlobVec as RawBlobVec, LayerVec as LayerVec, NetVec as NetVec,
+        StringVec as StringVec, IntVec as IntVec, DtypeVec as DtypeVec, BoolVec as BoolVec,
+    )
+    from .registry import (
+        register_layer as register_layer, layer_type_list as layer_type_list, layer_types as layer_types,
+    )
+    from .layer import Layer as Layer
+    from .net import Net as Net
+    from .formats.blobproto import proto_dims as proto_dims
+    from .graph.read import read_net as read_net, read_solver as read_solver
+    from .watch.footprint import Footprint as Footprint, net_footprint as net_footprint
+    from .solvers import (
+        Solver as Solver, SGDSolver as SGDSolver, NesterovSolver as NesterovSolver,
+        AdaGradSolver as AdaGradSolver, RMSPropSolver as RMSPropSolver, AdaDeltaSolver as AdaDeltaSolver,
+        AdamSolver as AdamSolver, SolverAction as SolverAction, SolverParameter as SolverParameter,
+        get_solver as get_solver,
+    )
+    from .data.samples import read_list as read_list
+    from .watch.timer import NetTimer as NetTimer, Timer as Timer
+    from .solvers.parallel import NCCL as NCCL, has_nccl as has_nccl
+    # isort: on
+    # fmt: on
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in _SOURCE:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        value = getattr(importlib.import_module(f".{_SOURCE[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ import torch
 from .errors import BlobError
 from .memory import Memory
 
+Item = TypeVar("Item")
+
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
 
 
-class _Vector(list):
+class _Vector(list[Item]):
     """A list under the name Boost.Python gave its vectors; as there, equal to nothing but itself."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
@@ -27,40 +29,45 @@ class _Vector(list):
     def __ne__(self, other: object) -> bool:
         return self is not other
 
-    def __getitem__(self, index):
-        found = super().__getitem__(index)
-        return type(self)(found) if isinstance(index, slice) else found
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            return type(self)(super().__getitem__(index))
+        return super().__getitem__(index)
 
 
-class IntVec(_Vector):
+class IntVec(_Vector[int]):
     """A blob's shape, or blob ids."""
 
 
-class DtypeVec(_Vector):
+class DtypeVec(_Vector[float]):
     """Numbers, one per blob."""
 
 
-class StringVec(_Vector):
+class StringVec(_Vector[str]):
     """Names."""
 
 
-class BoolVec(_Vector):
+class BoolVec(_Vector[bool]):
     """Flags."""
 
 
-class LayerVec(_Vector):
+class LayerVec(_Vector[Item]):
     """Layers in the order they run."""
 
 
-class NetVec(_Vector):
+class NetVec(_Vector[Item]):
     """Test nets."""
 
 
-class RawBlobVec(_Vector):
+class RawBlobVec(_Vector["Blob"]):
     """What a Python layer is given as `bottom` and `top`."""
 
 
-class BlobVec(_Vector):
+class BlobVec(_Vector["Blob"]):
     """A layer's parameters."""
 
     def add_blob(self, *dims: int, **kwargs: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from .naming import naming, naming_file
 from .reference import Callback, ReferencePath
 from .registry import create, layer_class
 from .watch import debug
+
+AnyNet = TypeVar("AnyNet", bound="Net")
 
 
 class _Level(int):
@@ -88,7 +91,7 @@ class Net:
             self.copy_from(weights)
 
     @classmethod
-    def from_proto(cls, param: caffe_pb2.NetParameter, path: str | None = None) -> Net:
+    def from_proto(cls: type[AnyNet], param: caffe_pb2.NetParameter, path: str | None = None) -> AnyNet:
         """A net from a message, such as `NetSpec.to_proto` makes.
 
         Args:
@@ -263,7 +266,7 @@ class Net:
     # ---- what pycaffe shows of it --------------------------------------------------------------
 
     @property
-    def layers(self) -> LayerVec:
+    def layers(self) -> LayerVec[Layer]:
         """The layers in the order they run, automatic splits included."""
         return LayerVec(self.runner.layers)
 

@@ -56,7 +56,7 @@ def load(path: str, extension: str) -> Sequence[np.ndarray]:
     """
     if path.endswith("npy"):
         print(f"Loading file: {path}")
-        return np.load(path)
+        return list(np.load(path))
     if not os.path.isdir(path):
         print(f"Loading file: {path}")
         return [caffe.io.load_image(path)]

@@ -52,7 +52,8 @@ def mean_image(path: str, backend: str) -> np.ndarray:
     Raises:
         DataError: the database cannot be read. CaffeError: it is empty, or an item has another size.
     """
-    total, count = np.zeros(0, np.float32), 0
+    total: np.ndarray = np.zeros(0, np.float32)
+    count = 0
     log.info("Starting iteration")
     with open_database(path, backend) as database:
         for key, value in database.items():
@@ -72,7 +73,8 @@ def mean_image(path: str, backend: str) -> np.ndarray:
         raise CaffeError(f"database '{path}' has no records: there is no mean")
     if count % _PROGRESS:
         log.info("Processed %d files.", count)
-    return total / np.float32(count)
+    total /= np.float32(count)
+    return total
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def read_mean(path: str) -> np.ndarray:
     if not os.path.exists(path):
         raise CaffeError(f"there is no mean file '{path}': --mean_file names another, --mean_file '' none")
     if not path.endswith(".binaryproto"):
-        return np.load(path)
+        mean: np.ndarray = np.load(path)
+        return mean
     with open(path, "rb") as file:
         blob = caffe.proto.caffe_pb2.BlobProto.FromString(file.read())
     array = caffe.io.blobproto_to_array(blob)

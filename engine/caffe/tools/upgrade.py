@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -17,15 +18,20 @@ from .command import command, parse_flags
 UNREADABLE = 2
 
 
-class Tool(NamedTuple):
+#: The message that a tool reads and writes.
+M = TypeVar("M", NetParameter, SolverParameter)
+
+
+@dataclass(frozen=True)
+class Tool(Generic[M]):
     """What one of the three does; `what` and `name` are for its usage text."""
 
     name: str
     what: str
-    read: Callable[[str], Message]
-    outdated: Callable[[Message], bool]
-    upgrade: Callable[[Message, str], tuple[Message, bool]]
-    write: Callable[[Message], bytes]
+    read: Callable[[str], M]
+    outdated: Callable[[M], bool]
+    upgrade: Callable[[M, str], tuple[M, bool]]
+    write: Callable[[M], bytes]
 
 
 def _as_text(message: Message) -> bytes:
@@ -58,7 +64,7 @@ SOLVER_TEXT = Tool(
 )
 
 
-def _run(tool: Tool, argv: Sequence[str]) -> int:
+def _run(tool: Tool[M], argv: Sequence[str]) -> int:
     """Upgrade the file that the first word names into the second's. The result is always written.
 
     Returns:

@@ -37,7 +37,8 @@ def pixels(datum: Datum, what: str, param: TransformationParameter | None = None
     """
     if datum.encoded:
         image = images.decode(datum.data, _mode(param), what)
-        return image.transpose(2, 0, 1)
+        planes: np.ndarray = image.transpose(2, 0, 1)
+        return planes
     shape = (datum.channels, datum.height, datum.width)
     data = datum.data
     values = np.frombuffer(data, np.uint8) if data else np.array(datum.float_data, np.float32)

@@ -119,7 +119,8 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     wide = sum(source[:, at] * tap[:, None] for at, tap in zip(columns, column_taps))
     # Rounded as by its vector code: 4 bits are dropped, then 16, then 2.
     tall = sum((wide[at] >> 4) * tap[:, None, None] >> 16 for at, tap in zip(rows, row_taps))
-    return ((tall + 2) >> 2).astype(np.uint8)
+    resized: np.ndarray = ((tall + 2) >> 2).astype(np.uint8)
+    return resized
 
 
 def _taps(size: int, target: int) -> tuple[np.ndarray, np.ndarray]:

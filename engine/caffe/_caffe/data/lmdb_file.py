@@ -113,7 +113,7 @@ class LmdbFile:
     def _commits(self, state: _State) -> int:
         """How many there were until now."""
         found = (self._read(page * state.page_size + _COMMIT_AT, _NUMBER.size) for page in (0, 1))
-        return max(_NUMBER.unpack(raw)[0] for raw in found)
+        return max(int(_NUMBER.unpack(raw)[0]) for raw in found)
 
     def _meta(self, begin: int) -> _State:
         raw, before = self._read(begin + _PAGE.size, _META.size), b""

@@ -60,7 +60,7 @@ class Samples(ABC):
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """The next batch: data (N, C, H, W) and labels (N), float32."""
         labels = np.empty(self.batch_size, np.float32)
-        data = np.empty(0, np.float32)
+        data: np.ndarray = np.empty(0, np.float32)
         for index in range(self.batch_size):
             sample = self.current()
             shape = self._transformer.shape(sample.pixels.shape, sample.what)

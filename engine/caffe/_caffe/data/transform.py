@@ -38,7 +38,8 @@ class Mean:
         array = proto_array(read_binary(self.path, caffe_pb2.BlobProto())).astype(np.float32)
         if array.ndim > 4 or not array.size:
             raise DataError(f"mean_file '{self.path}' has shape {array.shape}; it must be 1 x C x H x W")
-        return array.reshape(array.shape + (1,) * (4 - array.ndim))[0]
+        mean: np.ndarray = array.reshape(array.shape + (1,) * (4 - array.ndim))[0]
+        return mean
 
     def check_channels(self, channels: int) -> None:
         """Raise DataError unless there is one number, or one per channel."""

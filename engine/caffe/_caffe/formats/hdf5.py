@@ -89,7 +89,7 @@ def array_shape(group: h5py.Group, name: str) -> tuple[int, ...]:
     found = group[name]
     if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiu":
         raise WeightsError(f"'{group.file.filename}': {group.name}/{name} is not an array of numbers")
-    return found.shape
+    return tuple(found.shape)
 
 
 def read_array(dataset: h5py.Dataset, target: np.ndarray) -> None:

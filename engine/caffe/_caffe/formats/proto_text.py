@@ -79,7 +79,9 @@ def _fields(descriptor: Any) -> dict[str, _Field]:
 
 @cache
 def _required(descriptor: Any) -> list[str]:
-    return GetMessageClass(descriptor)().FindInitializationErrors()
+    message: Any = GetMessageClass(descriptor)()
+    missing: list[str] = message.FindInitializationErrors()
+    return missing
 
 
 class _Parser:
@@ -273,7 +275,8 @@ class _Parser:
             advice = f": {known}" if known else _choices(name, values.values_by_name)
             raise self._error(token, f"unknown value '{name}'{advice}", field.name)
         self._next()
-        return found.number
+        number: int = found.number
+        return number
 
     def _string(self, field: _Field) -> str | bytes:
         if self.token.kind != "string":

@@ -109,7 +109,8 @@ class _Writer:
 
 
 def _number(message: Any, name: str) -> int:
-    return message.DESCRIPTOR.fields_by_name[name].number
+    number: int = message.DESCRIPTOR.fields_by_name[name].number
+    return number
 
 
 def _around(message: Any, name: str) -> tuple[bytes, bytes]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from ...proto.caffe_pb2 import LayerParameter
 
 if TYPE_CHECKING:
+    from ...proto.caffe_pb2 import Phase
     from ..layer import Layer
 
 
-def with_defaults(layer: LayerParameter, kind: type[Layer], phase: int) -> LayerParameter:
+def with_defaults(layer: LayerParameter, kind: type[Layer], phase: Phase) -> LayerParameter:
     """The layer with the net's phase, loss weight 1 if it is a loss, and the param specs of its class.
 
     Returns:

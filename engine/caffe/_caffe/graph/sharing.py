@@ -97,4 +97,4 @@ def _multiplier(plan: Plan, family: Sequence[_Use], field: str) -> float:
                 f"Shared param '{family[0].spec.name}' has mismatched {field}: {given[0][0]:g} in layer "
                 f"'{plan.layers[given[0][1]].name}', {value:g} in layer '{plan.layers[layer].name}'"
             )
-    return given[0][0] if given else getattr(ParamSpec(), field)
+    return float(given[0][0] if given else getattr(ParamSpec(), field))

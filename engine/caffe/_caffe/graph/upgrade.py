@@ -152,9 +152,9 @@ def _copy_v1_layer(old: V1LayerParameter, new: LayerParameter) -> None:
     for field, setting in _SPEC_LISTS:
         for i, value in enumerate(getattr(old, field)):
             setattr(_param_spec(new, i), setting, value)
-    for field, value in old.ListFields():
-        if field.name.endswith("_param"):
-            getattr(new, field.name).CopyFrom(value)
+    for present, value in old.ListFields():
+        if present.name.endswith("_param"):
+            getattr(new, present.name).CopyFrom(value)
     source = _image_source(old)
     if source is not None:
         _image_settings_to_transform(getattr(new, source), new)

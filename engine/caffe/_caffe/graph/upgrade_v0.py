@@ -135,7 +135,7 @@ def _upgrade_layer(old: V1LayerParameter, new: V1LayerParameter) -> bool:
         if flat.type not in V0_TYPES:
             known = ", ".join(sorted([*V0_TYPES, PADDING]))
             raise NetError(f"layer '{flat.name}': unknown V0 layer type '{flat.type}'; known: {known}")
-        new.type = V1LayerParameter.LayerType.Value(V0_TYPES[flat.type])
+        new.type = getattr(V1LayerParameter, V0_TYPES[flat.type])
     for field in ("blobs", "blobs_lr", "weight_decay"):
         getattr(new, field).MergeFrom(getattr(flat, field))
     for field in filter(flat.HasField, _TRANSFORM):

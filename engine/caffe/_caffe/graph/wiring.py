@@ -11,7 +11,7 @@ from .defaults import with_defaults
 from .plan import LayerPlan, Plan
 
 if TYPE_CHECKING:
-    from ...proto.caffe_pb2 import LayerParameter, NetParameter
+    from ...proto.caffe_pb2 import LayerParameter, NetParameter, Phase
     from ..layer import Layer
 
 AUTOMATIC = "(automatic)"
@@ -53,7 +53,7 @@ def wire(net: NetParameter, kinds: Sequence[type[Layer]]) -> Plan:
     )
 
 
-def _wire_layer(layer: LayerParameter, kind: type[Layer], phase: int, blobs: _Blobs) -> LayerPlan:
+def _wire_layer(layer: LayerParameter, kind: type[Layer], phase: Phase, blobs: _Blobs) -> LayerPlan:
     if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):
         raise NetError(
             f"layer '{layer.name}' ({layer.type}): propagate_down must be given once per bottom or not "

@@ -161,9 +161,9 @@ class ELU(ElementWise):
         return F.elu(x, self.alpha)
 
     def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        if self.alpha < 0:
-            return torch.ops.aten.elu_backward(dy, self.alpha, 1, 1, False, x)
-        return torch.ops.aten.elu_backward(dy, self.alpha, 1, 1, True, y)
+        value, is_result = (x, False) if self.alpha < 0 else (y, True)
+        dx: Tensor = torch.ops.aten.elu_backward(dy, self.alpha, 1, 1, is_result, value)
+        return dx
 
 
 @register("Sigmoid")
@@ -177,7 +177,8 @@ class Sigmoid(ElementWise):
         return (x * 0.5).tanh_().mul_(0.5).add_(0.5)
 
     def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        return torch.ops.aten.sigmoid_backward(dy, y)
+        dx: Tensor = torch.ops.aten.sigmoid_backward(dy, y)
+        return dx
 
 
 @register("TanH")
@@ -191,7 +192,8 @@ class TanH(ElementWise):
         return torch.tanh(x)
 
     def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        return torch.ops.aten.tanh_backward(dy, y)
+        dx: Tensor = torch.ops.aten.tanh_backward(dy, y)
+        return dx
 
 
 @register("Swish")
@@ -414,4 +416,5 @@ class Softmax(ElementWise):
         super().backward(top, [True], bottom)
 
     def gradient(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-        return torch.ops.aten._softmax_backward_data(dy, y, self.axis, y.dtype)
+        dx: Tensor = torch.ops.aten._softmax_backward_data(dy, y, self.axis, y.dtype)
+        return dx

@@ -105,6 +105,7 @@ class Eltwise(Layer):
         for index in reversed(range(len(bottom))):
             if not propagate_down[index]:
                 continue
+            factor: Tensor | float
             if self.operation == EltwiseParameter.PROD:
                 factor = self._product_of_others(index, bottom, y)
             elif self.operation == EltwiseParameter.MAX:

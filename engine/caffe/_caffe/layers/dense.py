@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ...proto.caffe_pb2 import EmbedParameter, InnerProductParameter
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register
@@ -21,7 +22,9 @@ class _Dense(Layer):
     bottoms = tops = Arity(1)
     any_shape = True
 
-    def _make_params(self, weight: Sequence[int], bias: bool, fillers) -> None:
+    def _make_params(
+        self, weight: Sequence[int], bias: bool, fillers: InnerProductParameter | EmbedParameter
+    ) -> None:
         count = 1 + bias
         self.check(
             len(self.blobs) in (0, count), f"the prototxt has {len(self.blobs)} blobs, expected {count}"

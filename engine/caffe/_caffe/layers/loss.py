@@ -62,7 +62,9 @@ class _Loss(Layer):
         self.fail("defines no gradient()")
 
 
-def _normalization(param: LossParameter, default: int) -> int:
+def _normalization(
+    param: LossParameter, default: LossParameter.NormalizationMode
+) -> LossParameter.NormalizationMode:
     """The normalisation mode; the legacy `normalize` counts only where `normalization` is not set."""
     if param.HasField("normalization"):
         return param.normalization
@@ -71,7 +73,7 @@ def _normalization(param: LossParameter, default: int) -> int:
     return default
 
 
-def _normaliser(mode: int, outer: int, inner: int, valid: int) -> int:
+def _normaliser(mode: LossParameter.NormalizationMode, outer: int, inner: int, valid: int) -> int:
     """What the summed loss is divided by: never less than 1 (Caffe: GetNormalizer)."""
     sizes = {
         LossParameter.FULL: outer * inner,

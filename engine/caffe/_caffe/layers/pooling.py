@@ -140,9 +140,10 @@ def pick_backward(
 ) -> torch.Tensor:
     """Send each gradient to the value it was picked from; the backward of MAX and STOCHASTIC."""
     if native:
-        return torch.ops.aten.max_pool2d_with_indices_backward(
+        dx: torch.Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             grad, x, window.kernel, window.stride, window.pad, (1, 1), window.ceil, picks
         )
+        return dx
     planes = grad.shape[:2]
     picked = (picks >= 0).flatten(2)
     result = grad.new_zeros(*planes, math.prod(window.size))
@@ -166,9 +167,10 @@ def average(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
 def average_backward(grad: torch.Tensor, x: torch.Tensor, window: PoolWindow) -> torch.Tensor:
     """The gradient of `average`: each window's gradient over its area, to all it covers."""
     if window.native:
-        return torch.ops.aten.avg_pool2d_backward(
+        dx: torch.Tensor = torch.ops.aten.avg_pool2d_backward(
             grad, x, window.kernel, window.stride, window.pad, window.ceil, True, None
         )
+        return dx
     areas = window.areas()
     # A window beyond the image covers nothing, and its area may be 0.
     share = torch.where(areas > 0, grad / areas, 0)
@@ -384,7 +386,7 @@ class SPP(_Pool):
         x = bottom[0].value
         levels = self.recall(tuple)
         sizes = [pooled.values.shape[1:].numel() for pooled in levels]
-        parts = top[0].grad.flatten(1).split(sizes, 1)
+        parts = torch.split(top[0].grad.flatten(1), sizes, 1)
         grads = [
             self._unpool(part.reshape(pooled.values.shape), x, pooled, window, self._method)
             for part, pooled, window in zip(parts, levels, self._windows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def _find(module: str, name: str, where: str) -> type[Layer]:
     return found
 
 
-def _absent(user_class: type, method: str):
+def _absent(user_class: type, method: str) -> Callable[..., None]:
     def missing(*args: object) -> None:
         raise AttributeError(f"'{user_class.__name__}' object has no attribute '{method}'")
 

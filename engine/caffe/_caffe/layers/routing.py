@@ -58,7 +58,9 @@ class Concat(Layer):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if len(bottom) == 1:
             return
-        for blob, part, wanted in zip(bottom, top[0].grad.split(self._sizes, self._axis), propagate_down):
+        for blob, part, wanted in zip(
+            bottom, torch.split(top[0].grad, self._sizes, self._axis), propagate_down
+        ):
             if wanted:
                 blob.put_grad(blob.grad.copy_(part))
 
@@ -118,7 +120,7 @@ class Slice(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(top) > 1:
-            for blob, part in zip(top, bottom[0].value.split(self._sizes, self._axis)):
+            for blob, part in zip(top, torch.split(bottom[0].value, self._sizes, self._axis)):
                 blob.put(blob.value.copy_(part))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:

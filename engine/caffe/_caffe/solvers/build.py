@@ -68,7 +68,8 @@ def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Ne
         SolverError: test_iter, test_state or test_interval do not fit the number of nets.
     """
     generic = next((name for name in ("net", "net_param") if param.HasField(name)), None)
-    own = [("test_net_param", net) for net in param.test_net_param]
+    own: list[tuple[str, str | caffe_pb2.NetParameter]] = []
+    own += [("test_net_param", net) for net in param.test_net_param]
     own += [("test_net", path) for path in param.test_net]
     count = len(param.test_iter)
     if count < len(own) or (not generic and count != len(own)):
@@ -101,7 +102,10 @@ def _inline(source: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
 
 
 def _build(
-    source: str | caffe_pb2.NetParameter, phase: int, state: caffe_pb2.NetState, net_class: type[Net]
+    source: str | caffe_pb2.NetParameter,
+    phase: caffe_pb2.Phase,
+    state: caffe_pb2.NetState,
+    net_class: type[Net],
 ) -> Net:
     path = source if isinstance(source, str) else None
     net = read_net(source) if isinstance(source, str) else _inline(source)

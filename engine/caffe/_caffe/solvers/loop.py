@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 
@@ -23,6 +23,8 @@ from .build import check_prefix, check_settings, test_nets, train_net
 from .control import SolverAction, SolverParameter
 from .lr_policy import learning_rate
 
+AnySolver = TypeVar("AnySolver", bound="Solver")
+
 
 class Solver:
     """Trains a net by a solver prototxt.
@@ -37,7 +39,7 @@ class Solver:
     histories: ClassVar[int] = 1
     rule: ClassVar[updates.Rule]
 
-    def __new__(cls, *args: object, **kwargs: object) -> Solver:
+    def __new__(cls: type[AnySolver], *args: object, **kwargs: object) -> AnySolver:
         if not cls.type_name:
             raise SolverError(
                 "a solver is one of caffe.SGDSolver, caffe.AdamSolver, ...; or caffe.get_solver(file)"
@@ -50,7 +52,7 @@ class Solver:
         self._setup(read_solver(os.fspath(solver_file)))
 
     @classmethod
-    def from_proto(cls, param: caffe_pb2.SolverParameter) -> Solver:
+    def from_proto(cls: type[AnySolver], param: caffe_pb2.SolverParameter) -> AnySolver:
         """A solver from a message, as the command line makes it."""
         solver = cls.__new__(cls)
         solver._setup(param)
@@ -99,7 +101,7 @@ class Solver:
         return self._net
 
     @property
-    def test_nets(self) -> NetVec:
+    def test_nets(self) -> NetVec[Net]:
         """The nets that are tested; each gets the weights when it is."""
         return self._test_nets
 

@@ -50,18 +50,19 @@ def learning_rate(param: SolverParameter, iteration: int, current_step: int) -> 
 def _factor(param: SolverParameter, iteration: int, current_step: int) -> float | np.float32:
     """What `base_lr` is multiplied by; Caffe raises to whole powers in double precision, else in single."""
     policy, gamma = param.lr_policy, param.gamma
-    if policy == "fixed":
-        return 1.0
-    if policy == "exp":
-        return _pow(gamma, iteration)
-    if policy == "inv":
-        return _single(_pow(1 + _single(gamma) * _single(iteration), -param.power))
-    if policy == "poly":
-        return _single(_pow(1 - _single(iteration) / _single(param.max_iter), param.power))
-    if policy == "sigmoid":
+    factor: float | np.float32 = 1.0
+    if policy in ("step", "multistep"):
+        factor = _pow(gamma, current_step)
+    elif policy == "exp":
+        factor = _pow(gamma, iteration)
+    elif policy == "inv":
+        factor = _single(_pow(1 + _single(gamma) * _single(iteration), -param.power))
+    elif policy == "poly":
+        factor = _single(_pow(1 - _single(iteration) / _single(param.max_iter), param.power))
+    elif policy == "sigmoid":
         distance = _single(iteration) - _single(param.stepsize)
-        return 1 / (1 + np.exp(-_single(gamma) * distance))
-    return _pow(gamma, current_step)
+        factor = 1 / (1 + np.exp(-_single(gamma) * distance))
+    return factor
 
 
 def _pow(base: float, exponent: float) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from ...proto.caffe_pb2 import SolverParameter as SolverMessage
 from ..errors import SolverError
 from ..graph.read import read_solver
 from . import updates
-from .loop import Solver
+from .loop import AnySolver, Solver
 
 
 class SGDSolver(Solver):
@@ -55,16 +56,15 @@ class AdamSolver(SGDSolver):
     rule = updates.adam
 
 
-def get_solver(solver: str | SolverMessage, classes: dict[str, type[Solver]] | None = None) -> Solver:
+def get_solver(solver: str | SolverMessage, classes: Mapping[str, type[AnySolver]]) -> AnySolver:
     """The solver of the class that the `type` of a solver prototxt, or of its message, names.
 
     Args:
-        classes: by type name; the core's own six by default.
+        classes: by type name.
 
     Raises:
         SolverError: no such type.
     """
-    classes = classes or SOLVERS
     if isinstance(solver, (str, os.PathLike)):
         solver = read_solver(os.fspath(solver))
     if not isinstance(solver, SolverMessage):
@@ -72,9 +72,3 @@ def get_solver(solver: str | SolverMessage, classes: dict[str, type[Solver]] | N
     if solver.type not in classes:
         raise SolverError(f"Unknown solver type: {solver.type} (known types: {', '.join(sorted(classes))})")
     return classes[solver.type].from_proto(solver)
-
-
-SOLVERS: dict[str, type[Solver]] = {
-    solver.type_name: solver
-    for solver in (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
-}

@@ -7,11 +7,12 @@ and keeps to what old pycaffes understand.
 import json
 import sys
 import zipfile
+from typing import Any
 
 import numpy as np
 
 
-def record(request: dict) -> None:
+def record(request: "dict[str, Any]") -> None:
     """Run a net once and keep the tops of each layer as they are right after it ran.
 
     `request` names: `net`; `phase` ("TRAIN" or "TEST"); `seed` for the fillers; `weights`, a caffemodel or
@@ -34,14 +35,14 @@ def record(request: dict) -> None:
     net.reshape()
     for name in given:
         net.blobs[name].data[...] = inputs[name]
-    index: list = []
+    index: list[dict[str, Any]] = []
     with zipfile.ZipFile(request["out"], "w", allowZip64=True) as out:
         for number, layer in enumerate(net._layer_names):
             net._forward(number, number)
             for blob in net._top_ids(number):
                 data = net._blobs[blob].data
-                entry = {"layer": layer, "type": net.layers[number].type, "top": net._blob_names[blob]}
-                entry.update(shape=list(data.shape), file=str(len(index)))
+                entry: dict[str, Any] = {"layer": layer, "type": net.layers[number].type}
+                entry.update(top=net._blob_names[blob], shape=list(data.shape), file=str(len(index)))
                 index.append(entry)
                 out.writestr(entry["file"], np.ascontiguousarray(data, np.float32).tobytes())
         out.writestr("index.json", json.dumps(index))

@@ -212,7 +212,8 @@ def _rows(first: zipfile.ZipFile, second: zipfile.ZipFile, rtol: float, atol: fl
 
 
 def _index(archive: zipfile.ZipFile) -> list[dict[str, Any]]:
-    return json.loads(archive.read("index.json"))
+    entries: list[dict[str, Any]] = json.loads(archive.read("index.json"))
+    return entries
 
 
 def difference(a: np.ndarray, b: np.ndarray, rtol: float, atol: float) -> tuple[float, float, bool]:

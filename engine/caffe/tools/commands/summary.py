@@ -165,10 +165,10 @@ def _present_shapes(layer: caffe_pb2.LayerParameter) -> list[tuple[int, ...]]:
     """The shapes an Input or DummyData states, one per top; empty where they are not stated."""
     if layer.type not in ("Input", "DummyData"):
         return []
-    param = layer.input_param if layer.type == "Input" else layer.dummy_data_param
-    dims = [tuple(shape.dim) for shape in param.shape]
-    if layer.type == "DummyData" and param.num:
-        columns = [list(getattr(param, field)) for field in ("num", "channels", "height", "width")]
+    dummy = layer.dummy_data_param
+    dims = [tuple(shape.dim) for shape in (layer.input_param if layer.type == "Input" else dummy).shape]
+    if layer.type == "DummyData" and dummy.num:
+        columns = [list(getattr(dummy, field)) for field in ("num", "channels", "height", "width")]
         dims = list(zip(*(column * (len(layer.top) // len(column) or 1) for column in columns)))
     return dims * len(layer.top) if len(dims) == 1 else dims
 
