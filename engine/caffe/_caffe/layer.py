@@ -86,7 +86,8 @@ class Layer:
     draws_random: bool = False
     #: Which parameters want a diff; set by the net.
     param_flags: list[bool]
-    #: Whether the net will call backward; set by the net.
+    #: Whether a backward follows each forward; set by the path that runs the layer. Without it a layer may
+    #: leave `saved` empty, and backward, called all the same, finds again what the bottoms still tell.
     wants_gradient: bool = True
 
     def __init__(self, layer_param: LayerParameter) -> None:
@@ -123,7 +124,8 @@ class Layer:
             LayerError: no forward has run, or one that was told that no backward would follow.
         """
         if not isinstance(self.saved, kind):
-            self.fail(f"backward needs a forward before it, which leaves {self.saves}: call forward first")
+            mend = "call forward first" if self.wants_gradient else "set force_backward: true in the net"
+            self.fail(f"backward needs what forward keeps for it ({self.saves}), which is not there: {mend}")
         return self.saved
 
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:

@@ -127,7 +127,7 @@ class Net:
         _share_memory(plan, layers)
         plan = plan_backward(plan, _forced(plan, layers) if param.force_backward else None)
         for planned, layer in zip(plan.layers, layers):
-            layer.param_flags, layer.wants_gradient = list(planned.param_flags), planned.runs_backward
+            layer.param_flags = list(planned.param_flags)
         self.plan = plan
         self.runner = ReferencePath(plan, layers, blobs)
         self.learnable = tuple(layers[owner.layer].blobs[owner.index] for owner in plan.learnable)

@@ -61,6 +61,8 @@ class Step:
 class ReferencePath:
     """Runs a plan layer by layer; every blob can be read afterwards, or by a hook in between.
 
+    The layers keep for a backward pass what the plan of the last path made over them asks for.
+
     Args:
         layers, blobs: set up, one for each that the plan names.
     """
@@ -69,6 +71,8 @@ class ReferencePath:
         self.plan, self.layers, self.blobs = plan, tuple(layers), tuple(blobs)
         self.steps = tuple(Step(planned, layer, blobs) for planned, layer in zip(plan.layers, layers))
         self.hooks = Hooks()
+        for planned, layer in zip(plan.layers, self.layers):
+            layer.wants_gradient = planned.runs_backward
 
     def forward(self, first: int = 0, last: int | None = None) -> float:
         """Run layers `first` to `last` (default the last), both included.

@@ -32,7 +32,6 @@ class ElementWise(Layer):
     bottoms = Arity(1)
     tops = Arity(1)
     needs_input = False
-    saves = "in place, the input, where the gradient asks for it"
 
     def function(self, x: Tensor) -> Tensor:
         """A new tensor: y."""
@@ -54,12 +53,13 @@ class ElementWise(Layer):
         wanted = self.needs_input and self.wants_gradient and top[0] is bottom[0]
         self.saved = x.clone() if wanted else None
 
-    def _input(self, bottom: Blobs) -> Tensor:
-        return bottom[0].value if self.saved is None else self.saved
+    def _input(self, bottom: Blobs, top: Blobs) -> Tensor:
+        overwritten = self.needs_input and top[0] is bottom[0]
+        return self.recall(Tensor) if overwritten else bottom[0].value
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            bottom[0].put_grad(self.gradient(self._input(bottom), top[0].value, top[0].grad))
+            bottom[0].put_grad(self.gradient(self._input(bottom, top), top[0].value, top[0].grad))
 
 
 @register("ReLU")
@@ -103,6 +103,7 @@ class PReLU(ElementWise):
 
     reads = ("prelu_param",)
     needs_input = True
+    saves = "in place, the input"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.prelu_param
@@ -134,7 +135,7 @@ class PReLU(ElementWise):
         return F.prelu(x, self.blobs[0].value.view(-1))
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        x, dy = self._input(bottom), top[0].grad
+        x, dy = self._input(bottom, top), top[0].grad
         positive = torch.ops.aten.threshold_backward(dy, x, 0)
         negative = dy - positive
         if self.param_flags[0]:
@@ -202,6 +203,7 @@ class Swish(ElementWise):
 
     reads = ("swish_param",)
     needs_input = True
+    saves = "in place, the input"
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.beta = self.layer_param.swish_param.beta

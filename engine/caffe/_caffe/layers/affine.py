@@ -142,7 +142,7 @@ class Scale(_Broadcast):
             self._bias.add_grad(self._total(dy))
         as_param = len(bottom) == 1
         if self.param_flags[0] if as_param else propagate_down[1]:
-            x = bottom[0].value if self.saved is None else self.saved
+            x = self.recall(Tensor) if top[0] is bottom[0] else bottom[0].value
             ds = self._total(dy * x)
             if as_param and not self._overwrites(x):
                 scale.add_grad(ds)

@@ -83,15 +83,15 @@ class Eltwise(Layer):
         top[0].put(y)
 
     def _maximum(self, bottom: Blobs, top: Blobs) -> None:
-        if self.wants_gradient:
-            self.saved = self._find_winner([blob.value for blob in bottom])
+        self.saved = self._find_winner(bottom) if self.wants_gradient else None
         y = torch.maximum(bottom[0].value, bottom[1].value, out=top[0].value)
         for blob in bottom[2:]:
             torch.maximum(y, blob.value, out=y)
         top[0].put(y)
 
-    def _find_winner(self, inputs: list[Tensor]) -> Tensor:
+    def _find_winner(self, bottom: Blobs) -> Tensor:
         """The index of the bottom that each maximum is from, as a float: comparisons are fastest so."""
+        inputs = [blob.value for blob in bottom]
         winner = torch.ones_like(inputs[0]).sub_(inputs[0].clone().gt_(inputs[1]))
         highest = torch.maximum(inputs[0], inputs[1]) if len(inputs) > 2 else inputs[0]
         for index, x in enumerate(inputs[2:], 2):
@@ -100,26 +100,30 @@ class Eltwise(Layer):
         return winner
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        y, dy = top[0].value, top[0].grad
+        dy = top[0].grad
         # Bottom 0 last: in place its diff is the top's.
         for index in reversed(range(len(bottom))):
             if not propagate_down[index]:
                 continue
             factor: Tensor | float
             if self.operation == EltwiseParameter.PROD:
-                factor = self._product_of_others(index, bottom, y)
+                factor = self._product_of_others(index, bottom, top)
             elif self.operation == EltwiseParameter.MAX:
-                factor = self.recall(Tensor).clone().eq_(index)
+                factor = self._winner(bottom, top).clone().eq_(index)
             else:
                 factor = self.coeffs[index]
             bottom[index].put_grad(torch.mul(dy, factor, out=bottom[index].grad))
 
-    def _product_of_others(self, index: int, bottom: Blobs, y: Tensor) -> Tensor:
+    def _winner(self, bottom: Blobs, top: Blobs) -> Tensor:
+        lost = self.saved is None and top[0] is not bottom[0]
+        return self._find_winner(bottom) if lost else self.recall(Tensor)
+
+    def _product_of_others(self, index: int, bottom: Blobs, top: Blobs) -> Tensor:
         inputs = [blob.value for blob in bottom]
-        if self.saved is not None:
-            inputs[0] = self.saved
+        if top[0] is bottom[0]:
+            inputs[0] = self.recall(Tensor)
         if not self.layer_param.eltwise_param.stable_prod_grad:
-            return y / inputs[index]
+            return top[0].value / inputs[index]
         return reduce(torch.mul, inputs[:index] + inputs[index + 1 :])
 
 

@@ -83,11 +83,11 @@ class BatchNorm(Layer):
         top[0].resize(dims)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        keep = top[0] is bottom[0] and self.wants_gradient and not self.use_global
-        kept = bottom[0].taken() if keep else None
+        needed = top[0] is bottom[0] and not self.use_global
+        kept = bottom[0].taken() if needed and self.wants_gradient else None
         x = bottom[0].value
         y, mean, inverse = self._by_stored(x) if self.use_global else self._by_batch(x)
-        self.saved = _Normal(mean, inverse, kept)
+        self.saved = None if needed and kept is None else _Normal(mean, inverse, kept)
         top[0].put(y)
 
     def _by_stored(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,7 +157,7 @@ class LRN(Layer):
         keep = top[0] is bottom[0] and self.wants_gradient
         kept = bottom[0].taken() if keep else None
         x = bottom[0].value
-        s = self._window_sum(x.square()).mul_(self.weight).add_(self.k)
+        s = self._sums(x)
         self.saved = _Sums(s, kept) if self.wants_gradient else None
         top[0].put(_negative_power(s, self.beta).mul_(x))
 
@@ -165,11 +165,18 @@ class LRN(Layer):
         """dx = dy s^-beta - 2 beta (ds/dx^2) x * the window's sum of dy y / s."""
         if not (propagate_down[0] or self.across):
             return
-        dy, (s, kept) = top[0].grad, self.recall(_Sums)
-        x = bottom[0].value if kept is None else kept
+        if self.saved is None and top[0] is not bottom[0]:
+            s, x = self._sums(bottom[0].value), bottom[0].value
+        else:
+            s, kept = self.recall(_Sums)
+            x = bottom[0].value if kept is None else kept
+        dy = top[0].grad
         dx = _negative_power(s, self.beta).mul_(dy)
         spread = self._window_sum((dx * x).div_(s)).mul_(x)
         bottom[0].put_grad(dx.sub_(spread, alpha=2 * self.beta * self.weight))
+
+    def _sums(self, x: Tensor) -> Tensor:
+        return self._window_sum(x.square()).mul_(self.weight).add_(self.k)
 
     def _window_sum(self, values: Tensor) -> Tensor:
         half = self.size // 2

@@ -263,7 +263,7 @@ class Pooling(_Pool):
     without_effect = ("pooling_param.engine",)
     bottoms, tops = Arity(1), Arity(1, 2)
     _window: PoolWindow
-    saves = "what was picked; found again where it was not kept"
+    saves = "what was picked"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_axes(bottom)
@@ -324,13 +324,14 @@ class Pooling(_Pool):
         top[0].put(pooled.values)
         if len(top) > 1 and pooled.picks is not None:
             top[1].put(pooled.picks.to(device.dtype()))
-        self.saved = pooled if self.wants_gradient else None
+        self.saved = pooled if self.wants_gradient or self.draws_random else None
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
         x = bottom[0].value
-        pooled = self.saved or self._pool(x, self._window, self._method)
+        lost = self.saved is None and not self.draws_random
+        pooled = self._pool(x, self._window, self._method) if lost else self.recall(Pooled)
         bottom[0].put_grad(self._unpool(top[0].grad, x, pooled, self._window, self._method))
 
 
@@ -375,16 +376,19 @@ class SPP(_Pool):
         pad = (kernel[0] * bins - height + 1) // 2, (kernel[1] * bins - width + 1) // 2
         return PoolWindow((height, width), kernel, kernel, pad)
 
+    def _levels(self, x: torch.Tensor) -> tuple[Pooled, ...]:
+        return tuple(self._pool(x, window, self._method) for window in self._windows)
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        levels = [self._pool(bottom[0].value, window, self._method) for window in self._windows]
-        self.saved = tuple(levels)
+        levels = self._levels(bottom[0].value)
+        self.saved = levels if self.wants_gradient or self.draws_random else None
         top[0].put(torch.cat([pooled.values.flatten(1) for pooled in levels], 1))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
         x = bottom[0].value
-        levels = self.recall(tuple)
+        levels = self._levels(x) if self.saved is None and not self.draws_random else self.recall(tuple)
         sizes = [pooled.values.shape[1:].numel() for pooled in levels]
         parts = torch.split(top[0].grad.flatten(1), sizes, 1)
         grads = [

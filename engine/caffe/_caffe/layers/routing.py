@@ -185,6 +185,7 @@ class Filter(Layer):
     reads = ()
     bottoms = Arity(2, None)
     tops = Arity(1, None)
+    saves = "the numbers of the chosen items"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.check(
@@ -213,6 +214,7 @@ class Filter(Layer):
             blob.resize((rows, *source.dims[1:]))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.saved = self._chosen
         for blob, source in zip(top, bottom):
             blob.put(source.value.index_select(0, self._chosen))
 
@@ -220,9 +222,10 @@ class Filter(Layer):
         self.check(
             not propagate_down[-1], "cannot backpropagate to the selector: set propagate_down: false for it"
         )
+        chosen = self.recall(torch.Tensor)
         for blob, source, wanted in zip(top, bottom, propagate_down):
             if wanted:
-                source.put_grad(torch.zeros_like(source.value).index_copy_(0, self._chosen, blob.grad))
+                source.put_grad(torch.zeros_like(source.value).index_copy_(0, chosen, blob.grad))
 
 
 @register("BatchReindex")

@@ -35,7 +35,8 @@ class Footprint:
 
     `data` are the blobs, memory that several share counted once; `diffs` the gradients that a backward
     pass makes of them; `params` the parameters. Training keeps a gradient and `histories` numbers of the
-    solver beside each parameter. What a layer keeps for itself (masks, indices, columns) is not counted.
+    solver beside each parameter. What a layer keeps for its backward
+    (`Layer.saves`: masks, indices) is not known before a forward and not counted.
     """
 
     layers: tuple[LayerCost, ...]

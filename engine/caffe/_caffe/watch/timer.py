@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import torch
 
 from .. import device
 from ..log import log
-
-if TYPE_CHECKING:
-    from ..reference import ReferencePath
+from ..reference import ReferencePath
 
 
 class Timer:
@@ -48,16 +46,15 @@ class NetTimer:
     """Runs a net forward and backward, every layer of it, and adds up what each takes.
 
     All layers run backward, whether training would ask them to or not, each for the gradients that the
-    plan's flags name.
+    plan's flags name. From then on the layers keep what that takes.
     """
 
     def __init__(self, runner: ReferencePath) -> None:
-        self._steps = runner.steps
+        layers = tuple(replace(layer, runs_backward=True) for layer in runner.plan.layers)
+        self._steps = ReferencePath(replace(runner.plan, layers=layers), runner.layers, runner.blobs).steps
         self.layer_forward_ms = [0.0 for _ in self._steps]
         self.layer_backward_ms = [0.0 for _ in self._steps]
         self.forward_ms = self.backward_ms = 0.0
-        for layer in runner.layers:
-            layer.wants_gradient = True  # a layer that knows of no backward keeps nothing for it
 
     def iteration(self) -> float:
         """One pass forward and backward; returns its milliseconds."""
