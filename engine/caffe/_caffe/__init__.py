@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 
 from ..proto.caffe_pb2 import LayerParameter
 
-#: Whose work this is; pyproject.toml reads the version from here. `caffe.__version__` is that of the Caffe
-#: whose numbers the engine keeps.
-ENGINE = "caffe-fcn 0.1.0"
-
 #: submodule -> the names that it gives to the package
 _LAZY = {
     "errors": (
@@ -32,6 +28,7 @@ _LAZY = {
     "registry": ("register_layer", "layer_type_list", "layer_types"),
     "layer": ("Layer",),
     "net": ("Net",),
+    "formats.version": ("ENGINE",),
     "formats.blobproto": ("proto_dims",),
     "graph.read": ("read_net", "read_solver"),
     "watch.footprint": ("Footprint", "net_footprint"),
@@ -57,6 +54,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors; a test compa
         BlobError as BlobError, DataError as DataError, WeightsError as WeightsError,
         SolverError as SolverError, DeviceError as DeviceError, MissingExtraError as MissingExtraError,
     )
+    from .formats.version import ENGINE as ENGINE
     from .log import init_log as init_log, log_message as log_message, set_up_log as set_up_log
     from .device import (
         set_mode_cpu as set_mode_cpu, set_mode_gpu as set_mode_gpu, set_device as set_device,

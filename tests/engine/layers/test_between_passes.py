@@ -15,8 +15,8 @@ import caffe
 from caffe._caffe.layer import Layer
 from caffe._caffe.reference import ReferencePath
 from caffe._caffe.registry import layer_types
-from tests.engine import golden
 from tests.engine.layer_case import build, forward, random, run
+from tests.engine.recorded import golden
 
 CASES = {
     name: meta
@@ -141,7 +141,8 @@ def test_the_gradient_follows_the_numbers_that_forward_drew(text):
 
 @pytest.mark.parametrize(
     "text",
-    ['type: "LRN"', 'type: "Pooling" pooling_param { kernel_size: 2 }', 'type: "SPP" spp_param { pyramid_height: 2 }',
+    ['type: "LRN"', 'type: "Pooling" pooling_param { kernel_size: 2 }',
+     'type: "SPP" spp_param { pyramid_height: 2 }',
      'type: "PReLU" top: "x"', 'type: "Scale" top: "x"', 'type: "LRN" top: "x"'],
 )  # fmt: skip
 def test_nothing_is_kept_where_no_backward_follows(text):

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import ENGINE, device
+from .. import device
 from ..errors import SolverError
 from ..formats.files import replacing
+from ..formats.version import ENGINE
 from ..log import log
 
 if TYPE_CHECKING:
