@@ -31,11 +31,11 @@ def net_of(in_tmp):
 @pytest.fixture
 def program(in_tmp, monkeypatch):
     """Runs a script in a folder with a small classifier and pictures; returns the script's names."""
-    from tests.engine.recorded import old_programs
+    from tests.engine.support import programs
 
     monkeypatch.syspath_prepend(str(in_tmp))
-    old_programs.prepare()
-    yield old_programs.run
+    programs.prepare()
+    yield programs.run
     for name in [n for n, m in sys.modules.items() if str(in_tmp) in str(getattr(m, "__file__", ""))]:
         del sys.modules[name]
 

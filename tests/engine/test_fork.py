@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.data_case import data, make_lmdb
+from tests.engine.support.data_case import data, make_lmdb
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -11,6 +11,7 @@ from google.protobuf import text_format
 
 import caffe
 from caffe._caffe import CaffeError, LayerError, NetError
+from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import NetParameter
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }\n'
@@ -384,3 +385,39 @@ def test_a_seed_is_an_unsigned_int(seed):
 def test_wrong_types_are_type_errors(call):
     with pytest.raises(TypeError):
         call()
+
+
+def test_names_are_right_with_several_automatic_tops(net_of):
+    net = net_of(
+        'layer { name: "in" type: "Input" top: "x" top: "label" '
+        "input_param { shape { dim: 2 dim: 3 } shape { dim: 2 dim: 3 } } }"
+        'layer { name: "one" type: "EuclideanLoss" bottom: "x" bottom: "label" }'
+        'layer { name: "two" type: "EuclideanLoss" bottom: "x" bottom: "label" }'
+        'layer { name: "out" type: "Power" bottom: "x" top: "out" }'
+    )
+    assert net.outputs == ["out"]
+    assert net.top_names["one"] == net.top_names["two"] == ["(automatic)"]
+    assert net.top_names["out"] == ["out"] and net.inputs == ["x", "label"]
+
+
+def test_a_scalar_loss_takes_a_scalar_diff(net_of):
+    net = net_of(
+        'layer { name: "in" type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "a" bottom: "b" top: "loss" }'
+        "force_backward: true"
+    )
+    net.blobs["a"].data[...] = 4
+    net.forward()
+    found = net.backward(loss=np.float32(2))
+    np.testing.assert_array_equal(found["a"], np.full((2, 3), 2 * 4 / 2))
+
+
+def test_loading_and_saving_a_net_leaves_the_phase_alone(net_of):
+    """`phase` and implicit loss weights are written for every layer, and read back to the same net."""
+    net = net_of(
+        'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 } } }'
+        'layer { name: "d" type: "Dropout" bottom: "x" top: "y" }'
+    )
+    net.save("x.caffemodel")
+    saved = caffe_pb2.NetParameter.FromString(Path("x.caffemodel").read_bytes())
+    assert [layer.phase for layer in saved.layer] == [caffe.TEST, caffe.TEST]

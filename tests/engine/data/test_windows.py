@@ -10,7 +10,15 @@ import pytest
 import caffe
 from caffe._caffe import LayerError
 from caffe.proto.caffe_pb2 import BlobProto
-from tests.engine.data_case import IMAGES, RNG, WINDOWS, labels, make_images, make_windows, window_data
+from tests.engine.support.data_case import (
+    IMAGES,
+    RNG,
+    WINDOWS,
+    labels,
+    make_images,
+    make_windows,
+    window_data,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from caffe._caffe.errors import ParseError
 from caffe._caffe.formats.proto_io import parse_text, read_binary, read_text
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import BlobProto, LayerParameter, NetParameter, SolverParameter
-from tests.engine.proto.messages import messages
+from tests.engine.support.messages import messages
 
 
 def layer(text: str) -> LayerParameter:

@@ -17,7 +17,7 @@ from caffe.proto.caffe_pb2 import (
     V0LayerParameter,
     V1LayerParameter,
 )
-from tests.engine.proto.messages import messages
+from tests.engine.support.messages import messages
 
 
 def net(text: str) -> NetParameter:

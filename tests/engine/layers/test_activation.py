@@ -9,7 +9,7 @@ import pytest
 
 import caffe
 from caffe._caffe import LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 IN_PLACE = ' top: "x"'
 

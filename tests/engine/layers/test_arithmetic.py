@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caffe._caffe import LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 IN_PLACE = ' top: "a"'
 
@@ -155,3 +155,23 @@ def test_reduction_refuses() -> None:
         build('type: "Reduction" reduction_param { axis: 2 }', {"x": random(2, 3)})
     with pytest.raises(LayerError, match="does not run in place"):
         build('type: "Reduction" top: "x"', {"x": random(2, 3)})
+
+
+@pytest.mark.parametrize("operation", ["SUM", "MAX", "PROD"])
+def test_eltwise_onto_its_first_bottom_is_right(operation):
+    inputs = {"x": random(2, 3), "z": random(2, 3, seed=1)}
+    text = f'type: "Eltwise" eltwise_param {{ operation: {operation} }}'
+    dy = random(2, 3, seed=2)
+    apart = run(text, inputs, topdiff=dy)
+    before = 'layer { name: "before" type: "Power" bottom: "x" top: "y" }'
+    net = f'{before} layer {{ name: "layer" bottom: "y" bottom: "z" top: "y" {text} }}'
+    within = run(net, inputs, topdiff=dy)
+    np.testing.assert_array_equal(within.tops["y"], apart.tops["top"])
+    for name in inputs:
+        np.testing.assert_array_equal(within.bottom_diffs[name], apart.bottom_diffs[name])
+
+
+def test_a_maximum_with_nan_is_nan_whichever_bottom_it_is_in():
+    nan = np.array([np.nan, 1, np.nan]), np.array([1, np.nan, np.nan])
+    found = run('type: "Eltwise" eltwise_param { operation: MAX }', {"a": nan[0], "b": nan[1]})
+    assert np.isnan(found.tops["top"]).all()

@@ -15,8 +15,8 @@ import caffe
 from caffe._caffe.layer import Layer
 from caffe._caffe.reference import ReferencePath
 from caffe._caffe.registry import layer_types
-from tests.engine.layer_case import build, forward, random, run
-from tests.engine.recorded import golden
+from tests.engine.support import golden
+from tests.engine.support.layer_case import build, forward, random, run
 
 CASES = {
     name: meta

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import caffe
 from caffe._caffe.errors import LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 
 def placements(size, kernel, stride, pad, dilation):
@@ -283,3 +283,10 @@ def test_training_and_testing_agree():
     x, params = random(1, 2, 4, 4), [random(2, 2, 3, 3), random(2)]
     tops = [run(body, {"x": x}, params, phase=phase).tops["top"] for phase in (caffe.TRAIN, caffe.TEST)]
     np.testing.assert_array_equal(*tops)
+
+
+@pytest.mark.parametrize("field", ["stride: 0", "stride_h: 0 stride_w: 1", "stride_h: 2"])
+def test_a_stride_of_zero_is_refused_by_name(field):
+    with pytest.raises(LayerError, match="stride must not be 0"):
+        build(f'type: "Convolution" convolution_param {{ num_output: 1 kernel_size: 1 {field} }}',
+              {"x": random(1, 1, 3, 3)})  # fmt: skip

@@ -20,7 +20,7 @@ from PIL import Image
 import caffe
 from caffe._caffe import LayerError
 from caffe._caffe.data import db
-from tests.engine.data_case import (
+from tests.engine.support.data_case import (
     IMAGES,
     data,
     hdf5_data,

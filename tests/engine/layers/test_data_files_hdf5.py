@@ -10,7 +10,7 @@ import pytest
 
 import caffe
 from caffe._caffe import LayerError
-from tests.engine.data_case import hdf5_data, labels, layer, make_hdf5
+from tests.engine.support.data_case import hdf5_data, labels, layer, make_hdf5
 
 
 def test_rows_of_one_file_after_the_other(net_of) -> None:

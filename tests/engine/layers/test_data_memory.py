@@ -10,7 +10,7 @@ import pytest
 
 import caffe
 from caffe._caffe import BlobError, LayerError
-from tests.engine.layer_case import build
+from tests.engine.support.layer_case import build
 
 
 def dummy(fields: str, tops: str = "a") -> caffe.Net:
@@ -213,3 +213,13 @@ def test_memory_data_takes_arrays_only(tmp_path: Path) -> None:
     data, labels = arrays(4)
     with pytest.raises((TypeError, AttributeError)):
         memory(tmp_path).set_input_arrays(data.tolist(), labels)
+
+
+def test_random_dummy_data_is_there_before_the_first_forward(net_of):
+    net = net_of(
+        'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 20 } '
+        'data_filler { type: "uniform" min: 1 max: 2 } } }'
+    )
+    at_first = net.blobs["d"].data.copy()
+    assert (at_first >= 1).all() and at_first.std() > 0
+    assert (net.forward()["d"] != at_first).any()

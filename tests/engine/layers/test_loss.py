@@ -8,7 +8,7 @@ import pytest
 import caffe
 from caffe._caffe import CaffeError, LayerError
 from caffe.proto import caffe_pb2
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 MODES = {"FULL": 24, "VALID": 22, "BATCH_SIZE": 2, "NONE": 1}  # 2 x 3 x 4 labels, two of them ignored
 
@@ -397,3 +397,25 @@ def test_the_loss_of_nothing_is_shown_without_a_sign(kind: str) -> None:
     arrays = {"x": np.ones((2, 3)), "t": np.full(2, 255)} | ({"h": np.eye(3)} if kind[0] == "I" else {})
     found = loss(f'type: "{kind}" loss_param {{ ignore_label: 255 }}', arrays, force_backward=False)
     assert found == 0 and not np.signbit(found)
+
+
+def test_the_batch_of_a_contrastive_loss_may_grow():
+    text = 'type: "ContrastiveLoss"'
+    small = {"a": random(2, 3), "b": random(2, 3, seed=1), "alike": np.array([1.0, 0])}
+    large = {"a": random(5, 3), "b": random(5, 3, seed=1), "alike": np.array([1.0, 0, 0, 1, 1])}
+    net = build(text, small)
+    for name, value in large.items():
+        net.blobs[name].reshape(*value.shape)
+    np.testing.assert_array_equal(forward(net, large)["top"], run(text, large).tops["top"])
+
+
+def test_a_hinge_loss_may_run_backward_twice():
+    x, label = random(3, 4), np.array([0.0, 3, 1])
+    net = build('type: "HingeLoss"', {"x": x, "label": label})
+    net.blobs["x"].data[...], net.blobs["label"].data[...] = x, label
+    net.forward()
+    net.backward()
+    once = net.blobs["x"].diff.copy()
+    net.backward()
+    np.testing.assert_array_equal(net.blobs["x"].diff, once)
+    assert once.any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caffe._caffe import LayerError
-from tests.engine.layer_case import build, random, run
+from tests.engine.support.layer_case import build, random, run
 
 
 def accuracy(fields: str, x: np.ndarray, t: np.ndarray, tops: tuple[str, ...] = ("top",)) -> dict:
@@ -136,3 +136,20 @@ def test_metrics_have_no_gradient(text: str, arrays: dict) -> None:
 def test_argmax_of_no_items(fields: str, shape: tuple) -> None:
     top = run(f'type: "ArgMax" argmax_param {{ {fields} }}', {"x": np.ones((0, 3))}).tops["top"]
     assert top.shape == shape
+
+
+@pytest.mark.parametrize("type_", ["ArgMax", "Threshold"])
+def test_what_has_no_gradient_is_refused_only_where_one_is_wanted(net_of, type_):
+    text = (
+        'layer {{ name: "in" type: "Input" top: "x" top: "label" '
+        "input_param {{ shape {{ dim: 2 dim: 3 }} shape {{ dim: 2 dim: 3 }} }} }}"
+        'layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "ip" '
+        "inner_product_param {{ num_output: 3 }} }}"
+        f'layer {{{{ name: "step" type: "{type_}" bottom: "ip" top: "step" {{}} }}}}'
+        'layer {{ name: "r" type: "Reduction" bottom: "step" top: "loss" loss_weight: 1 }}'
+    )
+    net_of(text.format("propagate_down: false")).backward()
+    net = net_of(text.format(""))
+    net.forward()
+    with pytest.raises(LayerError, match="propagate_down: false"):
+        net.backward()

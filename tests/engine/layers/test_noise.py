@@ -7,7 +7,7 @@ import pytest
 
 import caffe
 from caffe._caffe import LayerError
-from tests.engine.layer_case import build, forward, random, run
+from tests.engine.support.layer_case import build, forward, random, run
 
 IN_PLACE = ' top: "x"'
 BOTH_WAYS = pytest.mark.parametrize("where", ["", IN_PLACE], ids=["apart", "in_place"])

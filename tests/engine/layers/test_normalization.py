@@ -7,7 +7,7 @@ import pytest
 
 import caffe
 from caffe._caffe import LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 IN_PLACE = ' top: "x"'
 BOTH_WAYS = pytest.mark.parametrize("where", ["", IN_PLACE], ids=["apart", "in_place"])
@@ -179,3 +179,22 @@ def test_mvn_makes_four_axes() -> None:
     assert run('type: "MVN"', {"x": random(2, 3)}).tops["top"].shape == (2, 3, 1, 1)
     with pytest.raises(LayerError, match="at most 4 axes"):
         build('type: "MVN"', {"x": random(1, 2, 1, 2, 1)})
+
+
+APART_AND_IN_PLACE = {
+    "MVN": ('type: "MVN"', (2, 3, 4, 5)),
+    "LRN across": ('type: "LRN" lrn_param { local_size: 3 }', (2, 4, 3, 3)),
+    "LRN within": ('type: "LRN" lrn_param { local_size: 3 norm_region: WITHIN_CHANNEL }', (2, 2, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", APART_AND_IN_PLACE)
+def test_in_place_gives_the_values_and_the_gradient_it_gives_elsewhere(name):
+    text, shape = APART_AND_IN_PLACE[name]
+    x, dy = np.clip(random(*shape), -2, 2), random(*shape, seed=1)
+    apart = run(text, {"x": x}, topdiff=dy)
+    net = 'layer { name: "before" type: "Power" bottom: "x" top: "y" }'
+    net += f'layer {{ name: "layer" bottom: "y" top: "y" {text} }}'
+    within = run(net, {"x": x}, topdiff=dy)
+    np.testing.assert_array_equal(within.tops["y"], apart.tops["top"])
+    np.testing.assert_allclose(within.bottom_diffs["x"], apart.bottom_diffs["x"], rtol=1e-6, atol=1e-7)

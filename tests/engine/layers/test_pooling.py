@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import caffe
 from caffe._caffe.errors import LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 LOWEST = -np.finfo(np.float32).max
 
@@ -276,3 +276,14 @@ def test_windows_in_the_padding_of_an_image_without_rows(pool, value):
     result = run(text, {"x": x}, topdiff=np.ones((1, 2, 1, 4)))
     np.testing.assert_array_equal(result.tops["top"], np.full((1, 2, 1, 4), value, "f"))
     assert result.bottom_diffs["x"].shape == x.shape
+
+
+def test_pooling_windows_beyond_the_image_touch_nothing():
+    x = np.arange(1.0, 26).reshape(1, 1, 5, 5)
+    text = 'type: "Pooling" pooling_param { kernel_size: 1 stride: 3 }'
+    found = run(text, {"x": x}, topdiff=np.ones((1, 1, 3, 3)))
+    lowest = -np.finfo(np.float32).max
+    np.testing.assert_allclose(
+        found.tops["top"][0, 0], [[1, 4, lowest], [16, 19, lowest], [lowest] * 3], rtol=1e-6
+    )
+    assert found.bottom_diffs["x"].sum() == 4

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import caffe
-from tests.engine.layer_case import random
+from tests.engine.support.layer_case import random
 
 MODULE = """
 import caffe
@@ -125,3 +125,23 @@ def test_a_module_that_does_not_parse_or_lies_beside(layer, in_tmp, monkeypatch)
     Path("lies_here.py").write_text(MODULE)
     with pytest.raises(caffe.LayerError, match=r"lies_here\.py is here, in .*PYTHONPATH"):
         layer(module="lies_here")
+
+
+def test_layers_of_a_python_layer_can_be_walked_through(in_tmp, monkeypatch):
+    Path("walker.py").write_text(
+        "import caffe\n"
+        "class Walker(caffe.Layer):\n"
+        "    def setup(self, bottom, top): self.counts = [blob.count for blob in bottom]\n"
+        "    def reshape(self, bottom, top):\n"
+        "        for blob in top: blob.reshape(1)\n"
+        "    def forward(self, bottom, top): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(in_tmp))
+    Path("net.prototxt").write_text(
+        'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "w" type: "Python" bottom: "x" top: "w" '
+        'python_param { module: "walker" layer: "Walker" } }'
+    )
+    net = caffe.Net("net.prototxt", caffe.TEST)
+    del sys.modules["walker"]
+    assert net.layer_dict["w"].counts == [6]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caffe._caffe.errors import LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 T, N, D = 3, 2, 3
 FEATURES, STATICS = 4, 5
@@ -214,3 +214,17 @@ def test_no_streams(kind):
     result = run(text, {"x": x, "cont": cont}, topdiff=np.zeros((T, 0, D)))
     assert result.tops["top"].shape == (T, 0, D)
     assert result.bottom_diffs["x"].shape == x.shape
+
+
+def test_recurrent_layers_start_from_the_blobs_of_the_prototxt(net_of):
+    biases = " ".join(f"data: {value}" for value in (1, 2, 3, 4))
+    net = net_of(
+        'layer { name: "in" type: "Input" top: "x" top: "cont" '
+        "input_param { shape { dim: 2 dim: 1 dim: 1 } shape { dim: 2 dim: 1 } } }"
+        'layer { name: "r" type: "LSTM" bottom: "x" bottom: "cont" top: "r" '
+        "recurrent_param { num_output: 1 } "
+        f"blobs {{ shape {{ dim: 4 dim: 1 }} {biases} }} blobs {{ shape {{ dim: 4 }} {biases} }}"
+        f"blobs {{ shape {{ dim: 4 dim: 1 }} {biases} }} }}"
+    )
+    for blob in net.params["r"]:
+        np.testing.assert_array_equal(blob.data.ravel(), [1, 2, 3, 4])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caffe._caffe import CaffeError, LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 
 @pytest.mark.parametrize(

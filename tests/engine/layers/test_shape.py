@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe._caffe import CaffeError, LayerError
-from tests.engine.layer_case import build, check_gradient, forward, random, run
+from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 
 def crop(fields: str) -> str:

@@ -17,7 +17,7 @@ import caffe
 from caffe._caffe import Layer
 from caffe._caffe.registry import layer_types
 from caffe.proto import caffe_pb2
-from tests.engine.recorded import golden
+from tests.engine.support import golden
 
 CORE = Path(caffe.__file__).parent / "_caffe"
 LAYER_FIELDS = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name

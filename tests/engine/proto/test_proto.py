@@ -15,7 +15,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from hypothesis import given, settings
 
 from caffe.proto import caffe_pb2
-from tests.engine.proto.messages import messages
+from tests.engine.support.messages import messages
 
 FILE = FileDescriptorProto.FromString(caffe_pb2.DESCRIPTOR.serialized_pb)
 Row = tuple[str, ...]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import caffe
-from tests.engine.layer_case import build, run
+from tests.engine.support.layer_case import build, run
 
 FLOOR = -3.4028235e38
 

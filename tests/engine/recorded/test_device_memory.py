@@ -14,7 +14,7 @@ import torch
 
 from caffe._caffe import device
 from caffe._caffe.blob import make_blob
-from tests.engine.recorded import golden
+from tests.engine.support import golden
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from google.protobuf import text_format
 
 import caffe
 from caffe.proto import caffe_pb2
-from tests.engine import cli_case
-from tests.engine.recorded import golden
+from tests.engine.support import cli_case, golden
 
 NETSPEC = json.loads((golden.GOLDEN / "netspec" / "netspec.json").read_text())
 ERRORS = {case["name"]: case for case in json.loads((golden.GOLDEN / "errors.json").read_text())["cases"]}

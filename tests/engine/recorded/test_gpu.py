@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import caffe
-from tests.engine.recorded import golden
+from tests.engine.support import golden
 
 torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():

@@ -12,7 +12,7 @@ import pytest
 
 import caffe
 from caffe.proto import caffe_pb2
-from tests.engine.recorded.old_programs import DEPLOY, bgr, parameters, scores
+from tests.engine.support.programs import DEPLOY, bgr, parameters, scores
 
 #: The scripts leave their files to the garbage collector.
 pytestmark = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import caffe
-from tests.engine.recorded import golden
+from tests.engine.support import golden
 
 MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434], np.float32)
 

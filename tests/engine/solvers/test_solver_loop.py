@@ -323,3 +323,47 @@ def test_misuse_of_a_solver(solver_of):
         caffe._caffe.Solver("solver.prototxt")
     with pytest.raises(RuntimeError, match="caffe.SGDSolver"):
         caffe._caffe.Solver()
+
+
+RISING = """base_lr: 0.1 lr_policy: "fixed" display: 1 max_iter: 2
+net_param { layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 1 } } }
+            layer { name: "l" type: "Reduction" bottom: "p" top: "l" loss_weight: 1 } }"""
+
+
+@pytest.fixture
+def rising(in_tmp):
+    """A solver of one number, whose loss is that number."""
+    Path("solver.prototxt").write_text(RISING)
+    return caffe.get_solver("solver.prototxt")
+
+
+def test_the_net_of_a_solver_is_one_object(rising):
+    assert rising.net is rising.net
+    rising.net.note = "kept"
+    assert rising.net.note == "kept"
+
+
+def test_the_first_rate_shown_is_a_rate(rising, glog):
+    rising.step(1)
+    rate = re.search(r"Iteration 0 \((\S+) iter/s, (\S+)s/1 iters\), loss = 0$", "\n".join(glog), re.M)
+    assert float(rate[1]) == 0 and 0 <= float(rate[2]) < 60
+
+
+def test_an_iter_size_below_one_is_refused(in_tmp):
+    Path("solver.prototxt").write_text(RISING + " iter_size: 0")
+    with pytest.raises(SolverError, match="iter_size"):
+        caffe.get_solver("solver.prototxt")
+
+
+def test_the_loss_shown_is_the_mean_of_the_last_ones(in_tmp, glog):
+    Path("solver.prototxt").write_text(RISING.replace("max_iter: 2", "max_iter: 5") + " average_loss: 3")
+    made = caffe.get_solver("solver.prototxt")
+    weight = made.net.params["p"][0]
+
+    def set_loss() -> None:
+        weight.data[...] = made.iter + 1  # the loss is the number: 1, 2, 3, ...
+
+    made.add_callback(set_loss, lambda: None)
+    made.step(5)
+    shown = [line.rpartition("loss = ")[2] for line in glog if ", loss = " in line]
+    assert [float(value) for value in shown] == [1, 1.5, 2, 3, 4]

@@ -14,7 +14,7 @@ import pytest
 import caffe
 from caffe.__main__ import COMMANDS, TOOLS, main
 from caffe._caffe.log import log
-from tests.engine import cli_case
+from tests.engine.support import cli_case
 
 DEPLOY = """
 name: "deploy" input: "data" input_shape { dim: 2 dim: 3 dim: 8 dim: 8 }

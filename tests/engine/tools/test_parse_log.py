@@ -14,8 +14,7 @@ from PIL import Image
 
 from caffe.__main__ import main as caffe_main
 from caffe.tools import parse_log, plot_training_log
-from tests.engine import cli_case
-from tests.engine.recorded import golden
+from tests.engine.support import cli_case, golden
 
 
 def caffe_log(name: str, path: str) -> None:

@@ -12,7 +12,7 @@ from caffe._caffe.blob import make_blob
 from caffe._caffe.errors import CaffeError, WeightsError
 from caffe._caffe.weights import LoadTarget
 from caffe.proto import caffe_pb2 as pb
-from tests.engine.weight_case import Shapes, layer, logged, numbered, untouched
+from tests.engine.support.weight_case import Shapes, layer, logged, numbered, untouched
 
 
 def save(path: Path, layers: list[LoadTarget], with_diff: bool = False) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from caffe._caffe import weights
 from caffe._caffe.errors import ParseError, WeightsError
-from tests.engine.weight_case import layer, logged, numbered, untouched
+from tests.engine.support.weight_case import layer, logged, numbered, untouched
 
 
 def tree(path: Path) -> dict[str, tuple[tuple[int, ...], str, list[float]] | None]:

@@ -17,7 +17,7 @@ import pytest
 import caffe
 from caffe.__main__ import main
 from caffe.proto import caffe_pb2
-from tests.engine import cli_case
+from tests.engine.support import cli_case
 
 #: A solver that a test can wait for: it says every iteration, and would go on for days.
 ENDLESS = """

@@ -11,9 +11,9 @@ import pytest
 
 import caffe
 from caffe._caffe import registry
-from tests.engine.layer_case import check_gradient, random, run
+from tests.engine.support.layer_case import check_gradient, random, run
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "registering-layers.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "registering-layers.md"
 EXAMPLE = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S)[1]
 
 

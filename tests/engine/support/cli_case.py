@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from caffe.__main__ import main
-from tests.engine.recorded import golden
+from tests.engine.support import golden
 
 CASES = {path.parent.name: json.loads(path.read_text())
          for path in sorted((golden.GOLDEN / "cli").glob("*/case.json"))}  # fmt: skip
