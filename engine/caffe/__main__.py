@@ -7,11 +7,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from . import __engine__, __version__
 from ._caffe import CaffeError
-from .tools import flags
-from .tools.command import command, set_up_log
+from .tools.command import command, parse_flags
 from .tools.commands import options
+from .tools.usage import Program
 
 log = logging.getLogger("caffe")
 
@@ -49,14 +48,9 @@ def main(argv: Sequence[str]) -> int:
         tool = getattr(importlib.import_module(f".tools.{module}", __package__), function)
         status: int = tool(argv[1:])
         return status
-    values, words = flags.parse(argv, options.FLAGS)
-    if values["version"]:
-        print(f"caffe version {__version__}\n{__engine__}")
-        return 0
-    if values["help"] or len(words) != 1:
-        print(options.usage(COMMANDS, {name: what for name, (_, what) in TOOLS.items()}))
-        return 1 if values["help"] else 0  # as gflags ends
-    set_up_log(values)
+    usage = options.usage(COMMANDS, {name: what for name, (_, what) in TOOLS.items()})
+    program = Program("caffe", usage, options.FLAGS, words=(1, 1), misuse=(0, "stdout"))
+    values, words = parse_flags(argv, program)
     if words[0] not in COMMANDS:
         log.error("Available caffe actions:")
         for name in sorted(COMMANDS):

@@ -20,7 +20,8 @@ from typing import Protocol
 
 from .._caffe.errors import CaffeError
 from .._caffe.log import SEVERITIES, GlogFormatter, log
-from .flags import Flag, UsageError, Value, describe, parse
+from .flags import Answer, Value, read
+from .usage import Program, answer, misuse
 
 #: What a shell sees of a process that aborted (SIGABRT), as every failed check of Caffe makes it.
 ABORTED = 134
@@ -45,9 +46,9 @@ def command(body: Command) -> Main:
     def main(argv: Sequence[str] | None = None) -> int:
         try:
             return body(sys.argv[1:] if argv is None else argv)
-        except UsageError as error:
-            print(error, file=sys.stderr)
-            return 1
+        except Answer as given:
+            print(given, file=getattr(sys, given.stream))
+            return given.status
         except BrokenPipeError:
             # Whoever read our output has seen enough; nothing is left to flush at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,25 +70,21 @@ def fatal(error: BaseException) -> int:
     return ABORTED
 
 
-def parse_flags(
-    argv: Sequence[str], flags: Mapping[str, Flag], usage: str, words: tuple[int, int]
-) -> tuple[dict[str, Value], list[str]]:
+def parse_flags(argv: Sequence[str], program: Program) -> tuple[dict[str, Value], list[str]]:
     """The flags and words of a tool's command line; the logger is set up by its flags.
 
-    Args:
-        words: least and greatest number of words.
-
     Raises:
-        UsageError: unknown flags, or another number of words (the message is the usage text).
+        Answer: help or the version is asked for, or there is another number of words.
+        UsageError: flags that are not known or have no fitting value.
     """
-    text = f"{usage}\n\n  Flags:\n{describe(flags)}" if flags else usage
-    if any(argument in ("-help", "--help") for argument in argv):
-        raise UsageError(text)
-    values, found = parse(argv, flags)
-    if not words[0] <= len(found) <= words[1]:
-        raise UsageError(text)
-    set_up_log(values)
-    return values, found
+    line = read(argv, program.flags, program.name)
+    answer(program, line.values)
+    line.check()
+    least, most = program.words
+    if not least <= len(line.words) <= most:
+        raise misuse(program)
+    set_up_log(line.values)
+    return line.values, line.words
 
 
 def set_up_log(values: Mapping[str, Value]) -> None:

@@ -14,14 +14,18 @@ from .._caffe.log import log
 from ..proto.caffe_pb2 import BlobProto
 from .command import command, parse_flags
 from .flags import Flag
+from .usage import Program
 
-USAGE = """\
-Compute the mean image of a database of Datums.
+PROGRAM = Program(
+    "compute_image_mean",
+    """the mean image of a database of Datums
 usage: compute_image_mean [flags] DB [OUT]
 
   DB   an LMDB or LevelDB
-  OUT  the .binaryproto to write; without it only the means of the channels are logged"""
-FLAGS = {"backend": Flag("lmdb", "lmdb or leveldb")}
+  OUT  the .binaryproto to write; without it only the means of the channels are logged""",
+    {"backend": Flag("lmdb", "lmdb or leveldb")},
+    words=(1, 2),
+)
 _PROGRESS = 10000
 
 
@@ -32,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         CaffeError: the database cannot be read, is empty, or holds items of different sizes.
     """
-    values, (path, *out) = parse_flags(argv, FLAGS, USAGE, (1, 2))
+    values, (path, *out) = parse_flags(argv, PROGRAM)
     mean = mean_image(path, str(values["backend"]))
     if out:
         log.info("Write to %s", out[0])

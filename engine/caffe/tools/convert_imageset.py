@@ -15,14 +15,8 @@ from .._caffe.log import log
 from ..proto.caffe_pb2 import Datum
 from .command import command, parse_flags
 from .flags import Flag, Value
+from .usage import Program
 
-USAGE = """\
-Convert images and their labels to a database that Data layers read.
-usage: convert_imageset [flags] ROOT/ LIST DB
-
-  ROOT/  put in front of every path of LIST, as it stands
-  LIST   a text file: a path and an integer label per line
-  DB     the database to make; nothing may be there yet"""
 FLAGS = {
     "gray": Flag(False, "read the images as grey ones"),
     "shuffle": Flag(False, "put them in random order"),
@@ -33,6 +27,17 @@ FLAGS = {
     "encoded": Flag(False, "store encoded images, not pixels"),
     "encode_type": Flag("", "format to encode in, such as png (implies -encoded); default: the file's"),
 }
+PROGRAM = Program(
+    "convert_imageset",
+    """images and their labels to a database that Data layers read
+usage: convert_imageset [flags] ROOT/ LIST DB
+
+  ROOT/  put in front of every path of LIST, as it stands
+  LIST   a text file: a path and an integer label per line
+  DB     the database to make; nothing may be there yet""",
+    FLAGS,
+    words=(3, 3),
+)
 _COMMIT = 1000
 
 
@@ -43,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         CaffeError: the list cannot be read, the database exists, or `-check_size` found another size.
     """
-    values, (root, listing, path) = parse_flags(argv, FLAGS, USAGE, (3, 3))
+    values, (root, listing, path) = parse_flags(argv, PROGRAM)
     lines = _caffe.read_list(listing)
     if values["shuffle"]:
         log.info("Shuffling data")

@@ -13,10 +13,16 @@ from .._caffe.data.db import Writer
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from .command import command, parse_flags
+from .usage import Program
 
-USAGE = """\
-Write blobs of a network, which reads its own data, to databases: a Datum of floats per item.
-usage: extract_features WEIGHTS NET BLOB[,BLOB..] DB[,DB..] BATCHES lmdb|leveldb [CPU|GPU] [DEVICE_ID=0]"""
+PROGRAM = Program(
+    "extract_features",
+    """blobs of a network, which reads its own data, to databases: a Datum of floats per item
+usage: extract_features WEIGHTS NET BLOB[,BLOB..] DB[,DB..] BATCHES lmdb|leveldb [CPU|GPU] [DEVICE_ID=0]""",
+    flags={},
+    words=(6, 8),
+    misuse=(1, "stderr"),
+)
 _COMMIT = 1000
 
 
@@ -28,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         CaffeError: no such blob, not one database per blob, a database that exists, or whatever is wrong
             with the network.
     """
-    _, words = parse_flags(argv, {}, USAGE, (6, 8))
+    _, words = parse_flags(argv, PROGRAM)
     weights, model, blobs, databases, batches, backend, *device = words
     _use(*device)
     net = caffe.Net(model, caffe.TEST, weights=weights)

@@ -14,6 +14,7 @@ from .._caffe.graph.upgrade import net_needs_upgrade, solver_needs_upgrade, upgr
 from .._caffe.log import log
 from ..proto.caffe_pb2 import NetParameter, SolverParameter
 from .command import command, parse_flags
+from .usage import Program
 
 UNREADABLE = 2
 
@@ -70,8 +71,9 @@ def _run(tool: Tool[M], argv: Sequence[str]) -> int:
     Returns:
         0; 1 if settings were lost on the way; 2 if the input cannot be read.
     """
-    usage = f"Bring {tool.what} to the current format.\nusage: {tool.name} IN OUT"
-    _, (source, target) = parse_flags(argv, {}, usage, (2, 2))
+    usage = f"{tool.what} to the current format\nusage: {tool.name} IN OUT"
+    program = Program(tool.name, usage, flags={}, words=(2, 2), misuse=(1, "stderr"))
+    _, (source, target) = parse_flags(argv, program)
     try:
         message = tool.read(source)
     except ParseError as error:

@@ -10,7 +10,7 @@ import caffe
 from ... import _caffe
 from ..._caffe.errors import CaffeError
 from ..._caffe.log import log
-from ..flags import Flag, Value, describe
+from ..flags import Flag, Value
 
 FLAGS = {
     "gpu": Flag("", "device ids separated by ',', or 'all'; train: one process per device, which multiplies "
@@ -25,8 +25,6 @@ FLAGS = {
     "solver": Flag("", "train: the solver's prototxt"),
     "stage": Flag("", "stages of the network's state, separated by ','"),
     "weights": Flag("", "weights to start from (train: any number, separated by ',') or to test"),
-    "version": Flag(False, "print the version"),
-    "help": Flag(False, "print this text"),
 }  # fmt: skip
 
 
@@ -48,7 +46,7 @@ class Options:
 
     @classmethod
     def of(cls, values: Mapping[str, Value]) -> Options:
-        """From what `flags.parse` returned."""
+        """From what `command.parse_flags` returned."""
         return cls(**{name: values[name] for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
     @property
@@ -99,8 +97,7 @@ def use_device(ids: list[int]) -> None:
 def usage(commands: Mapping[str, str], tools: Mapping[str, str]) -> str:
     """The usage text of `caffe`."""
     width = max(map(len, [*commands, *tools])) + 2
-    lines = ["caffe: train, test and time networks", "usage: caffe <command> <flags>", "", "commands:"]
+    lines = ["train, test and time networks", "usage: caffe <command> <flags>", "", "commands:"]
     lines += [f"  {name:<{width}}{what}" for name, what in commands.items()]
     lines += ["", "further tools, each with its own arguments (caffe <tool> -help):"]
-    lines += [f"  {name:<{width}}{what}" for name, what in tools.items()]
-    return "\n".join([*lines, "", "  Flags:", describe(FLAGS)])
+    return "\n".join(lines + [f"  {name:<{width}}{what}" for name, what in tools.items()])
