@@ -18,10 +18,9 @@ max_iter: 200 display: 50 test_iter: 20 test_interval: 100 snapshot_prefix: "len
 """
 
 
-def lenet() -> str:
+def lenet(n: caffe.NetSpec) -> str:
+    """The net on top of `n.data` and `n.label`."""
     xavier = {"weight_filler": {"type": "xavier"}}
-    n = caffe.NetSpec()
-    n.data, n.label = L.MemoryData(batch_size=BATCH, channels=1, height=28, width=28, ntop=2)
     n.conv1 = L.Convolution(n.data, kernel_size=5, num_output=20, **xavier)
     n.pool1 = L.Pooling(n.conv1, kernel_size=2, stride=2)
     n.conv2 = L.Convolution(n.pool1, kernel_size=5, num_output=50, **xavier)
@@ -48,7 +47,9 @@ def digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 if __name__ == "__main__":
-    Path("lenet.prototxt").write_text(lenet())
+    n = caffe.NetSpec()
+    n.data, n.label = L.MemoryData(batch_size=BATCH, channels=1, height=28, width=28, ntop=2)
+    Path("lenet.prototxt").write_text(lenet(n))
     Path("solver.prototxt").write_text(SOLVER)
     solver = caffe.get_solver("solver.prototxt")
     solver.net.set_input_arrays(*digits(3000, seed=1))

@@ -38,6 +38,15 @@ def test_lenet_reads_new_digits(run) -> None:
     assert float(accuracy) > 0.9
 
 
+def test_the_first_tutorial_from_mnists_files_to_a_trained_net(run, tmp_path: Path) -> None:
+    pytest.importorskip("lmdb", reason="writing a database needs the extra lmdb")
+    run("mnist.py")
+    log = (tmp_path / "caffe.INFO").read_text()
+    accuracies = re.findall(r"Test net output #\d+: accuracy = (\S+)", log)
+    assert len(accuracies) == 3 and float(accuracies[-1]) > 0.9
+    assert (tmp_path / "lenet_iter_200.caffemodel").exists()
+
+
 def test_surgery_labels_every_tile_of_an_image(run) -> None:
     printed = run("net_surgery.py").splitlines()
     assert printed[-1] == "at the tiles: [[0, 1, 2, 1], [2, 0, 1, 2]]"

@@ -203,6 +203,7 @@ class Writer:
             raise DataError(f"cannot create database '{path}': it exists already") from error
         except (self._module.Error, OSError) as error:
             raise DataError(f"cannot create database '{path}': {_reason(error)}") from error
+        log.info("Opened %s %s", backend, path)
 
     def put(self, key: str | bytes, value: bytes) -> None:
         """Add a record."""
