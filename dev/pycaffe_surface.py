@@ -265,7 +265,9 @@ TOOLS = {
         "caffe convert_imageset", "same", "",
     ),
     "convert_mnist_data": ("caffe convert_mnist_data", "better", "refuses files that are cut off"),
-    "convert_mnist_siamese_data": ("caffe convert_mnist_siamese_data", "better", "refuses files that are cut off"),
+    "convert_mnist_siamese_data": (
+        "caffe convert_mnist_siamese_data", "better", "refuses files that are cut off",
+    ),
     "convert_cifar_data": ("caffe convert_cifar_data", "better", "refuses files that are cut off"),
     "compute_image_mean": (
         "caffe compute_image_mean", "same", "",

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import glob
+import io as streams
 import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-import caffe
-
+from .. import io
 from .._caffe.errors import CaffeError
-from .command import command
-from .images import add_model_options, model_arguments, whole_numbers
+from .command import check_output, command, write_file
+from .images import add_model_options, load_array, mistakes_of_the_user, model_arguments, whole_numbers
 
 
 @command
@@ -35,17 +36,34 @@ def main(argv: Sequence[str]) -> int:
     add("--ext", default="jpg", help="extension of a folder's images (default: %(default)s)")
     args = parser.parse_args(argv)
 
+    target = args.output_file if args.output_file.endswith(".npy") else f"{args.output_file}.npy"
+    check_output(target)
     settings = model_arguments(args)
-    dims = whole_numbers(args.images_dim)
-    classifier = caffe.Classifier(args.model_def, args.pretrained_model, image_dims=dims, **settings)
-    images = load(os.path.expanduser(args.input_file), args.ext)
-    print(f"Classifying {len(images)} inputs.")
-    start = time.perf_counter()
-    predictions = classifier.predict(images, not args.center_only)
-    print(f"Done in {time.perf_counter() - start:.2f} s.")
+    predictions = _predict(args, settings)
     print(f"Saving results into {args.output_file}")
-    np.save(args.output_file, predictions)
+    write_file(target, _npy(predictions))
     return 0
+
+
+def _predict(args: argparse.Namespace, settings: dict[str, Any]) -> np.ndarray:
+    from ..classifier import Classifier
+
+    dims = whole_numbers(args.images_dim)
+    with mistakes_of_the_user():
+        classifier = Classifier(args.model_def, args.pretrained_model, image_dims=dims, **settings)
+        images = load(os.path.expanduser(args.input_file), args.ext)
+        print(f"Classifying {len(images)} inputs.")
+        start = time.perf_counter()
+        predictions = classifier.predict(images, not args.center_only)
+    print(f"Done in {time.perf_counter() - start:.2f} s.")
+    return predictions
+
+
+def _npy(array: np.ndarray) -> bytes:
+    """An array in NumPy's format."""
+    buffer = streams.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def load(path: str, extension: str) -> Sequence[np.ndarray]:
@@ -56,15 +74,15 @@ def load(path: str, extension: str) -> Sequence[np.ndarray]:
     """
     if path.endswith("npy"):
         print(f"Loading file: {path}")
-        return list(np.load(path))
+        return list(load_array(path))
     if not os.path.isdir(path):
         print(f"Loading file: {path}")
-        return [caffe.io.load_image(path)]
+        return [io.load_image(path)]
     print(f"Loading folder: {path}")
     names = sorted(glob.glob(os.path.join(glob.escape(path), f"*.{extension}")))
     if not names:
         raise CaffeError(f"there are no *.{extension} in the folder '{path}'; --ext gives another extension")
-    return [caffe.io.load_image(name) for name in names]
+    return [io.load_image(name) for name in names]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from .._caffe.errors import CaffeError
+from .._caffe.formats.files import replacing_stream
 from .._caffe.log import SEVERITIES, GlogFormatter, log
 from .flags import Answer, Value, read
 from .usage import Program, answer, misuse
@@ -87,6 +88,36 @@ def parse_flags(argv: Sequence[str], program: Program) -> tuple[dict[str, Value]
     return line.values, line.words
 
 
+def check_output(path: str) -> None:
+    """Look whether a file can be written, before the work that leads to it.
+
+    Raises:
+        CaffeError: it is a folder, its folder is not there, or one may not write.
+    """
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise CaffeError(f"cannot write '{path}': it is a folder")
+    if not os.path.isdir(folder):
+        raise CaffeError(f"cannot write '{path}': there is no folder '{folder}'")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise CaffeError(f"cannot write '{path}': no permission")
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a file, which appears whole or not at all; a pipe or a device that is there gets the bytes.
+
+    Raises:
+        CaffeError: it cannot be written.
+    """
+    check_output(path)
+    is_special = os.path.exists(path) and not os.path.isfile(path)
+    try:
+        with open(path, "wb") if is_special else replacing_stream(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise CaffeError(f"cannot write '{path}': {error.strerror}") from error
+
+
 def set_up_log(values: Mapping[str, Value]) -> None:
     """Apply the logger's flags: the least severity, and a log file if a folder is named for it."""
     if values["minloglevel"]:
@@ -99,7 +130,8 @@ def set_up_log(values: Mapping[str, Value]) -> None:
 
 def _add_log_file(folder: str) -> None:
     """Log to `<program>.<host>.<user>.log.INFO.<time>.<pid>` too, with a link `<program>.INFO` to it."""
-    program = os.path.basename(sys.argv[0]).replace("__main__.py", "caffe") or "caffe"
+    program = os.path.basename(sys.argv[0])
+    program = "caffe" if program in ("", "__main__.py", "caffe_command.py") else program
     host, clock = socket.gethostname(), time.strftime("%Y%m%d-%H%M%S")
     name = f"{program}.{host}.{_user()}.log.INFO.{clock}.{os.getpid()}"
     path, link = os.path.join(folder, name), os.path.join(folder, f"{program}.INFO")

@@ -12,7 +12,7 @@ from .._caffe.data.db import open_database
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from ..proto.caffe_pb2 import BlobProto
-from .command import command, parse_flags
+from .command import check_output, command, parse_flags, write_file
 from .flags import Flag
 from .usage import Program
 
@@ -34,16 +34,18 @@ def main(argv: Sequence[str]) -> int:
     """Log the mean of every channel and write the mean image as a BlobProto of the four old dims.
 
     Raises:
-        CaffeError: the database cannot be read, is empty, or holds items of different sizes.
+        CaffeError: the database cannot be read, is empty, or holds items of different sizes; or
+            OUT cannot be written.
     """
     values, (path, *out) = parse_flags(argv, PROGRAM)
+    for target in out:
+        check_output(target)
     mean = mean_image(path, str(values["backend"]))
     if out:
         log.info("Write to %s", out[0])
         blob = BlobProto(num=1, channels=mean.shape[0], height=mean.shape[1], width=mean.shape[2])
         blob.data.extend(mean.ravel().tolist())
-        with open(out[0], "wb") as file:
-            file.write(blob.SerializeToString())
+        write_file(out[0], blob.SerializeToString())
     log.info("Number of channels: %d", len(mean))
     for channel, value in enumerate(mean.mean(axis=(1, 2))):
         log.info("mean_value channel [%d]: %g", channel, value)

@@ -156,7 +156,8 @@ class _Idx:
         if there < count:
             sizes = " x ".join(map(str, self.shape))
             raise DataError(f"'{self._path}' is cut off: {sizes} bytes are announced, {there} are there")
-        return np.fromfile(self._path, np.uint8, count, offset=self._head).reshape(self.shape)
+        found: np.ndarray = np.fromfile(self._path, np.uint8, count, offset=self._head).reshape(self.shape)
+        return found
 
 
 def _log_size(images: np.ndarray) -> None:

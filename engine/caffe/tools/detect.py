@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import caffe
-
 from .._caffe.errors import CaffeError
-from .command import command
-from .images import add_model_options, model_arguments
+from .._caffe.formats.files import replacing
+from .command import check_output, command
+from .frame import COORDINATES, write_frame
+from .images import add_model_options, mistakes_of_the_user, model_arguments
 
-COORDINATES = ("ymin", "xmin", "ymax", "xmax")
+if TYPE_CHECKING:
+    from ..detector import Detector
 
 
 @command
@@ -32,8 +32,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("detect", description="The scores of image windows.")
     add = parser.add_argument
     add("input_file", help="a .txt of image names, or a .csv of filename, xmin, ymin, xmax, ymax")
-    add("output_file", help="a .csv (filename, window, class0, ..), or a .h5 of the datasets filename, "
-        "window (ymin, xmin, ymax, xmax) and prediction")  # fmt: skip
+    add("output_file", help="a .csv (filename, window, class0, ..), or an .h5 with a frame that "
+        "pandas.read_hdf(FILE, 'df') reads")  # fmt: skip
     add_model_options(parser, "bvlc_reference_rcnn_ilsvrc13")
     add("--crop_mode", choices=("list", "selective_search"), default="selective_search",
         help="windows from the .csv, or proposed (default: %(default)s)")  # fmt: skip
@@ -41,32 +41,53 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     _check_kinds(args)
 
+    check_output(args.output_file)
     settings = model_arguments(args)
-    print("Loading input...")
-    windows = read_windows(args.input_file) if args.crop_mode == "list" else {}
-    detector = caffe.Detector(args.model_def, args.pretrained_model, context_pad=args.context_pad, **settings)
-    start = time.perf_counter()
-    if args.crop_mode == "list":
-        detections = detector.detect_windows(windows.items())
+    if settings["mean"] is not None:
+        settings["mean"] = channel_means(settings["mean"])
+    detections = _detect(args, settings)
+    if args.output_file.lower().endswith("csv"):
+        _write_csv(args.output_file, detections)
     else:
-        detections = _propose(detector, args.input_file)
-    print(f"Processed {len(detections)} windows in {time.perf_counter() - start:.3f} s.")
-    write = _write_csv if args.output_file.endswith("csv") else _write_hdf5
-    write(args.output_file, detections)
+        windows = np.array([found["window"] for found in detections])
+        predictions = [found["prediction"] for found in detections]
+        write_frame(args.output_file, [found["filename"] for found in detections], windows, predictions)
     print(f"Saved to {args.output_file}")
     return 0
 
 
+def _detect(args: argparse.Namespace, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    from ..detector import Detector
+
+    print("Loading input...")
+    windows = read_windows(args.input_file) if args.crop_mode == "list" else {}
+    with mistakes_of_the_user():
+        detector = Detector(args.model_def, args.pretrained_model, context_pad=args.context_pad, **settings)
+        start = time.perf_counter()
+        if args.crop_mode == "list":
+            detections = detector.detect_windows(windows.items())
+        else:
+            detections = _propose(detector, args.input_file)
+    print(f"Processed {len(detections)} windows in {time.perf_counter() - start:.3f} s.")
+    return detections
+
+
+def channel_means(mean: np.ndarray) -> np.ndarray:
+    """The means of a mean image's channels, (K,): what windows of any size are given."""
+    means: np.ndarray = mean.reshape(len(mean), -1).mean(1)
+    return means
+
+
 def _check_kinds(args: argparse.Namespace) -> None:
-    if not args.input_file.endswith(("txt", "csv")):
+    if not args.input_file.lower().endswith(("txt", "csv")):
         raise CaffeError(f"Unknown input file type: '{args.input_file}' is neither .txt nor .csv")
-    if not args.output_file.endswith(("h5", "csv")):
+    if not args.output_file.lower().endswith(("h5", "csv")):
         raise CaffeError(f"Unknown output file type: '{args.output_file}' is neither .h5 nor .csv")
-    if args.crop_mode == "list" and args.input_file.endswith("txt"):
+    if args.crop_mode == "list" and args.input_file.lower().endswith("txt"):
         raise CaffeError(f"--crop_mode list needs windows: '{args.input_file}' has names only; give a .csv")
 
 
-def _propose(detector: caffe.Detector, path: str) -> list[dict[str, Any]]:
+def _propose(detector: Detector, path: str) -> list[dict[str, Any]]:
     try:
         return detector.detect_selective_search(_read_names(path))
     except ImportError as error:
@@ -74,9 +95,9 @@ def _propose(detector: caffe.Detector, path: str) -> list[dict[str, Any]]:
 
 
 def _read_names(path: str) -> list[str]:
-    if path.endswith("csv"):
+    if path.lower().endswith("csv"):
         return list(read_windows(path))
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         return [line.strip() for line in file if line.strip()]
 
 
@@ -87,7 +108,7 @@ def read_windows(path: str) -> dict[str, list[list[float]]]:
         CaffeError: a column is missing, or a coordinate is no number.
     """
     windows: dict[str, list[list[float]]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         missing = {"filename", *COORDINATES} - set(rows.fieldnames or ())
         if missing:
@@ -104,21 +125,12 @@ def read_windows(path: str) -> dict[str, list[list[float]]]:
 
 def _write_csv(path: str, detections: Sequence[dict[str, Any]]) -> None:
     classes = [f"class{k}" for k in range(detections[0]["prediction"].size)]
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["filename", *COORDINATES, *classes])
         for found in detections:
             scores = found["prediction"].ravel().tolist()
             writer.writerow([found["filename"], *map(float, found["window"]), *scores])
-
-
-def _write_hdf5(path: str, detections: Sequence[dict[str, Any]]) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        file["filename"] = [os.fsencode(found["filename"]) for found in detections]
-        file["window"] = np.array([found["window"] for found in detections], np.float64)
-        file["prediction"] = np.stack([found["prediction"] for found in detections])
 
 
 if __name__ == "__main__":

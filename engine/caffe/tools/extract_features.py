@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-import caffe
-
+from .. import _caffe
 from .._caffe.data.datum import from_values
 from .._caffe.data.db import Writer
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
+from ..proto.caffe_pb2 import TEST
 from .command import command, parse_flags
 from .usage import Program
+
+if TYPE_CHECKING:
+    from ..pycaffe import Net
 
 PROGRAM = Program(
     "extract_features",
@@ -37,7 +41,9 @@ def main(argv: Sequence[str]) -> int:
     _, words = parse_flags(argv, PROGRAM)
     weights, model, blobs, databases, batches, backend, *device = words
     _use(*device)
-    net = caffe.Net(model, caffe.TEST, weights=weights)
+    from ..pycaffe import Net
+
+    net = Net(model, TEST, weights=weights)
     names, paths = blobs.split(","), databases.split(",")
     if len(names) != len(paths):
         raise CaffeError(f"{len(names)} blobs, but {len(paths)} databases: give one database per blob")
@@ -59,18 +65,18 @@ def main(argv: Sequence[str]) -> int:
 def _use(mode: str = "CPU", device_id: str = "0") -> None:
     if mode != "GPU":
         log.error("Using CPU")
-        caffe.set_mode_cpu()
+        _caffe.set_mode_cpu()
         return
     if device_id.startswith("DEVICE_ID="):
         device_id = device_id.removeprefix("DEVICE_ID=")
     if not device_id.isdecimal():
         raise CaffeError(f"the device id is a whole number, not '{device_id}'")
     log.error("Using GPU, device %s", device_id)
-    caffe.set_device(int(device_id))
-    caffe.set_mode_gpu()
+    _caffe.set_device(int(device_id))
+    _caffe.set_mode_gpu()
 
 
-def extract(net: caffe.Net, names: Sequence[str], writers: Sequence[Writer], batches: int) -> None:
+def extract(net: Net, names: Sequence[str], writers: Sequence[Writer], batches: int) -> None:
     """Run `batches` batches; item i of blob `names[k]` goes to `writers[k]` under the ten digits of i."""
     counts = [0] * len(names)
     for _ in range(batches):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
-import caffe
-
+from .. import _caffe, io
 from .._caffe.errors import CaffeError
+from .._caffe.log import log
+from ..proto.caffe_pb2 import BlobProto
 
 _MODEL = os.path.join("models", "{0}", "deploy.prototxt"), os.path.join("models", "{0}", "{0}.caffemodel")
-_MEAN = "ilsvrc_2012_mean.npy"
+#: The mean file of the package, which is used where none is named, as in Caffe.
+MEAN = str(Path(__file__).resolve().parents[1] / "imagenet" / "ilsvrc_2012_mean.npy")
 
 
 def add_model_options(parser: argparse.ArgumentParser, model: str) -> None:
@@ -23,8 +29,8 @@ def add_model_options(parser: argparse.ArgumentParser, model: str) -> None:
     add("--model_def", default=definition, help="network prototxt (default: %(default)s)")
     add("--pretrained_model", default=weights, help="caffemodel (default: %(default)s)")
     add("--gpu", action="store_true", help="compute on the GPU")
-    add("--mean_file", default=_MEAN, help="mean image, K x H x W, as .npy or .binaryproto; '' is none "
-        "(default: %(default)s)")  # fmt: skip
+    add("--mean_file", default=MEAN, help="mean image, K x H x W, as .npy or .binaryproto; '' is none "
+        "(default: %(default)s, which holds the means of ImageNet's channels)")  # fmt: skip
     add("--input_scale", type=float, help="factor after the mean is subtracted (default: none)")
     add("--raw_scale", type=float, default=255.0, help="factor before that (default: %(default)s)")
     add("--channel_swap", default="2,1,0", help="order of the channels, '' keeps it (default: %(default)s)")
@@ -37,10 +43,10 @@ def model_arguments(args: argparse.Namespace) -> dict[str, Any]:
         CaffeError: there is no such mean file, or the channel order is not whole numbers.
     """
     if args.gpu:
-        caffe.set_mode_gpu()
+        _caffe.set_mode_gpu()
         print("GPU mode")
     else:
-        caffe.set_mode_cpu()
+        _caffe.set_mode_cpu()
         print("CPU mode")
     return {
         "mean": read_mean(args.mean_file) if args.mean_file else None,
@@ -50,21 +56,56 @@ def model_arguments(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def mistakes_of_the_user() -> Iterator[None]:
+    """What Classifier and Detector say of their arguments, as the CaffeError that ends a command."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        raise CaffeError(str(error)) from error
+
+
 def read_mean(path: str) -> np.ndarray:
     """The mean image of an .npy, or of a .binaryproto as compute_image_mean writes it, (K, H, W).
 
+    Warns where it is the package's own file, which holds one value a channel.
+
     Raises:
-        CaffeError: there is no such file.
+        CaffeError: there is no such file, or it is of another kind.
     """
     if not os.path.exists(path):
         raise CaffeError(f"there is no mean file '{path}': --mean_file names another, --mean_file '' none")
-    if not path.endswith(".binaryproto"):
-        mean: np.ndarray = np.load(path)
-        return mean
+    mean = _read_binaryproto(path) if path.endswith(".binaryproto") else load_array(path)
+    if path == MEAN and (mean == mean[:, :1, :1]).all():
+        log.warning(
+            "Subtracting the means of ImageNet's channels, not the mean image of ILSVRC 2012, "
+            "which is not part of this package: --mean_file names another"
+        )
+    return mean
+
+
+def _read_binaryproto(path: str) -> np.ndarray:
     with open(path, "rb") as file:
-        blob = caffe.proto.caffe_pb2.BlobProto.FromString(file.read())
-    array = caffe.io.blobproto_to_array(blob)
+        try:
+            array = io.blobproto_to_array(BlobProto.FromString(file.read()))
+        except (DecodeError, ValueError) as error:
+            raise CaffeError(f"'{path}' is not a mean file: {error}") from error
     return array.reshape(array.shape[-3:])
+
+
+def load_array(path: str) -> np.ndarray:
+    """The array in an .npy.
+
+    Raises:
+        CaffeError: it holds something else. OSError: it cannot be opened.
+    """
+    try:
+        found = np.load(path)
+    except (ValueError, EOFError) as error:
+        raise CaffeError(f"'{path}' is not an array in NumPy's format (.npy): {error}") from error
+    if not isinstance(found, np.ndarray):
+        raise CaffeError(f"'{path}' is an archive of arrays (.npz); one array is needed, in an .npy")
+    return found
 
 
 def whole_numbers(text: str) -> list[int]:

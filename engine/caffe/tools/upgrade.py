@@ -13,7 +13,7 @@ from .._caffe.formats.proto_io import read_binary, read_text
 from .._caffe.graph.upgrade import net_needs_upgrade, solver_needs_upgrade, upgrade_net, upgrade_solver
 from .._caffe.log import log
 from ..proto.caffe_pb2 import NetParameter, SolverParameter
-from .command import command, parse_flags
+from .command import command, parse_flags, write_file
 from .usage import Program
 
 UNREADABLE = 2
@@ -86,8 +86,7 @@ def _run(tool: Tool[M], argv: Sequence[str]) -> int:
             log.error("Encountered one or more problems upgrading '%s' (see above); continuing", source)
     else:
         log.error("File already in latest proto format: %s", source)
-    with open(target, "wb") as file:
-        file.write(tool.write(message))
+    write_file(target, tool.write(message))
     log.info("Wrote upgraded %s to %s", message.DESCRIPTOR.name, target)
     return 0 if complete else 1
 

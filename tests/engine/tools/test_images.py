@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from pathlib import Path
 
 import h5py
@@ -73,12 +74,15 @@ def test_scales_swap_and_mean(folder):
 
 @pytest.mark.parametrize(("change", "message"), [
     (["--mean_file", "none.npy"], "there is no mean file 'none.npy'"),
-    ([], "there is no mean file 'ilsvrc_2012_mean.npy'"),
+    (["--mean_file", "net.prototxt"], "'net.prototxt' is not an array in NumPy's format"),
+    (["--mean_file", "flat.npy", "--ext", "png"], "Mean channels incompatible with input: 4, not 3"),
+    (["--mean_file=", "--images_dim", "4,4", "--ext", "png"], ""),
     (["--mean_file=", "--images_dim", "ten"], "'ten': whole numbers separated by commas"),
     (["--mean_file=", "--ext", "gif"], "there are no *.gif in the folder 'images'"),
     (["--mean_file=", "--pretrained_model", "no.caffemodel"], "no.caffemodel"),
 ])  # fmt: skip
 def test_what_cannot_be_classified(change, message, folder, capsys):
+    np.save("flat.npy", np.zeros(4))
     assert classify.main(["images", "out.npy", *MODEL, *change]) == 134
     assert message in capsys.readouterr().err.splitlines()[-1]
 
@@ -104,8 +108,10 @@ def test_windows_are_scored(kind, folder):
     want = np.stack([each["prediction"] for each in found])
     if kind == "h5":
         with h5py.File("out.h5") as file:
-            names = [name.decode() for name in file["filename"]]
-            boxes, scores = file["window"][()], file["prediction"][()]
+            names = [name.decode() for name in file["df/axis1"]]
+            boxes = file["df/block0_values"][()]
+            column = pickle.loads(file["df/block1_values"][0].tobytes())  # noqa: S301  ours
+            scores = np.stack(list(column[:, 0]))
     else:
         with open("out.csv", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -115,6 +121,50 @@ def test_windows_are_scored(kind, folder):
     assert names == ["images/a.png", "images/a.png", "images/b.png"]
     np.testing.assert_array_equal(boxes, [each["window"] for each in found])
     np.testing.assert_allclose(scores, want, rtol=1e-6)
+
+
+def test_pandas_reads_the_frame_that_caffes_detect_writes(folder):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("tables", reason="pandas reads HDF5 through it")
+    Path("images/ü.png").write_bytes(Path("images/c.png").read_bytes())
+    Path("windows.csv").write_text(WINDOWS + "images/ü.png,0,1,8,9\n", encoding="utf-8")
+    argv = ["windows.csv", "out.h5", *MODEL, "--mean_file=", "--crop_mode", "list", "--context_pad", "0"]
+    assert detect.main(argv) == 0
+    frame = pandas.read_hdf("out.h5", "df")
+    assert list(frame.columns) == ["prediction", "ymin", "xmin", "ymax", "xmax"]
+    assert list(frame.index) == ["images/a.png", "images/a.png", "images/b.png", "images/ü.png"]
+    assert frame.index.name == "filename"
+    assert frame.loc["images/b.png", ["ymin", "xmin", "ymax", "xmax"]].tolist() == [0, 0, 12, 10]
+    detector = caffe.Detector("net.prototxt", "net.caffemodel", raw_scale=255, channel_swap=(2, 1, 0))
+    (want,) = detector.detect_windows([("images/b.png", [(0, 0, 12, 10)])])
+    np.testing.assert_allclose(frame.loc["images/b.png", "prediction"], want["prediction"], rtol=1e-6)
+
+
+def test_without_a_mean_file_the_packages_is_subtracted_and_a_warning_says_what_it_is(folder, capsys):
+    package = Path(caffe.__file__).parent / "imagenet/ilsvrc_2012_mean.npy"
+    means = np.array([104.00698793, 116.66876762, 122.67891434])
+    mean = np.load(package)
+    assert mean.shape == (3, 256, 256)
+    np.testing.assert_array_equal(mean, np.broadcast_to(means.astype(np.float32)[:, None, None], mean.shape))
+    assert classify.main(["images/a.png", "out.npy", *MODEL, "--images_dim", "10,9"]) == 0
+    np.testing.assert_allclose(np.load("out.npy"), expected("a", True, mean=mean), rtol=1e-5)
+    assert "not the mean image" in capsys.readouterr().err
+    assert classify.main(["images/a.png", "out.npy", *MODEL, "--images_dim", "10,9", "--mean_file", ""]) == 0
+    assert "not the mean image" not in capsys.readouterr().err
+
+
+def test_windows_are_given_the_means_of_a_mean_images_channels(folder):
+    Path("windows.csv").write_text(WINDOWS)
+    mean = np.random.default_rng(2).uniform(0, 200, (3, 20, 20))
+    np.save("image.npy", mean)
+    np.save("channels.npy", mean.mean((1, 2)))
+    for name in ("image", "channels"):
+        argv = ["windows.csv", f"{name}.csv", *MODEL, "--mean_file", f"{name}.npy", "--crop_mode", "list"]
+        assert detect.main([*argv, "--context_pad", "2"]) == 0
+    found = [np.loadtxt(f"{name}.csv", delimiter=",", skiprows=1, usecols=range(1, 9))
+             for name in ("image", "channels")]  # fmt: skip
+    assert found[0].shape == (3, 8)
+    np.testing.assert_allclose(*found, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("argv", "message"), [

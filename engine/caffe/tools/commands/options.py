@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import caffe
-
 from ... import _caffe
 from ..._caffe.errors import CaffeError
 from ..._caffe.log import log
@@ -72,7 +70,7 @@ def gpu_ids(gpu: str) -> list[int]:
     if gpu == "all":
         ids = list(range(_caffe.gpu_count()))
         if not ids:
-            caffe.set_mode_gpu()  # says that there is none, or that CAFFE_FALLBACK allows the CPU
+            _caffe.set_mode_gpu()  # says that there is none, or that CAFFE_FALLBACK allows the CPU
         return ids
     words = [word.strip() for word in gpu.split(",")]
     require(all(word.isdecimal() for word in words), f"-gpu {gpu}: ids such as 0,1 are needed, or all")
@@ -85,11 +83,11 @@ def use_device(ids: list[int]) -> None:
     """Compute on the first of the devices, or on the CPU; say which."""
     if not ids:
         log.info("Use CPU.")
-        caffe.set_mode_cpu()
+        _caffe.set_mode_cpu()
         return
     log.info("Use GPU with device ID %d", ids[0])
-    caffe.set_device(ids[0])
-    caffe.set_mode_gpu()
+    _caffe.set_device(ids[0])
+    _caffe.set_mode_gpu()
     if _caffe.gpu_count():
         log.info("GPU device name: %s", _caffe.gpu_properties(ids[0])["Name"])
 

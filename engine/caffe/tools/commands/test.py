@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-import caffe
-
 from ..._caffe.log import log
+from ...proto.caffe_pb2 import TEST
+from ...pycaffe import Net
 from .options import Options, gpu_ids, require, use_device
 
 
@@ -19,7 +19,7 @@ def run(options: Options) -> None:
     require(options.model, "Need a model definition to score: -model net.prototxt")
     require(options.weights, "Need model weights to score: -weights net.caffemodel")
     use_device(gpu_ids(options.gpu))
-    net = caffe.Net(options.model, caffe.TEST, level=options.level, stages=options.stages)
+    net = Net(options.model, TEST, level=options.level, stages=options.stages)
     net.copy_from(options.weights)
     log.info("Running for %d iterations.", options.iterations)
     losses, batches = [], []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import caffe
-
 from ... import _caffe
 from ..._caffe.log import log
+from ...proto.caffe_pb2 import TEST, TRAIN
+from ...pycaffe import Net
 from .options import Options, gpu_ids, require, use_device
 
-_PHASES = {"": caffe.TRAIN, "TRAIN": caffe.TRAIN, "TEST": caffe.TEST}
+_PHASES = {"": TRAIN, "TRAIN": TRAIN, "TEST": TEST}
 
 
 def run(options: Options) -> None:
@@ -24,7 +24,7 @@ def run(options: Options) -> None:
     require(options.phase in _PHASES, f"-phase {options.phase}: it is TRAIN or TEST")
     require(options.iterations > 0, f"-iterations {options.iterations}: at least 1 is needed")
     use_device(gpu_ids(options.gpu))
-    net = caffe.Net(options.model, _PHASES[options.phase], level=options.level, stages=options.stages)
+    net = Net(options.model, _PHASES[options.phase], level=options.level, stages=options.stages)
     log.info("Performing Forward")
     log.info("Initial loss: %g", net.runner.forward())
     log.info("Performing Backward")

@@ -12,12 +12,11 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import caffe
-
 from ... import _caffe
 from ..._caffe.errors import CaffeError
 from ..._caffe.log import log
 from ...proto.caffe_pb2 import SolverParameter
+from ...pycaffe import SGDSolver, get_solver
 from ..command import ABORTED, fatal
 from .options import Options, gpu_ids, require
 
@@ -72,15 +71,15 @@ def _gpu_of(param: SolverParameter) -> str:
 def _join(param: SolverParameter, ids: Sequence[int], rank: int) -> None:
     """Make this process solver `rank` of the group, on its own GPU."""
     param.device_id = ids[rank]
-    caffe.set_device(ids[rank])
-    caffe.set_mode_gpu()
-    caffe.set_solver_count(len(ids))
-    caffe.set_solver_rank(rank)
-    caffe.set_multiprocess(len(ids) > 1)
+    _caffe.set_device(ids[rank])
+    _caffe.set_mode_gpu()
+    _caffe.set_solver_count(len(ids))
+    _caffe.set_solver_rank(rank)
+    _caffe.set_multiprocess(len(ids) > 1)
 
 
-def _build(param: SolverParameter, snapshot: str) -> caffe.SGDSolver:
-    solver = caffe.get_solver(param)
+def _build(param: SolverParameter, snapshot: str) -> SGDSolver:
+    solver = get_solver(param)
     if snapshot:
         log.info("Resuming from %s", snapshot)
         solver.restore(snapshot)
@@ -127,10 +126,8 @@ class SignalActions:
 # ---- several GPUs: this process is solver 0, every other GPU has a process of its own ------------------
 
 
-def _solve_together(
-    solver: caffe.SGDSolver, param: SolverParameter, snapshot: str, ids: Sequence[int]
-) -> None:
-    uid = caffe.NCCL.new_uid()
+def _solve_together(solver: SGDSolver, param: SolverParameter, snapshot: str, ids: Sequence[int]) -> None:
+    uid = _caffe.NCCL.new_uid()
     context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
     others = [
         context.Process(target=_work, args=(param.SerializeToString(), snapshot, ids, rank, uid), daemon=True)
@@ -147,15 +144,15 @@ def _solve_together(
             process.kill()
 
 
-def _average_gradients(solver: caffe.SGDSolver, uid: bytes) -> None:
-    nccl = caffe.NCCL(solver, uid)
+def _average_gradients(solver: SGDSolver, uid: bytes) -> None:
+    nccl = _caffe.NCCL(solver, uid)
     nccl.bcast()
     solver.add_callback(nccl)
 
 
 def _work(message: bytes, snapshot: str, ids: Sequence[int], rank: int, uid: bytes) -> None:
     """The body of the process of solver `rank` > 0; solver 0 ends it."""
-    caffe.init_log(2)
+    _caffe.init_log(2)
     param = SolverParameter.FromString(message)
     try:
         _join(param, ids, rank)
