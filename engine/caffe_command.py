@@ -1,8 +1,8 @@
 """The door of the commands: they run the engine that lies beside this file.
 
 `import caffe` gives whatever comes first on Python's path, which PYTHONPATH may have made another Caffe's
-pycaffe. A command that pip installed is this engine's all the same, so it enters here, under a name that no other
-Caffe has. `python -m caffe_command ...` is the same as `caffe ...`.
+pycaffe. A command that pip installed is this engine's all the same, so it enters here, under a name that no
+other Caffe has. `python -m caffe_command ...` is the same as `caffe ...`.
 """
 
 from __future__ import annotations

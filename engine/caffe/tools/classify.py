@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import io
 from .._caffe.errors import CaffeError
-from .command import check_output, command, write_file
-from .images import add_model_options, load_array, mistakes_of_the_user, model_arguments, whole_numbers
+from .command import check_output, command, mistakes_of_the_user, write_file
+from .images import add_model_options, load_array, model_arguments, whole_numbers
 
 
 @command

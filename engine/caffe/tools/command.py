@@ -15,7 +15,8 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from .._caffe.errors import CaffeError
@@ -86,6 +87,15 @@ def parse_flags(argv: Sequence[str], program: Program) -> tuple[dict[str, Value]
         raise misuse(program)
     set_up_log(line.values)
     return line.values, line.words
+
+
+@contextmanager
+def mistakes_of_the_user() -> Iterator[None]:
+    """ValueError and IndexError, by which functions refuse what the user asked for, as an error of the command."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        raise CaffeError(str(error)) from error
 
 
 def check_output(path: str) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from .._caffe.errors import CaffeError
 from .._caffe.formats.files import replacing
-from .command import check_output, command
+from .command import check_output, command, mistakes_of_the_user
 from .frame import COORDINATES, write_frame
-from .images import add_model_options, mistakes_of_the_user, model_arguments
+from .images import add_model_options, model_arguments
 
 if TYPE_CHECKING:
     from ..detector import Detector

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .. import draw
 from .._caffe import read_net
 from ..proto import caffe_pb2
-from .command import command
+from .command import check_output, command, mistakes_of_the_user, write_file
 
 _PHASES = {"ALL": None, "TRAIN": caffe_pb2.TRAIN, "TEST": caffe_pb2.TEST}
 
@@ -29,9 +29,14 @@ def main(argv: Sequence[str]) -> int:
     add("--phase", default="ALL", choices=_PHASES, help="draw the layers of this phase only")
     add("--display_lrm", action="store_true", help="write learning rate multipliers")
     args = parser.parse_args(argv)
+    target = args.output_image_file
+    check_output(target)
     net = read_net(args.input_net_proto_file)
-    print(f"Drawing net to {args.output_image_file}")
-    draw.draw_net_to_file(net, args.output_image_file, args.rankdir, _PHASES[args.phase], args.display_lrm)
+    print(f"Drawing net to {target}")
+    with mistakes_of_the_user():
+        kind = target.rpartition(".")[2]
+        picture = draw.draw_net(net, args.rankdir, kind, _PHASES[args.phase], args.display_lrm)
+    write_file(target, picture)
     return 0
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +52,6 @@ def model_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "raw_scale": args.raw_scale,
         "channel_swap": whole_numbers(args.channel_swap) if args.channel_swap else None,
     }
-
-
-@contextmanager
-def mistakes_of_the_user() -> Iterator[None]:
-    """What Classifier and Detector say of their arguments, as the CaffeError that ends a command."""
-    try:
-        yield
-    except (ValueError, IndexError) as error:
-        raise CaffeError(str(error)) from error
 
 
 def read_mean(path: str) -> np.ndarray:

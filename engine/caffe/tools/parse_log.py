@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import io
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .._caffe.errors import CaffeError
-from .command import command
+from .command import command, write_file
 
 Row = dict[str, float]
 
@@ -44,6 +45,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--verbose", action="store_true", help="print what is written")
     parser.add_argument("--delimiter", default=",", help="column separator (default: a comma)")
     args = parser.parse_args(argv)
+    if len(args.delimiter) != 1:
+        parser.error(f"--delimiter is one character, not '{args.delimiter}'")
+    if not os.path.isdir(args.output_dir):
+        raise CaffeError(f"there is no folder '{args.output_dir}' to write the tables into")
     base = os.path.join(args.output_dir, os.path.basename(args.logfile_path))
     for rows, kind in zip(parse_log(args.logfile_path), ("train", "test")):
         if not rows:
@@ -58,10 +63,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _write(path: str, rows: Sequence[Row], delimiter: str) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, delimiter=delimiter)
-        writer.writeheader()
-        writer.writerows(rows)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, columns, delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(path, table.getvalue().encode())
 
 
 def parse_log(path: str) -> tuple[list[Row], list[Row]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from .._caffe.errors import CaffeError, MissingExtraError
-from .command import command
+from .command import command, write_file
 from .parse_log import Row, parse_log
 
 
@@ -74,10 +75,13 @@ def plot(chart: Chart, picture: str, logs: Sequence[str]) -> None:
                   label=os.path.basename(path).removesuffix(".log"))  # fmt: skip
     axes.set(title=str(chart), xlabel=chart.x, ylabel=chart.y)
     axes.legend(loc="lower right" if "accuracy" in chart.y else "upper right")
+    kind = os.path.splitext(picture)[1].removeprefix(".")
+    drawn = io.BytesIO()
     try:
-        figure.savefig(picture)
+        figure.savefig(drawn, format=kind or "png")
     except ValueError as error:
         raise CaffeError(f"cannot write '{picture}': {error}") from error
+    write_file(picture if kind else f"{picture}.png", drawn.getvalue())
 
 
 def points(chart: Chart, path: str) -> tuple[list[float], list[float]]:

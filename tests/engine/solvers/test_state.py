@@ -155,6 +155,27 @@ def test_other_messages_are_no_states(tmp_path: Path) -> None:
         state.load_hdf5(tmp_path / "w.h5")
 
 
+@pytest.mark.parametrize(("name", "value"), [
+    ("history", np.zeros(3)),
+    ("iter", b"ten"),
+    ("iter", np.zeros(0)),
+    ("current_step", None),
+    ("learned_net", np.zeros(3)),
+    ("learned_net", None),
+])  # fmt: skip
+def test_an_hdf5_state_with_a_member_of_another_kind(tmp_path: Path, name: str, value) -> None:
+    path = tmp_path / "s.h5"
+    state.save_hdf5(path, 1, "m", 0, [np.ones(3, "f4")])
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        if value is None:
+            file.create_group(name)
+        else:
+            file[name] = value
+    with pytest.raises(ParseError, match=f"s.h5' is not a solver state: '{name}' is"):
+        state.load_hdf5(path)
+
+
 def test_a_state_without_a_model(tmp_path: Path) -> None:
     """Caffe then restores the rest."""
     (tmp_path / "s").write_bytes(pb.SolverState(iter=3).SerializeToString())

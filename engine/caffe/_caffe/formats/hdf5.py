@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ParseError, WeightsError
+from ..errors import CaffeError, ParseError, WeightsError
 from .files import could_not_open, replacing
 from .wire import File
 
@@ -48,8 +49,46 @@ def reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             yield file
     except FileNotFoundError as error:
         raise ParseError(could_not_open(path, error)) from error
-    except (OSError, KeyError) as error:
+    except CaffeError:
+        raise
+    except (OSError, KeyError, RuntimeError) as error:
         raise ParseError(f"Failed to read HDF5 file '{path}': {error}") from error
+
+
+def group_of(file: h5py.File, name: str, what: str) -> h5py.Group:
+    """The group `name` of a file that is meant to be `what`, such as "a model".
+
+    Raises:
+        ParseError: there is no such group.
+    """
+    import h5py
+
+    found = file.get(name)
+    if isinstance(found, h5py.Group):
+        return found
+    members = ", ".join(file) or "nothing"
+    reason = f"'{name}' is an array" if name in file else f"it has no '{name}' but {members}"
+    raise ParseError(f"'{file.filename}' is not {what}: {reason}; a group '{name}' is expected")
+
+
+def number_of(file: h5py.File, name: str, what: str) -> int:
+    """The first number of the dataset `name`; see `group_of`."""
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "iuf" or not found.size:
+        raise ParseError(f"'{file.filename}' is not {what}: '{name}' is not a number")
+    return int(np.ravel(found[()])[0])
+
+
+def text_of(file: h5py.File, name: str, what: str) -> str:
+    """The string in the dataset `name`; see `group_of`."""
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset) or h5py.check_string_dtype(found.dtype) is None or found.shape:
+        raise ParseError(f"'{file.filename}' is not {what}: '{name}' is not a text")
+    return str(found.asstr(errors="surrogateescape")[()])
 
 
 @contextmanager
@@ -57,8 +96,39 @@ def writing(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """A new file, which takes the place of `path` when the body ends well; see `files.replacing`."""
     import h5py
 
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        yield file
+    with replacing(path) as temporary, _NotingFile(temporary, "w+") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                yield file
+        finally:
+            if raw.error is not None:
+                raise raw.error
+
+
+class _NotingFile(io.FileIO):
+    """A file that notes the first `error` of writing and goes on as if there was none.
+
+    HDF5 can't close a file that it can't write: on a full disk the process would crash at its end.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        rest = memoryview(data).cast("B")
+        count = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return count
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
 
 
 def save_array(group: h5py.Group, name: str, array: np.ndarray) -> None:

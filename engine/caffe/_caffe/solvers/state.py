@@ -25,6 +25,7 @@ from ..formats.blobproto import shape_text
 from ..formats.wire_writer import write_state
 
 Shapes = Sequence[tuple[int, ...]]
+_WHAT = "a solver state"
 
 
 class Entry(Protocol):
@@ -161,9 +162,9 @@ def load_hdf5(path: str | os.PathLike[str]) -> State:
     with hdf5.reading(path) as file:
         if not {"iter", "current_step", "history"} <= set(file):
             raise SolverError(f"'{path}' is not a solver state: it lacks iter, current_step or history")
-        learned_net = file["learned_net"].asstr()[()] if "learned_net" in file else ""
-        iteration, step = (int(np.ravel(file[name][()])[0]) for name in ("iter", "current_step"))
-        history = [_InHDF5(path, index) for index in range(len(file["history"]))]
+        learned_net = hdf5.text_of(file, "learned_net", _WHAT) if "learned_net" in file else ""
+        iteration, step = (hdf5.number_of(file, name, _WHAT) for name in ("iter", "current_step"))
+        history = [_InHDF5(path, index) for index in range(len(hdf5.group_of(file, "history", _WHAT)))]
     return State(path, iteration, learned_net, step, history)
 
 

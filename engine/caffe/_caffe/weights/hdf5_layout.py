@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import WeightsError
-from ..formats.hdf5 import array_shape, read_array, reading, save_array, writing
+from ..formats.hdf5 import array_shape, group_of, read_array, reading, save_array, writing
 from ..log import log
 from .fit import LoadTarget, wrong_count, wrong_shape
 
@@ -26,13 +26,13 @@ def load(path: str | os.PathLike[str], targets: Sequence[LoadTarget]) -> None:
     Of several layers with one name the last gets them. Diffs in the file are not read, as in Caffe.
 
     Raises:
-        ParseError: the file cannot be opened or read.
+        ParseError: the file cannot be opened or read, or is no model.
         WeightsError: a layer has too many or too few blobs, or one of another shape.
     """
     last = {target.name: target for target in targets}
     with reading(path) as file:
         copies = []
-        for name, group in _layers(file["data"]):
+        for name, group in _layers(group_of(file, "data", "a model")):
             if name in last:
                 copies += _check_layer(group, last[name])
             else:
@@ -56,7 +56,13 @@ def _layers(data: h5py.Group) -> Iterator[tuple[str, h5py.Group]]:
 def _check_layer(group: h5py.Group, target: LoadTarget) -> list[tuple[h5py.Dataset, Any]]:
     import h5py
 
-    found = sum(isinstance(item, h5py.Dataset) for item in group.values())
+    names = [name for name, item in group.items() if isinstance(item, h5py.Dataset)]
+    found, odd = len(names), sorted(name for name in names if not name.isdecimal())
+    if odd:
+        raise WeightsError(
+            f"'{group.file.filename}' is not a model: {group.name} holds {', '.join(odd)}; "
+            f"the blobs of layer {target.name} ({target.type}) are called 0, 1 and so on"
+        )
     present = [str(index) in group for index in range(len(target.blobs))]
     wanted = any(owned and not there for owned, there in zip(target.owned, present))
     if found > len(target.blobs) or wanted:
