@@ -5,6 +5,7 @@ python -m dev.make_mean_file
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,4 +23,4 @@ def mean_image() -> np.ndarray:
 
 if __name__ == "__main__":
     np.save(PATH, mean_image())
-    print(f"wrote {PATH}")
+    sys.stdout.write(f"wrote {PATH}\n")

@@ -17,6 +17,7 @@ from ..proto.caffe_pb2 import FillerParameter
 from . import device
 from .blob import Blob
 from .errors import LayerError
+from .formats import forks
 
 
 def fill(blob: Blob, filler: FillerParameter, where: str = "") -> None:
@@ -29,8 +30,10 @@ def fill(blob: Blob, filler: FillerParameter, where: str = "") -> None:
     try:
         rule = FILLERS[filler.type]
     except KeyError:
+        advice = forks.value_advice(filler.type)
         raise LayerError(
-            f"{prefix}Unknown filler name: {filler.type}. Known: {', '.join(sorted(FILLERS))}"
+            f"{prefix}Unknown filler name: {filler.type}{f' ({advice})' if advice else ''}. "
+            f"Known: {', '.join(sorted(FILLERS))}"
         ) from None
     try:
         _check(blob.count > 0, f"there is nothing to fill: the blob has shape {blob.dims}")

@@ -11,6 +11,7 @@ from ..proto.caffe_pb2 import LayerParameter, ParamSpec
 from .blob import Blob, BlobVec, make_blob
 from .errors import LayerError
 from .filler import fill
+from .formats import fork_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,8 @@ class Layer:
 
     A Python layer defines `setup(bottom, top)`, run once; `reshape(bottom, top)`, run after setup and
     before every forward; `forward(bottom, top)`; `backward(top, propagate_down, bottom)`. Before setup
-    it has `param_str` (str) and `phase` (0 TRAIN, 1 TEST); its parameters are in `blobs`
+    it has `param_str` (str), `phase` (0 TRAIN, 1 TEST) and, if its type was registered, `fork_params`: what
+    the prototxt says of it that Caffe's schema does not know, as a dictionary. Its parameters are in `blobs`
     (`self.blobs.add_blob(*shape)`). Bottom diffs are overwritten, parameter diffs accumulate.
 
     Built-in layers add class attributes: `bottoms` and `tops` (`Arity`), `same_tops` (as many tops as
@@ -81,6 +83,7 @@ class Layer:
     layer_param: LayerParameter
     phase: int
     param_str: str
+    fork_params: dict[str, Any]
     blobs: BlobVec
     #: Whether forward draws random numbers; set by the layer in setup.
     draws_random: bool = False
@@ -96,6 +99,7 @@ class Layer:
         self.layer_param = layer_param
         self.phase = layer_param.phase
         self.param_str = layer_param.python_param.param_str
+        self.fork_params = fork_settings.read(layer_param)
         self.blobs = BlobVec()
         self.param_flags = []
 

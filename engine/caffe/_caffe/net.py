@@ -26,7 +26,7 @@ from .layer import Layer, TakesArrays
 from .log import log
 from .naming import naming, naming_file
 from .reference import Callback, ReferencePath
-from .registry import create, layer_class
+from .registry import create, layer_classes
 from .watch import debug
 
 AnyNet = TypeVar("AnyNet", bound="Net")
@@ -114,7 +114,7 @@ class Net:
         if device.root_solver():
             log.info("Initializing net from parameters: \n%s", filtered)
         text = insert_splits(filtered)
-        plan = wire(text, [layer_class(layer) for layer in text.layer])
+        plan = wire(text, layer_classes(text.layer))
         blobs = [make_blob() for _ in plan.blob_names]
         layers: list[Layer] = []
         try:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from .blob import StringVec
 from .errors import LayerError, NetError
+from .formats import forks
+from .formats.strange_text import LayerTypes
 
 if TYPE_CHECKING:
     from ..proto.caffe_pb2 import LayerParameter
     from .layer import Layer
 
 _TYPES: dict[str, type[Layer]] = {}
-_BUILT_IN: set[str] = set()
+_BUILT_IN: dict[str, type[Layer]] = {}
 _C = TypeVar("_C", bound="type[Layer]")
 
 
@@ -27,7 +29,7 @@ def register(name: str) -> Callable[[_C], _C]:
             raise NetError(f"layer type {name} is registered already, by {_TYPES[name].__qualname__}")
         cls.type = name
         _TYPES[name] = cls
-        _BUILT_IN.add(name)
+        _BUILT_IN[name] = cls
         return cls
 
     return add
@@ -36,8 +38,9 @@ def register(name: str) -> Callable[[_C], _C]:
 def register_layer(name: str, cls: type[Layer], replace: bool = False) -> None:
     """Make `cls` the layer type `name`, for a fork's layer or one of your own.
 
-    `cls` is written like a Python layer (a `caffe.Layer` with setup, reshape, forward, backward); its
-    text parameters are read from `layer_param.python_param.param_str` if the prototxt gives them.
+    `cls` is written like a Python layer (a `caffe.Layer` with setup, reshape, forward, backward). What a
+    prototxt says of such a layer that Caffe's schema does not know is in its `fork_params`; its `param_str`
+    is that of `python_param`, if the prototxt gives it.
 
     Raises:
         NetError: the name is taken and `replace` is false, or `cls` is not a `caffe.Layer`.
@@ -58,20 +61,51 @@ def layer_class(layer: LayerParameter) -> type[Layer]:
     Raises:
         NetError: no such type; the message lists the known ones and what is known of forks'.
     """
-    _load_built_in()
-    if layer.type in _TYPES:
-        return _TYPES[layer.type]
-    from .formats.forks import hint
+    return layer_classes([layer])[0]
 
-    near = difflib.get_close_matches(layer.type, _TYPES, 1)
-    advice = hint(layer.type) or (f"did you mean {near[0]}?" if near else "")
-    if not layer.type:
-        advice = 'every layer needs one, as type: "ReLU"'
-    advice = advice and f"; {advice}"
-    raise NetError(
-        f"layer '{layer.name}': Unknown layer type: {layer.type or '(none given)'}{advice}\n"
-        f"known types: {', '.join(sorted(_TYPES))}; caffe.register_layer adds one of your own"
-    )
+
+def layer_classes(layers: Iterable[LayerParameter]) -> list[type[Layer]]:
+    """The classes of several layers' types.
+
+    Raises:
+        NetError: types that there are not, all of them, each with its layers and what is known of forks'.
+    """
+    _load_built_in()
+    layers = list(layers)
+    unknown: dict[str, list[str]] = {}
+    for layer in layers:
+        if layer.type not in _TYPES:
+            unknown.setdefault(layer.type, []).append(layer.name)
+    if unknown:
+        raise NetError(_unknown_types(unknown))
+    return [_TYPES[layer.type] for layer in layers]
+
+
+def _unknown_types(unknown: Mapping[str, list[str]]) -> str:
+    lines = []
+    for kind, names in unknown.items():
+        which = "layer" if len(names) == 1 else "layers"
+        which += f" {', '.join(map(repr, names))}"
+        advice = _type_advice(kind)
+        lines.append(f"{which}: Unknown layer type: {kind or '(none given)'}{advice and f'; {advice}'}")
+    if len(lines) > 1:
+        lines[0] += f" (1 of {len(lines)} unknown types)"
+    lines.append(f"known types: {', '.join(sorted(_TYPES))}; caffe.register_layer adds one of your own")
+    return "\n".join(lines)
+
+
+def _type_advice(kind: str) -> str:
+    if not kind:
+        return 'every layer needs one, as type: "ReLU"'
+    near = difflib.get_close_matches(kind, _TYPES, 1)
+    return forks.type_advice(kind, _TYPES) or (f"did you mean {near[0]}?" if near else "")
+
+
+def text_types() -> LayerTypes:
+    """The types that a prototxt may use, those of the user among them."""
+    _load_built_in()
+    own = {name for name, cls in _TYPES.items() if _BUILT_IN.get(name) is not cls}
+    return LayerTypes(set(_TYPES), own)
 
 
 def layer_types() -> Mapping[str, type[Layer]]:

@@ -91,7 +91,7 @@ def parse_flags(argv: Sequence[str], program: Program) -> tuple[dict[str, Value]
 
 @contextmanager
 def mistakes_of_the_user() -> Iterator[None]:
-    """ValueError and IndexError, by which functions refuse what the user asked for, as an error of the command."""
+    """ValueError and IndexError, by which functions refuse what was asked for, as errors of the command."""
     try:
         yield
     except (ValueError, IndexError) as error:

@@ -10,7 +10,14 @@ from google.protobuf.message import Message
 
 from .._caffe.errors import ParseError
 from .._caffe.formats.proto_io import read_binary, read_text
-from .._caffe.graph.upgrade import net_needs_upgrade, solver_needs_upgrade, upgrade_net, upgrade_solver
+from .._caffe.graph.upgrade import (
+    inline_nets,
+    net_needs_upgrade,
+    solver_needs_upgrade,
+    upgrade_inline_nets,
+    upgrade_net,
+    upgrade_solver,
+)
 from .._caffe.log import log
 from ..proto.caffe_pb2 import NetParameter, SolverParameter
 from .command import command, parse_flags, write_file
@@ -59,8 +66,10 @@ SOLVER_TEXT = Tool(
     "upgrade_solver_proto_text",
     "an old solver prototxt",
     lambda path: read_text(path, SolverParameter()),
-    solver_needs_upgrade,
-    lambda solver, source: (upgrade_solver(solver, source), True),
+    lambda solver: (
+        solver_needs_upgrade(solver) or any(net_needs_upgrade(net) for _, net in inline_nets(solver))
+    ),
+    lambda solver, source: upgrade_inline_nets(upgrade_solver(solver, source), source),
     _as_text,
 )
 

@@ -11,10 +11,11 @@ import pytest
 
 import caffe
 from caffe._caffe import registry
+from caffe.proto import caffe_pb2
 from tests.engine.support.layer_case import check_gradient, random, run
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "registering-layers.md"
-EXAMPLE = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S)[1]
+EXAMPLE, OWN_SETTINGS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S)
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +102,72 @@ def test_a_taken_name_needs_replace():
 def test_only_layers_can_be_registered(thing):
     with pytest.raises(caffe.NetError, match=r"not a subclass of caffe\.Layer"):
         caffe.register_layer("Thing", thing)
+
+
+def test_the_second_example_reads_a_forks_prototxt():
+    text = re.search(r'layer { name: "perm" .*? } }', DOCUMENT.read_text(), re.S)[0]
+    x = random(2, 3, 4, 5).astype(np.float32)
+    exec(OWN_SETTINGS, {})
+    np.testing.assert_array_equal(run(text, {"x": x}, tops=["perm"]).tops["perm"], x.transpose(0, 2, 3, 1))
+    inside = 'type: "Permute" permute_param { order: 1 }'  # one value is no list
+    np.testing.assert_array_equal(run(inside, {"x": x}).tops["top"], x.transpose(1, 0, 2, 3))
+    check_gradient(inside, {"x": random(2, 3, 2)})
+
+
+class Keeps(Shift):
+    """Keeps what its layer says of itself."""
+
+    def setup(self, bottom, top):
+        super().setup(bottom, top)
+        Keeps.found = (self.fork_params, self.layer_param.convolution_param.num_output)
+
+
+def test_settings_pass_filters_splits_and_a_caffemodel(in_tmp, net_of):
+    caffe.register_layer("Keeps", Keeps)
+    text = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 3 } } }
+        layer { name: "k" type: "Keeps" bottom: "x" top: "y" keeps_param { a: 1 } include { phase: TEST } }
+        layer { name: "r" type: "Keeps" bottom: "x" top: "y" include { phase: TRAIN } }
+        layer { name: "z" type: "Eltwise" bottom: "x" bottom: "y" top: "z" }"""
+    net = net_of(text)
+    assert Keeps.found[0] == {"keeps_param": {"a": 1}}
+    net.save("k.caffemodel")
+    assert b"keeps_param" not in Path("k.caffemodel").read_bytes()
+    net.params["k"][0].data[...] = 0
+    net.copy_from("k.caffemodel")
+    assert net.params["k"][0].data == 2
+    net_of(text, caffe.TRAIN)
+    assert Keeps.found[0] == {}
+
+
+def test_a_replaced_type_receives_a_forks_fields_of_it(net_of):
+    caffe.register_layer("Convolution", Keeps, replace=True)
+    net_of("""layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 3 } } }
+              layer { name: "c" bottom: "x" top: "y"
+                      convolution_param { num_output: 8 hole: 2 engine: MKLDNN } type: "Convolution" }""")
+    assert Keeps.found == ({"convolution_param": {"hole": 2, "engine": "MKLDNN"}}, 8)
+
+
+def test_a_caffemodel_of_a_fork_gives_its_weights(in_tmp, net_of):
+    """Fields of the fork's schema, known by number only, lie around the blobs."""
+    caffe.register_layer("Keeps", Keeps)
+    net = net_of("""layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 3 } } }
+                    layer { name: "k" type: "Keeps" bottom: "x" top: "y" keeps_param { a: 1 } }""")
+    model = caffe_pb2.NetParameter()
+    model.layer.add(name="k", type="Keeps").blobs.add(data=[7]).shape.dim.append(1)
+    foreign = b"\xfa\xc7\xe1\x1f" + b"\x02\x08\x03"  # field 8266719: a message
+    model.layer[0].MergeFromString(foreign)
+    Path("fork.caffemodel").write_bytes(model.SerializeToString() + foreign)
+    net.copy_from("fork.caffemodel")
+    assert net.params["k"][0].data == 7
+
+
+def test_all_unknown_types_are_named_at_once(net_of):
+    with pytest.raises(caffe.NetError) as caught:
+        net_of("""layer { name: "a" type: "PriorBox" top: "a" } layer { name: "b" type: "RELU" top: "b" }
+                  layer { name: "c" type: "PriorBox" top: "c" }""")
+    lines = str(caught.value).split("\n")
+    assert "'a', 'c'" in lines[0] and "SSD" in lines[0] and "1 of 2" in lines[0]
+    assert "'b'" in lines[1] and "ReLU" in lines[1]
 
 
 def test_an_unknown_type_says_how_to_register_it(net_of):

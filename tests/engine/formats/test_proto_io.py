@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe._caffe.errors import ParseError
+from caffe._caffe.formats import fork_settings
 from caffe._caffe.formats.proto_io import parse_text, read_binary, read_text
+from caffe._caffe.formats.strange_text import LayerTypes
+from caffe._caffe.graph.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import BlobProto, LayerParameter, NetParameter, SolverParameter
 from tests.engine.support.messages import messages
@@ -174,15 +177,94 @@ def test_errors_name_place_layer_and_field(text: str, want: str) -> None:
         ('layer { name: "l" loss_param { weight_by_label_freqs: true } }',
          ["layer 'l'", "SegNet", "InfogainLoss"]),
         ('layer { name: "n" type: "Normalize" norm_param { } }', ["SSD", "caffe.register_layer"]),
-        ('layer { name: "i" type: "Interp" interp_param { } }', ["DeepLab", "Deconvolution"]),
+        ('layer { name: "i" type: "Interp" interp_param { } }', ["DeepLab", "caffe.register_layer"]),
         ('layer { name: "c" convolution_param { engine: MKL2017 } }', ["Intel's Caffe", "leave it out"]),
         ('layers { name: "u" type: UPSAMPLE }', ["layer 'u'", "SegNet"]),
+        ('layers { type: PRIOR_BOX name: "u" }', ["layer 'u'", "SSD", "caffe.register_layer"]),
         ("default_forward_type: FLOAT16", ["NVIDIA's Caffe", "leave it out"]),
+        ('layer { pooling_param { ceil_mode: false } type: "Pooling" name: "p" }', ["layer 'p' (Pooling)"]),
     ],
 )  # fmt: skip
 def test_foreign_fields_name_their_fork(text: str, names: list[str]) -> None:
     message = error(text)
     assert all(name in message for name in names), message
+
+
+TYPES = LayerTypes(
+    known={"ReLU", "PReLU", "Pooling", "Twice", "DenseImageData"}, own={"Twice", "DenseImageData"}
+)
+
+
+def test_all_that_is_refused_is_refused_at_once() -> None:
+    text = """layer { name: "a" type: "Prior" prior_param { } }
+layer { name: "b" type: "Pooling" pooling_param { ceil_mode: false pool: LOWEST } }
+layer { name: "c" type: "Twice" twice_param { } }
+layer { prior_param { } name: "d" type: "Prior" }
+fast: true
+layer { name: "e" type: }"""
+    with pytest.raises(ParseError) as caught:
+        parse_text(text, NetParameter(), "n", TYPES)
+    lines = str(caught.value).split("\n")
+    places = [re.match(r"n:(\d+):\d+: ", line) for line in lines]
+    assert [int(place[1]) for place in places if place] == [1, 1, 2, 2, 4, 4, 5, 6]
+    assert lines[0].endswith("(1 of 7 refusals)")
+    assert "Unknown layer type: Prior" in lines[0] and "'prior_param'" in lines[1]
+    assert "ceil_mode" in lines[2] and "layer 'b' (Pooling)" in lines[3] and "'LOWEST'" in lines[3]
+    assert lines[4].endswith("no field 'prior_param' in LayerParameter: as in line 1")
+    assert "expected a text in quotes" in lines[7]
+
+
+def test_a_type_that_is_not_known_is_no_error_of_the_text() -> None:
+    assert parse_text('layer { type: "Prior" }', NetParameter(), "n", TYPES).layer[0].type == "Prior"
+
+
+def test_values_without_a_schema() -> None:
+    text = """layer { twice_param { times: 3 times: -2 by: 1.5e1 how: FAST on: true name: 'a' "b"
+        list: [1, 0x10]
+        one: [7] inner: < x: 1 > inner { x: -inf, y: { } } big: 1f } other_flag: false type: "Twice" }"""
+    layer = parse_text(text, NetParameter(), "n", TYPES).layer[0]
+    copy = NetParameter()
+    copy.layer.add().CopyFrom(layer)
+    assert fork_settings.read(copy.layer[0]) == {
+        "twice_param": {
+            "times": [3, -2], "by": 15.0, "how": "FAST", "on": True, "name": "ab",
+            "list": [1, 16], "one": [7], "inner": [{"x": 1}, {"x": -math.inf, "y": {}}], "big": 1.0,
+        },
+        "other_flag": False,
+    }  # fmt: skip
+    assert LayerParameter.FromString(copy.layer[0].SerializeToString()).type == "Twice"
+
+
+def test_what_is_strange_in_known_messages_keeps_its_place() -> None:
+    text = """layer { type: "Twice" pooling_param { kernel_size: 2 ceil: true pool: LOWEST }
+        param { lr_mult: 1 } param { lr_mult: 2 slow: 1 } }"""
+    layer = parse_text(text, NetParameter(), "n", TYPES).layer[0]
+    assert layer.pooling_param.kernel_size == 2 and layer.param[1].lr_mult == 2
+    assert fork_settings.read(layer) == {
+        "pooling_param": {"ceil": True, "pool": "LOWEST"}, "param": [{}, {"slow": 1}]
+    }  # fmt: skip
+
+
+def test_a_layer_of_2014_may_be_of_a_registered_type() -> None:
+    text = 'layers { dense_image_data_param { source: "x" } name: "d" type: DENSE_IMAGE_DATA }'
+    net, _ = upgrade_net(parse_text(text, NetParameter(), "n", TYPES))
+    assert net.layer[0].type == "DenseImageData"
+    assert fork_settings.read(net.layer[0]) == {"dense_image_data_param": {"source": "x"}}
+
+
+def test_types_that_2014_did_not_have_are_written_as_today() -> None:
+    with pytest.raises(ParseError, match="layer 'p', type: .*'PRELU'.* layer { type: \"PReLU\" .. }"):
+        parse_text('layers { type: PRELU name: "p" }', NetParameter(), "n", TYPES)
+    with pytest.raises(ParseError, match=r"layer 'r', type: expected a text in quotes \(type: \"ReLU\"\)"):
+        parse_text('layer { name: "r" type: RELU }', NetParameter(), "n", TYPES)
+
+
+@pytest.mark.parametrize(
+    "text", ["a { " * 200, "a: [" * 200, "a { b: [1 }", "a { b: }", "a { b", "a { b 1 }", "a: -x"]
+)
+def test_bad_texts_inside_of_what_is_not_known(text: str) -> None:
+    with pytest.raises(ParseError, match="n:1:"):
+        parse_text(f'layer {{ type: "Twice" {text}', NetParameter(), "n", TYPES)
 
 
 def test_unknown_solver_field() -> None:

@@ -74,6 +74,18 @@ def test_a_solver(in_tmp):
     assert solver == caffe_pb2.SolverParameter(net="n", base_lr=0.1, type="Adam")
 
 
+def test_nets_inside_a_solver_are_upgraded(in_tmp):
+    old = 'layers { name: "d" type: DUMMY_DATA top: "d" dummy_data_param { shape { dim: 1 } } }'
+    Path("old").write_text(
+        f"""base_lr: 0.1 lr_policy: "fixed" max_iter: 1 solver_type: NESTEROV train_net_param {{ {old} }}
+            test_net_param {{ {old} }} test_net_param {{ {old} }} test_iter: [1, 1] test_interval: 1"""
+    )
+    assert upgrade.solver_text(["old", "new"]) == 0
+    solver = caffe.get_solver("new")
+    assert isinstance(solver, caffe.NesterovSolver)
+    assert [list(net.blobs) for net in (solver.net, *solver.test_nets)] == [["d"]] * 3
+
+
 TOOLS = [upgrade.net_text, upgrade.net_binary, upgrade.solver_text]
 
 

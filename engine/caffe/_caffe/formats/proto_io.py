@@ -13,14 +13,18 @@ from google.protobuf.message import DecodeError, Message
 from ..errors import ParseError
 from . import proto_text
 from .files import could_not_open
+from .strange_text import LayerTypes
 
 M = TypeVar("M", bound=Message)
 
 _BINARY_SIGNS = {b"\x89HDF": "an HDF5 file", b"\x80\x02": "a pickle", b"PK\x03\x04": "a zip archive"}
 
 
-def read_text(path: str | os.PathLike[str], message: M) -> M:
+def read_text(path: str | os.PathLike[str], message: M, types: LayerTypes | None = None) -> M:
     """Replace the contents of `message` by the prototxt at `path`, and return it.
+
+    Args:
+        types: the layer types there are, as for `proto_text.parse`.
 
     Raises:
         ParseError: the file cannot be opened, or `PATH:LINE:COLUMN: layer .., field ..: what is wrong`.
@@ -31,12 +35,12 @@ def read_text(path: str | os.PathLike[str], message: M) -> M:
             raise ParseError(f"'{os.fspath(path)}' is {kind}, not a {message.DESCRIPTOR.name} in text")
     if b"\0" in data:
         raise ParseError(f"'{os.fspath(path)}' is a binary file, not a {message.DESCRIPTOR.name} in text")
-    return parse_text(_decode(data), message, os.fspath(path))
+    return parse_text(_decode(data), message, os.fspath(path), types)
 
 
-def parse_text(text: str, message: M, source: str = "text") -> M:
+def parse_text(text: str, message: M, source: str = "text", types: LayerTypes | None = None) -> M:
     """Replace the contents of `message` by what `text` says; see `proto_text.parse`."""
-    return proto_text.parse(text, message, source)
+    return proto_text.parse(text, message, source, types)
 
 
 def read_binary(path: str | os.PathLike[str], message: M) -> M:

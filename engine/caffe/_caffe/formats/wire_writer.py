@@ -114,13 +114,14 @@ def _number(message: Any, name: str) -> int:
 
 
 def _around(message: Any, name: str) -> tuple[bytes, bytes]:
-    """The message encoded without field `name`: the fields before it and those after.
+    """The message encoded without field `name`: the fields before it and those after; none of a fork's.
 
     Protobuf does not mind the order of fields; keeping Caffe's makes the files the same byte for byte.
     """
     head, tail = type(message)(), type(message)()
-    head.CopyFrom(message)
-    tail.CopyFrom(message)
+    for part in (head, tail):
+        part.CopyFrom(message)
+        part.DiscardUnknownFields()
     for known, _ in message.ListFields():
         if known.number >= _number(message, name):
             head.ClearField(known.name)

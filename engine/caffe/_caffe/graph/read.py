@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 from ...proto.caffe_pb2 import NetParameter, SolverParameter
+from ..formats import fork_settings
 from ..formats.proto_io import read_text
 from ..log import log
+from ..registry import text_types
+from .crop_offsets import warn_of_zero_offsets
 from .ignored import report_ignored
 from .upgrade import upgrade_net, upgrade_solver
 
@@ -18,8 +21,13 @@ def read_net(path: str) -> NetParameter:
         ParseError: the file is missing or malformed.
         NetError: an old format that cannot be upgraded.
     """
-    net, _ = upgrade_net(read_text(path, NetParameter()), path)
+    net, _ = upgrade_net(read_text(path, NetParameter(), text_types()), path)
     report_ignored(net, path)
+    warn_of_zero_offsets(net, path)
+    for layer in net.layer:
+        settings = fork_settings.read(layer)
+        if settings:
+            log.info("layer %s (%s) has settings of its own: %s", layer.name, layer.type, settings)
     return net
 
 
@@ -30,7 +38,7 @@ def read_solver(path: str) -> SolverParameter:
         ParseError: the file is missing or malformed.
         SolverError: an old format that cannot be upgraded.
     """
-    solver = upgrade_solver(read_text(path, SolverParameter()), path)
+    solver = upgrade_solver(read_text(path, SolverParameter(), text_types()), path)
     stem = os.path.splitext(path)[0]
     if not solver.HasField("snapshot_prefix"):
         solver.snapshot_prefix = stem

@@ -8,7 +8,8 @@ A net goes through these steps, each only where it is needed:
 2. V1 (2014: `layers { type: CONVOLUTION .. }`) to the current `layer { type: "Convolution" .. }`; image
    settings of its data layers to `transform_param`.
 3. `input` with `input_shape` or `input_dim` to a layer of type Input.
-4. BatchNorm layers with three `param` specs: no learning rate and no decay for any of them.
+4. `type: CROP` of the first fully convolutional nets gets the offset that Caffe's future branch finds for it.
+5. BatchNorm layers with three `param` specs: no learning rate and no decay for any of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Any
 
 from ...proto.caffe_pb2 import LayerParameter, NetParameter, ParamSpec, SolverParameter, V1LayerParameter
 from ..errors import NetError, SolverError
+from ..formats import fork_settings
 from ..log import log
+from .crop_offsets import with_offsets
 from .filter import without_fields
 from .upgrade_v0 import v0_to_v1
 
@@ -67,8 +70,8 @@ def upgrade_net(net: NetParameter, source: str = "") -> tuple[NetParameter, bool
         layer has a setting that does not fit its type: it is logged and dropped.
 
     Raises:
-        NetError: `layer` together with `layers`, an unknown V0 type, a misplaced V0 padding layer, or
-            inputs without their dims.
+        NetError: `layer` together with `layers`, an unknown V0 type, a misplaced V0 padding layer,
+            inputs without their dims, or a CROP whose offset cannot be told.
     """
     name = source or "the net"
     complete = True
@@ -79,12 +82,15 @@ def upgrade_net(net: NetParameter, source: str = "") -> tuple[NetParameter, bool
             log.error("Some settings of %s could not be upgraded (see above): continuing without them", name)
     if any(map(_has_image_settings, net.layers)):
         log.info("Upgrading the image settings of %s to transform_param", name)
-    if net.layers:
+    is_v1 = bool(net.layers)
+    if is_v1:
         log.info("Upgrading %s from the format of 2014 (V1LayerParameter)", name)
         net = _v1_to_current(net, name)
     if net.input:
         log.info("Upgrading the input fields of %s to an Input layer", name)
         net = _inputs_to_layer(net, name)
+    if is_v1:
+        net = with_offsets(net)
     if any(map(_is_old_batch_norm, net.layer)):
         net = _freeze_batch_norm(net)
     return net, complete
@@ -116,6 +122,34 @@ def upgrade_solver(solver: SolverParameter, source: str = "") -> SolverParameter
     result.type = SOLVER_TYPES[SolverParameter.SolverType.Name(solver.solver_type)]
     result.ClearField("solver_type")
     return result
+
+
+def inline_nets(solver: SolverParameter) -> list[tuple[str, NetParameter]]:
+    """The nets that are written inside a solver, each with the name of its field."""
+    single = [name for name in ("net_param", "train_net_param") if solver.HasField(name)]
+    found = [(name, getattr(solver, name)) for name in single]
+    return found + [("test_net_param", net) for net in solver.test_net_param]
+
+
+def upgrade_inline_nets(solver: SolverParameter, source: str = "") -> tuple[SolverParameter, bool]:
+    """`solver` with the nets inside it in the current format: what a solver itself does not do to them.
+
+    Returns:
+        The solver (the same message if they are current), and False if settings of V0 layers are lost.
+
+    Raises:
+        NetError: see `upgrade_net`.
+    """
+    if not any(net_needs_upgrade(net) for _, net in inline_nets(solver)):
+        return solver, True
+    result = SolverParameter()
+    result.CopyFrom(solver)
+    complete = True
+    for name, net in inline_nets(result):
+        upgraded, kept = upgrade_net(net, f"{source}: {name}")
+        net.CopyFrom(upgraded)
+        complete = complete and kept
+    return result, complete
 
 
 # ---- V1 ------------------------------------------------------------------------------------------
@@ -155,6 +189,10 @@ def _copy_v1_layer(old: V1LayerParameter, new: LayerParameter) -> None:
     for present, value in old.ListFields():
         if present.name.endswith("_param"):
             getattr(new, present.name).CopyFrom(value)
+    settings = fork_settings.read(old)
+    if "type" in settings:  # one that the format of 2014 has no number for
+        new.type = settings.pop("type")
+    fork_settings.write(new, settings)
     source = _image_source(old)
     if source is not None:
         _image_settings_to_transform(getattr(new, source), new)

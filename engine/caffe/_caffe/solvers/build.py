@@ -47,7 +47,8 @@ def train_net(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> Net:
     """The net the solver trains.
 
     Raises:
-        SolverError: not exactly one of net, net_param, train_net, train_net_param.
+        SolverError: not exactly one of net, net_param, train_net, train_net_param, or a net inside the solver
+            that is of an older format.
     """
     given = [name for name in ("net", "net_param", "train_net", "train_net_param") if param.HasField(name)]
     if len(given) != 1:
@@ -58,14 +59,15 @@ def train_net(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> Net:
     source = getattr(param, given[0])
     origin = f"from {given[0]} file: {source}" if isinstance(source, str) else f"specified in {given[0]}."
     log.info("Creating training net %s", origin)
-    return _build(source, caffe_pb2.TRAIN, param.train_state, net_class)
+    return _build(given[0], source, caffe_pb2.TRAIN, param.train_state, net_class)
 
 
 def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Net]:
     """The nets the solver tests: test_net_param, then test_net, then the generic net for the rest.
 
     Raises:
-        SolverError: test_iter, test_state or test_interval do not fit the number of nets.
+        SolverError: test_iter, test_state or test_interval do not fit the number of nets, or a net inside the
+            solver is of an older format.
     """
     generic = next((name for name in ("net", "net_param") if param.HasField(name)), None)
     own: list[tuple[str, str | caffe_pb2.NetParameter]] = []
@@ -89,26 +91,37 @@ def test_nets(param: caffe_pb2.SolverParameter, net_class: type[Net]) -> list[Ne
         origin = f"{name} file: {source}" if isinstance(source, str) else name
         log.info("Creating test net (#%d) specified by %s", index, origin)
         state = param.test_state[index] if param.test_state else caffe_pb2.NetState()
-        nets.append(_build(source, caffe_pb2.TEST, state, net_class))
+        nets.append(_build(name, source, caffe_pb2.TEST, state, net_class))
         nets[-1].debug_info = param.debug_info
     return nets
 
 
-def _inline(source: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
-    # Nets inside a solver are not upgraded, as in Caffe: legacy fields in them count for nothing.
+def _inline(field: str, source: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
+    """The net inside a solver's `field`; it is not upgraded, as in Caffe: old fields count for nothing."""
+    old = [name for name in ("layers", "input", "input_shape", "input_dim") if getattr(source, name)]
+    if old:
+        problem = (
+            f"{field} has {' and '.join(f'`{name}`' for name in old)}, of an older format, and a net inside "
+            "a solver is not upgraded: run `caffe upgrade_solver_proto_text OLD NEW` on the solver, or write "
+            f"the net into a file and name that file with `net` in the place of {field}"
+        )
+        if not source.layer:
+            raise SolverError(problem)
+        log.warning("%s; they count for nothing, as in Caffe", problem)
     net = caffe_pb2.NetParameter()
     net.CopyFrom(source)
     return net
 
 
 def _build(
+    field: str,
     source: str | caffe_pb2.NetParameter,
     phase: caffe_pb2.Phase,
     state: caffe_pb2.NetState,
     net_class: type[Net],
 ) -> Net:
     path = source if isinstance(source, str) else None
-    net = read_net(source) if isinstance(source, str) else _inline(source)
+    net = read_net(source) if isinstance(source, str) else _inline(field, source)
     merged = caffe_pb2.NetState(phase=phase)
     merged.MergeFrom(net.state)
     merged.MergeFrom(state)

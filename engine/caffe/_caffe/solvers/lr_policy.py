@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SolverError
+from ..formats import forks
 
 if TYPE_CHECKING:
     from ...proto.caffe_pb2 import SolverParameter
@@ -29,9 +30,10 @@ def learning_rate(param: SolverParameter, iteration: int, current_step: int) -> 
     """
     policy = param.lr_policy
     if policy not in POLICIES:
+        advice = forks.value_advice(policy)
         raise SolverError(
-            f"Unknown learning rate policy: {policy or '(lr_policy is not set)'}; "
-            f"known: {', '.join(POLICIES)}"
+            f"Unknown learning rate policy: {policy or '(lr_policy is not set)'}"
+            f"{f' ({advice})' if advice else ''}; known: {', '.join(POLICIES)}"
         )
     if policy in ("step", "sigmoid"):
         _require(param, "stepsize", param.stepsize > 0)
