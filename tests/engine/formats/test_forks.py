@@ -39,6 +39,7 @@ def test_types(name: str, fork: str) -> None:
 )  # fmt: skip
 def test_messages_of_own_layers_reach_registered_ones(field: str, words: str) -> None:
     advice = forks.field_advice(LAYER, field)
+    assert advice == forks.field_advice("V1LayerParameter", field)
     assert advice is not None and words in advice and "fork_params" in advice
 
 
@@ -90,7 +91,16 @@ def test_without_an_equivalent_a_layer_in_the_types_place_receives_the_field() -
     assert advice is not None and 'caffe.register_layer("Dropout", .., replace=True)' in advice
 
 
+def test_in_a_layer_of_a_forks_type_only_the_registered_layer_knows_what_to_do() -> None:
+    for field in ("resize_param", "mean"):
+        advice = str(forks.field_advice("TransformationParameter", field))
+        assert forks.unless_registered(advice) == forks.RECEIVES
+    hint = str(forks.field_advice(LAYER, "forward_type"))
+    assert forks.unless_registered(hint) == hint
+
+
 def test_a_field_in_another_place_still_has_its_fork() -> None:
+    assert "leave it out" in str(forks.misplaced_advice("default_forward_type"))
     assert "NVIDIA's Caffe (in SolverParameter)" in str(forks.misplaced_advice("min_lr"))
 
 

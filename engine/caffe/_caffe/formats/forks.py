@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-#: Advice for what changes no number, or none that this engine makes.
-LEAVE_OUT = "leave it out: it changes no number here"
+#: What all advice says about what changes no number, or none that this engine makes.
+LEAVES_OUT = "leave it out"
+_NO_EFFECT = f"{LEAVES_OUT}: it changes no number here"
 _PRECISION = "leave it out: everything is computed in float32 here, or float64"
 _QUANTIZED = "leave it out to compute in float32, which the quantized numbers approximate"
 _TRANSFORM = "it changes the images: do it in a Python data layer, or prepare the images with it"
@@ -82,7 +83,7 @@ _TYPES = (
     ("the self-normalizing forks", "SeLuDropout", ""),
     ("several forks", "RReLU CReLU Convolution3D Pooling3D NdConvolution NdPooling LocalConvolution Local "
      "Transpose Reverse L1LossLayer DiceLoss WeightedSoftmaxWithLoss GroupNorm InstanceNorm", ""),
-    ("Cambricon's Caffe", "AddPad UnPooling SsdDetection ImageDetect", ""),
+    ("Cambricon's Caffe", "AddPad SsdDetection ImageDetect", ""),
     ("OpenPose", "CPMData OMData OPData ImResize Nms", ""),
     ("the CTC forks", "CtcLoss CTCLoss WarpCtcLoss CTCDecoder CTCGreedyDecoder", ""),
     ("Ristretto", "ConvolutionRistretto DeconvolutionRistretto FcRistretto LRNRistretto", _FLOAT_LAYER),
@@ -111,6 +112,7 @@ _FIELDS = (
      "Transformation.emit_constraint", _TRANSFORM),
     ("SSD", "Solver.eval_type Solver.ap_version Solver.show_per_class_result", _SCORING),
     ("SSD", "Solver.plateau_winsize", _RATE),
+    ("SSD", "Net.item", "the file is a map of labels, not a net"),
     ("NVIDIA's Caffe", "BatchNorm.scale_bias=False BatchNorm.scale_filler", _AFFINE),
     ("NVIDIA's Caffe", "BatchNorm.bias_filler", _AFFINE),
     ("NVIDIA's Caffe", "ELU.lambda=1", "a Power layer with scale: {value} after this one computes the same"),
@@ -131,10 +133,10 @@ _FIELDS = (
      "Data.parser_threads Data.cache Data.precache ImageData.threads ImageData.cache ImageData.precache "
      "ImageData.dataset_share_per_node Transformation.use_gpu_transform Transformation.forward_packing "
      "Transformation.num_labels Transformation.display Solver.store_blobs_in_old_format BatchNorm.engine "
-     "Dropout.engine", LEAVE_OUT),
+     "Dropout.engine", _NO_EFFECT),
     ("NVIDIA's Caffe", "Dropout.random_seed Transformation.random_seed",
      "leave it out: caffe.set_random_seed, or random_seed of the solver, sets one for all layers"),
-    ("NVIDIA's Caffe", "Data.shuffle=False",
+    ("several forks", "Data.shuffle=False",
      "convert_imageset --shuffle shuffles while the database is made"),
     ("NVIDIA's Caffe", "ImageData.short_side Transformation.img_rand_resize_lower "
      "Transformation.img_rand_resize_upper Transformation.rand_resize_ratio_lower "
@@ -144,7 +146,7 @@ _FIELDS = (
      "Transformation.interpolation_algo_up Transformation.allow_upscale", _TRANSFORM),
     ("Intel's Caffe", "Net.engine Layer.engine Solver.engine Concat.engine Eltwise.engine Layer.split_param "
      "InnerProduct.engine Net.compile_net_state Net.multinode Layer.multinode Solver.disabled_update "
-     "Convolution.conv_algorithm Concat.per_fla_fuse", LEAVE_OUT),
+     "Convolution.conv_algorithm Concat.per_fla_fuse", _NO_EFFECT),
     ("Intel's Caffe", "Net.bn_stats_batch_size=0 BatchNorm.stats_batch_size=0",
      "a smaller batch_size with iter_size in the solver takes statistics over fewer images"),
     ("Intel's Caffe", "BatchNorm.use_weight_bias=False BatchNorm.bias_term BatchNorm.filler", _AFFINE),
@@ -161,7 +163,7 @@ _FIELDS = (
      "it lets the rate rise in a line at first: run one solver per step of the rise, each from the snapshot "
      "of the one before"),
     ("Intel's Caffe", "Solver.local_lr_auto=False Solver.local_gw_ratio", _UPDATE),
-    ("Intel's Caffe", "Solver.test_offset=0", LEAVE_OUT),
+    ("Intel's Caffe", "Solver.test_offset=0", _NO_EFFECT),
     ("Intel's Caffe", "Transformation.random_resize_param Transformation.random_aspect_ratio_param "
      "Transformation.flow Transformation.bgr2rgb Transformation.pad ImageData.min_height "
      "ImageData.min_width", _TRANSFORM),
@@ -174,13 +176,13 @@ _FIELDS = (
     ("the YOLO forks", "Data.side Data.num_label", "the data layer is another one there"),
     ("the SGD of early forks", "Solver.stepearly", _RATE),
     ("FlowNet", "Filler.diag_val", "weights set in Python (net.params[..][0].data) start a layer like that"),
-    ("FlowNet", "Layer.reshape_every_iter", LEAVE_OUT),
-    ("FlowNet", "Data.disk_reader_threads Data.verbose Data.huge_video_dataset", LEAVE_OUT),
+    ("FlowNet", "Layer.reshape_every_iter", _NO_EFFECT),
+    ("FlowNet", "Data.disk_reader_threads Data.verbose Data.huge_video_dataset", _NO_EFFECT),
     ("FlowNet", "Data.limit_samples Data.preselection_file Data.preselection_label Data.range_start "
      "Data.range_end Data.rand_permute Data.rand_permute_order Data.rand_permute_seed Data.slice_point "
      "Data.encoding Data.subtract Data.permute_every_iter Data.block_size",
      "the data layer is another one there"),
-    ("the temporal segment forks", "Net.mem_param Solver.richness Solver.group_id", LEAVE_OUT),
+    ("the temporal segment forks", "Net.mem_param Solver.richness Solver.group_id", _NO_EFFECT),
     ("the temporal segment forks", "Transformation.fix_crop Transformation.more_fix_crop "
      "Transformation.multi_scale Transformation.scale_ratios Transformation.max_distort "
      "Transformation.is_flow", _TRANSFORM),
@@ -328,9 +330,10 @@ def field_advice(message: str, field: str, value: Any = None, layer_type: str = 
         value: what the text gives the field.
         layer_type: the type of the layer that the field belongs to, if it does.
     """
-    if field in MESSAGES and message == "LayerParameter":
+    message = message.removesuffix("Parameter").removeprefix("V1")
+    if field in MESSAGES and message == "Layer":
         return f"a field of {_fork(MESSAGES[field])}: {RECEIVES}"
-    foreign = FIELDS.get(f"{message.removesuffix('Parameter')}.{field}")
+    foreign = FIELDS.get(f"{message}.{field}")
     if foreign is None:
         if "quantization" in field:
             return f"a field of the quantizing forks: {_QUANTIZED}"
@@ -350,13 +353,20 @@ def value_advice(value: str, layer_type: str = "") -> str | None:
     return f"a value of {_fork(foreign.fork)}: {_either(foreign.advice, _own_layer(layer_type))}"
 
 
+def unless_registered(advice: str) -> str:
+    """What to do about a setting of a layer whose type there is not, where `advice` is for other types."""
+    return advice if LEAVES_OUT in advice else RECEIVES
+
+
 def misplaced_advice(field: str, layer_type: str = "") -> str | None:
     """Whose a field is that stands in a message where its fork has none of that name, or None."""
     named = sorted(name for name in FIELDS if name.endswith(f".{field}"))
     if not named or field == "engine":
         return None
     homes = " or ".join(f"{name.split('.')[0]}Parameter" for name in named)
-    return f"a field of {_fork(FIELDS[named[0]].fork)} (in {homes}): {_own_layer(layer_type)}"
+    foreign = FIELDS[named[0]]
+    advice = foreign.advice if LEAVES_OUT in foreign.advice else _own_layer(layer_type)
+    return f"a field of {_fork(foreign.fork)} (in {homes}): {advice}"
 
 
 def _own_layer(layer_type: str) -> str:

@@ -143,11 +143,14 @@ class Strange:
             return forks.modern_type(names[0], self._types.own) is not None
         return isinstance(message, LayerParameter) and message.type in self._types.own
 
-    def _type_of(self, layer: Message) -> str:
-        """The type of a layer in today's words, as far as it can be told."""
-        if isinstance(layer, V1LayerParameter) and layer.HasField("type"):
-            return forks.modern_type(_V1_TYPES.Name(layer.type), self._types.known) or ""
-        return layer.type if isinstance(layer, LayerParameter) else ""
+    def _type_of(self, layer: Message) -> tuple[str, bool]:
+        """The type of a layer in today's words, and whether there is such a type, if that is judged."""
+        if isinstance(layer, V1LayerParameter):
+            if not layer.HasField("type"):
+                return "", not self._judges
+            return forks.modern_type(_V1_TYPES.Name(layer.type), self._types.known) or "", True
+        name = layer.type if isinstance(layer, LayerParameter) else ""
+        return name, not (self._judges and name) or name in self._types.known
 
     def _refuse(self, layer: Message, item: Item, outside: list[Open]) -> None:
         problem, advice = self._no_field(layer, item) if item.is_field else self._no_value(layer, item)
@@ -175,14 +178,14 @@ class Strange:
                 and name in schema.fields(other.DESCRIPTOR)
             ):
                 return problem, f": it is a field of {other.DESCRIPTOR.name}; is this the right file?"
-        layer_type = self._type_of(layer)
+        layer_type, exists = self._type_of(layer)
         known = forks.field_advice(message.name, name, item.value, layer_type)
         if known:
-            return problem, f": {known}"
+            return problem, f": {known if exists else forks.unless_registered(known)}"
         homes = schema.homes(name)
         if 0 < len(homes) <= 4:
             return problem, f": it belongs in {' or '.join(homes)}"
-        if self._judges and layer_type and layer_type not in self._types.known:
+        if not exists:
             return problem, f": {forks.RECEIVES}"
         known = forks.misplaced_advice(name, layer_type)
         if known:
@@ -194,9 +197,10 @@ class Strange:
         problem = f"unknown value '{item.value}'"
         if item.is_v1_type:
             return problem, self._no_v1_type(item.value)
-        known = forks.value_advice(item.value, self._type_of(layer))
+        layer_type, exists = self._type_of(layer)
+        known = forks.value_advice(item.value, layer_type)
         if known:
-            return problem, f": {known}"
+            return problem, f": {known if exists else forks.unless_registered(known)}"
         enum = schema.fields(item.message.DESCRIPTOR)[item.name].descriptor.enum_type
         return problem, choices(item.value, enum.values_by_name)
 
