@@ -95,7 +95,8 @@ def test_crop_offset_is_exact(chain: list[Kernel]) -> None:
             scale, shift = stride * scale, stride * shift + half - pad
         else:
             scale, shift = scale / stride, (shift + pad - half) / stride
-    assume(scale.denominator in (1, 2, 4) and shift.denominator in (1, 2, 4, 8))
+        # Floating point, here as in pycaffe, holds halves exactly and thirds not, on the way too.
+        assume(scale.denominator in (1, 2, 4) and shift.denominator in (1, 2, 4, 8))
     if scale == 1 and shift >= 0 and shift.denominator == 1:
         settings = crop(top, data).fn.params["crop_param"]
         assert settings == {"axis": 2, "offset": [int(shift)]}
