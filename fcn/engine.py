@@ -12,6 +12,7 @@ from typing import Any
 import caffe
 import nets
 
+from . import glog
 from .protocols import NetLike
 
 
@@ -25,9 +26,19 @@ def use_device(gpu: int | None) -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Show caffe's warnings only: its log of a net being built would bury what a command prints."""
+def quiet(file: Path | None = None) -> Iterator[None]:
+    """Show caffe's warnings only: its log of a net being built would bury what a command prints.
+
+    A caffe either logs through Python's logger `caffe`, which then has a handler, or to standard error.
+
+    Args:
+        file: where all of the log goes that does not pass through Python's.
+    """
     handlers = [(handler, handler.level) for handler in logging.getLogger("caffe").handlers]
+    if not handlers:
+        with glog.captured(file):
+            yield
+        return
     for handler, _ in handlers:
         handler.setLevel(logging.WARNING)
     try:
@@ -37,20 +48,16 @@ def quiet() -> Iterator[None]:
             handler.setLevel(level)
 
 
-def open_net(
-    path: str | Path | None, model: str | None = None, weights: Path | None = None, **options: Any
-) -> NetLike:
+def open_net(path: str | Path | None, model: str | None = None, **options: Any) -> NetLike:
     """A `caffe.Net` for testing: of the prototxt, or if there is none the deploy net of `model`.
 
-    `options` are those of `nets.build`. Without `weights` its parameters are what its fillers make.
+    `options` are those of `nets.build`. Its parameters are what its fillers make.
     """
     with quiet():
         if path is not None:
-            if weights is not None:
-                return caffe.Net(str(path), caffe.TEST, weights=str(weights))
             return caffe.Net(str(path), caffe.TEST)
         assert model is not None
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder, "deploy.prototxt")
             built.write_text(str(nets.build(model, "deploy", **options)))
-            return open_net(built, weights=weights)
+            return open_net(built)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from vis import color_seg, make_palette
 
 log = logging.getLogger("fcn")
 
+#: What Pillow and matplotlib raise, of whatever version.
+_FAILURES = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 WHITE, INK = (255, 255, 255), (30, 30, 30)
 
 
@@ -24,8 +26,32 @@ def shares(label: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     return {classes[i]: float(counts[i] / counts.sum()) for i in order if i < len(classes) and counts[i]}
 
 
+def drawn(path: Path, draw: Callable[[], Any]) -> bool:
+    """Call `draw`, which makes the picture `path`; whether it did.
+
+    What goes wrong is a warning: a result that is there already shall not fail for want of a picture.
+    """
+    try:
+        draw()
+    except _FAILURES as error:
+        log.warning("%s is not drawn: %s: %s", path, type(error).__name__, error)
+        return False
+    return True
+
+
 def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+    """Pillow's own font, of this size from Pillow 10.1 on; before that of the one size that it has."""
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:
+        return ImageFont.load_default()
+
+
+def _shown(text: str, font: Any) -> str:
+    """The text, with question marks for what a font cannot draw."""
+    if isinstance(font, ImageFont.FreeTypeFont):
+        return text
+    return text.encode("latin-1", "replace").decode("latin-1")
 
 
 def legend(label: np.ndarray, classes: Sequence[str], line: int = 22) -> Image.Image:
@@ -33,7 +59,7 @@ def legend(label: np.ndarray, classes: Sequence[str], line: int = 22) -> Image.I
     found = shares(label, classes)
     palette = make_palette(len(classes))
     font = _font(line * 2 // 3)
-    texts = [f"{100 * share:5.1f} %  {name}" for name, share in found.items()]
+    texts = [_shown(f"{100 * share:5.1f} %  {name}", font) for name, share in found.items()]
     width = max((int(font.getlength(text)) for text in texts), default=0) + 2 * line
     picture = Image.new("RGB", (width, line * len(texts) + line // 2), WHITE)
     pen = ImageDraw.Draw(picture)
@@ -55,12 +81,16 @@ def contact_sheet(
     palette = make_palette(256)
     palette[classes:] = 255
     rows = min(len(cells) for cells in columns.values())
-    title = 24
+    title, font = 24, _font(15)
     sheet = Image.new("RGB", (len(columns) * (cell + gap) + gap, rows * (cell + gap) + gap + title), WHITE)
     pen = ImageDraw.Draw(sheet)
     for x, (name, cells) in enumerate(columns.items()):
         left = gap + x * (cell + gap)
-        pen.text((left + cell / 2, title / 2 + 2), name, fill=INK, font=_font(15), anchor="mm")
+        text = _shown(name, font)
+        if isinstance(font, ImageFont.FreeTypeFont):
+            pen.text((left + cell / 2, title / 2 + 2), text, fill=INK, font=font, anchor="mm")
+        else:
+            pen.text((left + cell / 2 - font.getlength(text) / 2, title / 4), text, fill=INK, font=font)
         for y, array in enumerate(cells[:rows]):
             picture = Image.fromarray(color_seg(array, palette) if array.ndim == 2 else array)
             scale = cell / max(picture.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,19 @@ class Job:
         layer = self.layers[form]
         return split_of(layer.layer, layer.params, self.class_names)
 
-    def build(self, form: str) -> Any:
-        """NetParameter of 'train', 'val' or 'deploy'."""
-        options: dict[str, Any] = {} if self.is_classifier else {"normalize": self.recipe.normalize}
-        return nets.build(
-            self.model, form, data=self.layers, classes=len(self.class_names), arch=self.arch, **options
-        )
+    def build(self, form: str, iteration: int = 0) -> Any:
+        """NetParameter of 'train', 'val' or 'deploy'; that of 'train' reads on after so many steps."""
+        options: dict[str, Any] = {"classes": len(self.class_names), "arch": self.arch}
+        if not self.is_classifier:
+            options["normalize"] = self.recipe.normalize
+        data = {**self.layers, "train": self._read_on(self.layers["train"], iteration)}
+        return nets.build(self.model, form, data=data, **options)
+
+    def _read_on(self, layer: nets.PythonData, iteration: int) -> nets.PythonData:
+        """The layer after so many steps; one that is not of `voc_layers` keeps its own order."""
+        if not iteration or layer.module != nets.PythonData.module:
+            return layer
+        return replace(layer, params={**layer.params, "start": iteration * self.recipe.iter_size})
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` undoes it."""

@@ -11,11 +11,12 @@ import nets
 from voc_layers.facts import MEAN_BGR
 from voc_layers.reading import SampleError
 
-from .engine import open_net
+from .engine import open_net, quiet
 from .job import Job
 from .predictor import Predictor
 from .protocols import NetLike
 from .runs import Run
+from .weights.loading import load
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,13 @@ class Trained:
         Args:
             classes: see `empty`.
             mean: B, G, R to subtract from images; a run knows its own.
+
+        Raises:
+            ValueError: weights that do not fit, or do not fill the net.
         """
-        net = open_net(self.net, self.model, self.weights, **self._options(classes))
+        net = self.empty(classes)
+        with quiet():
+            load(net, self.weights)
         return Predictor(net, self.job.mean if self.job else mean)
 
     def _options(self, classes: int | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Works on anything with `params`: a mapping from layer name to a list of blobs, e
 
 from __future__ import annotations
 
-from .bilinear import interp, upsample_filt
+from .bilinear import interp, interpolates, upsample_filt
 from .parameters import Parameter, Report, expand_score, transplant
 from .protocols import BlobLike, ParamsLike
 
@@ -16,6 +16,7 @@ __all__ = [
     "Report",
     "expand_score",
     "interp",
+    "interpolates",
     "transplant",
     "upsample_filt",
 ]

@@ -20,6 +20,13 @@ def upsample_filt(size: int) -> np.ndarray:
     return np.outer(tent, tent)
 
 
+def interpolates(weights: np.ndarray) -> bool:
+    """Whether kernels (K x K x h x h or K x 1 x h x h) are those of `interp`."""
+    if weights.ndim != 4 or weights.shape[2] != weights.shape[3] or weights.shape[1] not in (1, len(weights)):
+        return False
+    return bool(np.allclose(weights, _kernels(weights), atol=1e-6))
+
+
 def interp(net: ParamsLike, layers: Iterable[str]) -> None:
     """Make each layer's weights (K x K x h x h, or K x 1 x h x h) interpolate every channel by itself.
 
@@ -43,6 +50,12 @@ def interp(net: ParamsLike, layers: Iterable[str]) -> None:
             )
         if height != width:
             raise ValueError(f"layer '{layer}': the kernel is {height} x {width}; interp needs a square one")
-        kernels = np.zeros(weights.shape, weights.dtype)
-        kernels[np.arange(inputs), np.arange(inputs) % outputs] = upsample_filt(height)
-        weights[...] = kernels
+        weights[...] = _kernels(weights)
+
+
+def _kernels(like: np.ndarray) -> np.ndarray:
+    """Interpolating kernels of the shape and type of other weights."""
+    channels = np.arange(len(like))
+    kernels = np.zeros(like.shape, like.dtype)
+    kernels[channels, channels % like.shape[1]] = upsample_filt(like.shape[2])
+    return kernels

@@ -66,10 +66,8 @@ THIRD_PARTY = {
 }
 #: Packages that one module may import besides, inside its functions.
 ONLY_IN = {
-    "fcn.weights.exchange": {
-        "torch",
-        "h5py",
-    },  # weights of other frameworks, behind an extra
+    "fcn.weights.exchange": {"torch"},  # weights of other frameworks
+    "fcn.weights.hdf5": {"h5py"},
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {

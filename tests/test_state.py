@@ -41,7 +41,7 @@ CHANGED = {
     "caffe.tools.commands.train: signal.signal": "Ctrl-C takes a snapshot or stops, as in Caffe's command",
     "fcn.commands.demo: logging.basicConfig": "a command line: it shows its progress",
     "fcn.train.stopping: signal.signal": "Ctrl-C stops after the present step, with a snapshot",
-    "fcn.commands.train: logging.basicConfig": "a command line: it shows its progress",
+    "fcn.commands.options: logging.basicConfig": "a command line: it shows its progress",
     "caffe._caffe.threads: os.register_at_fork": "a forked process has none of OpenMP's threads",
     "caffe._caffe.threads: torch.set_num_threads": "in a forked process, where OpenMP is old",
 }

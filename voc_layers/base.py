@@ -29,7 +29,12 @@ class TopBlob(Protocol):
     def reshape(self, *shape: int) -> None: ...
 
 
-Tops = Sequence[TopBlob]
+class Tops(Protocol):
+    """A layer's blobs as pycaffe hands them over: they have a length and an index, and cannot be iterated."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> TopBlob: ...
 
 
 def parse_params(text: str, layer: str, required: set[str], optional: set[str]) -> dict[str, Any]:
@@ -54,11 +59,13 @@ class OrderedLayer(caffe.Layer):
     """A data layer with two tops, data and label, that reads one sample for each forward pass.
 
     Subclasses say which keys `param_str` has, what `prepare` makes of them (it returns the number of items
-    and the batch size) and how `load` reads a sample: (data, label), arrays of the tops' shapes.
+    and the batch size) and how `load` reads a sample: (data, label), arrays of the tops' shapes. `start`
+    (default 0) is how many samples of the order have been read before: with it a training goes on from a
+    snapshot with the next image, whatever Caffe it runs on.
     """
 
     required: frozenset[str] = frozenset({"mean"})
-    optional: frozenset[str] = frozenset({"randomize", "seed", "prefetch"})
+    optional: frozenset[str] = frozenset({"randomize", "seed", "prefetch", "start"})
 
     def prepare(self, params: dict[str, Any]) -> tuple[int, int]:
         raise TypeError(f"{type(self).__name__} does not say what its param_str means")
@@ -78,7 +85,11 @@ class OrderedLayer(caffe.Layer):
         if self.mean.shape != (3,):
             raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
         count, batch = self.prepare(params)
+        start = params.get("start", 0)
+        if not isinstance(start, int) or start < 0:
+            raise SampleError(f"{name}: start must be how many samples were read before, found {start!r}")
         order = Order(count, self.draws(params), params.get("seed"))
+        order.skip(start * batch)
         self.samples = ReadAhead(self.load, order, batch, int(params.get("prefetch", 2)))
 
     def draws(self, params: dict[str, Any]) -> bool:
@@ -86,12 +97,12 @@ class OrderedLayer(caffe.Layer):
         return bool(params.get("randomize", True))
 
     def reshape(self, bottom: Tops, top: Tops) -> None:
-        for blob, array in zip(top, self.samples.current()):
-            blob.reshape(*array.shape)
+        for i, array in enumerate(self.samples.current()):
+            top[i].reshape(*array.shape)
 
     def forward(self, bottom: Tops, top: Tops) -> None:
-        for blob, array in zip(top, self.samples.current()):
-            blob.data[...] = array
+        for i, array in enumerate(self.samples.current()):
+            top[i].data[...] = array
         self.samples.advance()
 
     def backward(self, top: Tops, propagate_down: Sequence[bool], bottom: Tops) -> None:

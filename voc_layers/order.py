@@ -27,6 +27,14 @@ class Order:
         index, self.position = self.position, (self.position + 1) % self.count
         return index
 
+    def skip(self, draws: int) -> None:
+        """Go on as if so many had been drawn."""
+        if self.generator:
+            for _ in range(draws):
+                self.draw()
+        else:
+            self.position = (self.position + draws) % self.count
+
     def state(self) -> list[Any]:
         """Everything the next draw depends on, as plain lists and numbers."""
         if not self.generator:

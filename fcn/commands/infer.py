@@ -23,7 +23,7 @@ from voc_layers.facts import VOC_CLASSES
 from voc_layers.reading import IMAGE_SUFFIXES, ClassList, SampleError, read_classes, read_image
 
 from ..engine import use_device
-from ..figures import legend, shares
+from ..figures import drawn, legend, shares
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
@@ -35,9 +35,10 @@ def segment(net: Predictor, path: Path, out: Path, classes: Sequence[str], alpha
     image = read_image(path)
     label = net.labels(image)
     save_label(label, out / f"{path.stem}.png")
-    overlay = vis_seg(image, label, make_palette(len(classes)), alpha)
-    Image.fromarray(overlay).save(out / f"{path.stem}_overlay.png")
-    legend(label, classes).save(out / f"{path.stem}_legend.png")
+    overlay, key = out / f"{path.stem}_overlay.png", out / f"{path.stem}_legend.png"
+    blended = vis_seg(image, label, make_palette(len(classes)), alpha)
+    drawn(overlay, lambda: Image.fromarray(blended).save(overlay))
+    drawn(key, lambda: legend(label, classes).save(key))
     return label
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import nets
 
@@ -40,6 +42,23 @@ def add_net(to: argparse.ArgumentParser) -> None:
     net = to.add_argument_group("the net")
     net.add_argument("--net", type=Path, metavar="FILE", help="deploy prototxt (default: that of the run)")
     net.add_argument("--model", metavar="ID", help=f"one of {', '.join(nets.MODELS)} (default: the run's)")
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at that moment: while caffe works, it is another than at the start."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """There is no other."""
+
+
+def show_progress() -> None:
+    """Show on the console what is logged."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_Console()])
 
 
 def carry_out(prog: str, work: Callable[[], int]) -> int:

@@ -12,8 +12,6 @@ nothing but its name.
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from ..data import TrainingData
 from ..engine import use_device
 from ..runs import Run
 from ..train import chain, recipes, resume_run, train_chain
-from .options import add_device, carry_out, parser
+from .options import add_device, carry_out, parser, show_progress
 
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
@@ -102,5 +100,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn train") -> int:
     """Train what the arguments say; returns the exit status."""
     args = parse(argv, prog)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    show_progress()
     return carry_out(prog, lambda: run(args))

@@ -33,7 +33,8 @@ def random(args: argparse.Namespace) -> str:
 def exchange(args: argparse.Namespace) -> str:
     """Carry out `export` and `import`; returns what to print."""
     out = check_suffix(args.out)
-    return convert(Trained.find(args.weights, args.net, args.model), out, in_order=args.in_order)
+    trained = Trained.find(args.weights, args.net, args.model)
+    return convert(trained.empty(), trained.weights, out, in_order=args.in_order)
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:

@@ -10,7 +10,7 @@ from typing import Any
 import nets
 from voc_layers.folder import VocFolder
 
-from ..figures import contact_sheet, curves
+from ..figures import contact_sheet, curves, drawn
 from ..runs import Run, read_rows
 from ..score import Scores, Truth, summary
 from ..score.baseline import baselines
@@ -33,11 +33,12 @@ def report(folder: Path, root: Path) -> dict[str, Scores]:
         hist, _ = Truth(data, val.ids).score_net(predictor, data.image)
         rows[title] = Scores(hist)
         columns[title] = [predictor.labels(image) for image in columns["image"]]
-    contact_sheet(columns, len(data.classes)).save(root / "contact-sheet.png")
-    plot(root)
     (root / "table.txt").write_text(summary(rows) + "\n")
     numbers = {name: scores.means() for name, scores in rows.items()}
     (root / "table.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    sheet = root / "contact-sheet.png"
+    drawn(sheet, lambda: contact_sheet(columns, len(data.classes)).save(sheet))
+    drawn(root / "curves.png", lambda: plot(root))
     return rows
 
 

@@ -13,6 +13,7 @@ import solvers
 from ..data import TrainingData, require
 from ..job import Job
 from ..runs import Run
+from ..weights.solverstate import SolverState
 from .handover import Stage, find_weights, missing_weights, resume_state
 from .stage import train
 
@@ -81,10 +82,9 @@ def train_chain(
     made: list[Path] = []
     for i, (job, run) in enumerate(stages):
         state = resume_state(run, resume if i == 0 or resume == "auto" else None)
-        last = run.newest()
-        if state is not None and last is not None and max(run.snapshots()) >= job.recipe.max_iter:
-            log.info("%s: already trained, %s", job.model, last)
-            made.append(last)
+        if state is not None and SolverState.read(state).iteration >= job.recipe.max_iter:
+            made.append(SolverState.read(state).weights)
+            log.info("%s: already trained, %s", job.model, made[-1])
             continue
         before = run.job() if state is not None else None
         start = before.weights if before else find_weights(job, run)

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-
 import surgery
 
 log = logging.getLogger("fcn")
@@ -26,7 +24,7 @@ def findings(net: surgery.ParamsLike, proto: Any, untouched: Collection[str] = (
         weights = net.params[layer.name][0].data
         learns = not layer.param or layer.param[0].lr_mult != 0
         if layer.type == "Deconvolution":
-            if not _interpolates(weights):
+            if not surgery.interpolates(weights):
                 rows.append((layer.name, "a deconvolution that does not start bilinear (surgery.interp)"))
         elif not learns or "score" in layer.name:
             continue
@@ -43,13 +41,3 @@ def warn(rows: list[tuple[str, str]]) -> None:
         width = max(len(name) for name, _ in rows)
         table = "\n".join(f"  {name:{width}s}  {what}" for name, what in rows)
         log.warning("before training, look at these layers:\n%s", table)
-
-
-def _interpolates(weights: np.ndarray) -> bool:
-    """Whether the kernels (K x K x h x h or K x 1 x h x h) are those of `surgery.interp`."""
-    if weights.ndim != 4 or weights.shape[2] != weights.shape[3] or weights.shape[1] not in (1, len(weights)):
-        return False
-    channels = np.arange(len(weights))
-    expected = np.zeros(weights.shape, weights.dtype)
-    expected[channels, channels % weights.shape[1]] = surgery.upsample_filt(weights.shape[2])
-    return bool(np.allclose(weights, expected, atol=1e-6))

@@ -14,7 +14,9 @@ import surgery
 from ..job import Job
 from ..protocols import NetLike
 from ..runs import STATES, WEIGHTS, Run
-from ..weights import caffemodel
+from ..weights import caffemodel, loading
+from ..weights.solverstate import SolverState
+from ..weights.wire import Shape
 
 log = logging.getLogger("fcn")
 
@@ -70,33 +72,35 @@ def fill(net: NetLike, job: Job, weights: Path, run: Run) -> list[str]:
     """Fill `net` from the file `weights`; returns the names of the layers that received nothing.
 
     A classifier in fc form is loaded into its own net (written to the run's folder) and transplanted, which
-    makes fc6 and fc7 convolutions. Everything else is copied by name.
+    makes fc6 and fc7 convolutions. Everything else is copied by name. What is new in this stage may go
+    without weights: its scores, which start at zero, and what interpolates.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, and layers of the parent's net that the file does not fill.
     """
     found = caffemodel.shapes(weights)
     parent = nets.get(job.model).parent
-    if parent is not None and nets.get(parent).stride is None and not _convolutional(found, net):
+    if parent is None:
+        untouched = loading.load(net, weights, lambda layer: True)
+    elif nets.get(parent).stride is None and not _convolutional(found, net):
         file = run.path / f"{parent}.prototxt"
-        outputs = math.prod(found["fc8"][0][:-1]) if found and "fc8" in found else nets.get(parent).classes
+        scores = found.get("fc8")
+        outputs = math.prod(scores[0][:-1]) if scores else nets.get(parent).classes
         file.write_text(str(nets.build(parent, "deploy", arch=job.arch, classes=outputs)))
-        source = caffe.Net(str(file), caffe.TEST)
-        if found is not None:
-            caffemodel.check_fit(weights, source.params, found)
-        source.copy_from(str(weights))
+        source: NetLike = caffe.Net(str(file), caffe.TEST)
+        loading.load(source, weights, lambda layer: layer == "fc8")  # which is not transplanted
         log.info("%s: transplanting %s into a fully convolutional net", job.model, weights)
         return list(map(str, surgery.transplant(net, source).untouched))
-    if found is not None:
-        caffemodel.check_fit(weights, net.params, found)
-    net.copy_from(str(weights))
+    else:
+        olds = {layer.name for layer in nets.build(parent, "deploy", arch=job.arch).layer}
+        untouched = loading.load(net, weights, lambda layer: layer not in olds or "up" in layer)
     log.info("%s: copied the layers of the same name from %s", job.model, weights)
-    return [name for name in net.params if found is not None and name not in found]
+    return untouched
 
 
-def _convolutional(found: Mapping[str, list[tuple[int, ...]]] | None, net: NetLike) -> bool:
+def _convolutional(found: Mapping[str, list[Shape]], net: NetLike) -> bool:
     """Whether a classifier's file has fc6 as the convolution of `net`."""
-    if not found or "fc6" not in found or "fc6" not in net.params:
+    if not found.get("fc6") or "fc6" not in net.params:
         return False
     return tuple(found["fc6"][0]) == tuple(net.params["fc6"][0].data.shape)
 
@@ -108,7 +112,6 @@ def resume_state(run: Run, choice: str | None) -> Path | None:
         ValueError: a weights file, a file that is not there, and, without a choice, a folder that already
             holds snapshots.
     """
-    newest = run.newest(STATES)
     if choice is None:
         done = run.newest()
         if done is not None:
@@ -118,7 +121,14 @@ def resume_state(run: Run, choice: str | None) -> Path | None:
             )
         return None
     if choice == "auto":
-        return newest
+        state = _newest_whole(run)
+        held = run.newest(STATES) or run.newest()
+        if state is None and held is not None:
+            raise ValueError(
+                f"{run.path} holds {held}, but no whole snapshot (.caffemodel and .solverstate) to go on "
+                "from; to start afresh, remove or rename the folder"
+            )
+        return state
     path = Path(choice)
     if path.name.endswith(WEIGHTS):
         state = path.with_name(path.name.replace(".caffemodel", ".solverstate"))
@@ -127,5 +137,17 @@ def resume_state(run: Run, choice: str | None) -> Path | None:
             f"({'found' if state.is_file() else 'not found'})"
         )
     if not path.is_file():
-        raise ValueError(f"no solver state at {path}; newest of {run.path}: {newest or 'none'}")
+        raise ValueError(f"no solver state at {path}; newest of {run.path}: {run.newest(STATES) or 'none'}")
     return path
+
+
+def _newest_whole(run: Run) -> Path | None:
+    """The newest state of a run that is whole, and its weights: a Caffe that was killed may leave halves."""
+    for path in reversed(run.snapshots(STATES).values()):
+        try:
+            caffemodel.shapes(SolverState.read(path).weights)
+        except (ValueError, OSError) as error:
+            log.warning("%s is passed over: %s", path, error)
+        else:
+            return path
+    return None

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..engine import quiet
 
+log = logging.getLogger("fcn")
+
 
 @contextmanager
-def log_to(path: Path) -> Iterator[None]:
-    """Write what is logged to `path`, as glog lines; caffe itself shows warnings only meanwhile."""
+def log_to(path: Path) -> Iterator[Callable[[str], None]]:
+    """Write what is logged to `path`, as glog lines; caffe itself shows warnings only meanwhile.
+
+    Gives a function that adds a line to the file alone.
+    """
     file = logging.FileHandler(path)
     file.setFormatter(
         logging.Formatter(
@@ -20,12 +25,16 @@ def log_to(path: Path) -> Iterator[None]:
             "%m%d %H:%M:%S",
         )
     )
+
+    def note(text: str) -> None:
+        file.handle(log.makeRecord("fcn", logging.INFO, __file__, 0, text, (), None))
+
     loggers = [logging.getLogger(name) for name in ("fcn", "surgery", "caffe")]
-    with quiet():
+    with quiet(path):
         for logger in loggers:
             logger.addHandler(file)
         try:
-            yield
+            yield note
         finally:
             for logger in loggers:
                 logger.removeHandler(file)

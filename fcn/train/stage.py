@@ -17,6 +17,7 @@ from ..job import Job
 from ..protocols import SolverLike
 from ..runs import STATES, Run, command, launch
 from ..tables import percent
+from ..weights.solverstate import SolverState
 from . import findings, handover
 from .journal import log_to
 from .progress import Meter
@@ -36,17 +37,20 @@ def train(
         fingerprints: what the data are, for `run.json`.
 
     Raises:
-        ValueError: weights that do not fit.
+        ValueError: weights or a state that do not fit.
         Diverged: the loss is no number; suspect snapshots are set aside.
         Interrupted: a signal came, and the snapshot has been taken.
     """
     recipe = job.recipe
-    with log_to(run.make().log):
-        train_proto = write_prototxts(job, run)
+    state = None if resume is None else SolverState.read(resume)
+    with log_to(run.make().log) as note:
+        train_proto = write_prototxts(job, run, state.iteration if state else 0)
         solver: SolverLike = caffe.get_solver(str(run.solver))
         net = solver.net
-        if resume is not None:
-            solver.restore(str(resume))
+        if state is not None:
+            state.check(net.params, recipe.type)
+            with state.at_home(run.path) as path:
+                solver.restore(str(path))
             log.info("%s: continuing from iteration %d of %s", job.model, solver.iter, resume)
         else:
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
@@ -54,8 +58,7 @@ def train(
             findings.warn(findings.findings(net, train_proto, untouched))
         run.record(job, launch(solver.iter, str(resume or job.weights), fingerprints or {}))
         run.rewind(solver.iter)
-        # What solver.solve() says: log parsers count the seconds from this line.
-        logging.getLogger("caffe").info("Solving %s", job.model)
+        note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line
 
         meter, scored = Meter(job, run, solver.iter, net.blobs["data"].data.shape[0]), None
         with stop_signals() as caught:
@@ -86,9 +89,10 @@ def evaluate(job: Job, run: Run, solver: SolverLike, meter: Meter) -> int:
     return solver.iter
 
 
-def write_prototxts(job: Job, run: Run) -> Any:
-    """Write the nets and the solver of a run; returns the NetParameter of 'train'."""
-    protos = {form: job.build(form) for form in ("train", "val", "deploy") if form in (*job.layers, "deploy")}
+def write_prototxts(job: Job, run: Run, iteration: int = 0) -> Any:
+    """Write the nets and the solver of a run that goes on after `iteration`; the NetParameter of 'train'."""
+    forms = [form for form in ("train", "val", "deploy") if form in (*job.layers, "deploy")]
+    protos = {form: job.build(form, iteration) for form in forms}
     for form, proto in protos.items():
         run.net(form).write_text(str(proto))
     run.solver.write_text(

@@ -20,14 +20,14 @@ import numpy as np
 import surgery
 
 from ..protocols import NetLike
-from ..trained import Trained
 from . import caffemodel
-from .caffemodel import bare
+from .caffemodel import bare, some
+from .loading import check_filled
 
 #: What a file is written as, by the end of its name.
 SUFFIXES = (".npz", ".pth", ".caffemodel", ".caffemodel.h5")
 
-_ZIP, _HDF5, _PICKLE = b"PK\x03\x04", b"\x89HDF", b"\x80"
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _INDEX = {"W": 0, "weight": 0, "b": 1, "bias": 1}  # Chainer's names and PyTorch's
 _NUMBERED = re.compile(r"(features|classifier)\.\d+")
 
@@ -62,8 +62,6 @@ def read(path: str | Path) -> Weights:
         return _read_zip(path)
     if head.startswith(_PICKLE):  # how PyTorch saved before it took to zip files
         return _by_layer(path, _state_dict(path))
-    if head.startswith(_HDF5):
-        return _read_hdf5(path)
     return Weights(caffemodel.arrays(path))
 
 
@@ -125,24 +123,6 @@ def _torch(path: Path) -> Any:
     except ImportError as error:
         raise ValueError(f"{path}: .pth files need PyTorch: pip install torch") from error
     return torch
-
-
-def _read_hdf5(path: Path) -> Weights:
-    import h5py
-
-    arrays: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            layer, _, index = name.rpartition("/")
-            arrays[f"{layer}.{index}"] = item[()]
-
-    try:
-        with h5py.File(path, "r") as file:
-            file["data"].visititems(visit)
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path}: not a caffemodel in HDF5, or cut off: {error}") from error
-    return _by_layer(path, arrays)
 
 
 def _by_layer(path: Path, arrays: Mapping[str, np.ndarray]) -> Weights:
@@ -218,7 +198,7 @@ def _renamed(
 
 def _other_names(net: NetLike, layers: Iterable[str]) -> str:
     names = list(layers)
-    text = f"The file has {_some(names)}; the net has {_some(net.params)}."
+    text = f"The file has {some(names)}; the net has {some(net.params)}."
     if all(_NUMBERED.fullmatch(layer) for layer in names):
         text += (
             " Numbered layers, as in torchvision's VGG16, are paired by --in-order. The values have to be "
@@ -226,11 +206,6 @@ def _other_names(net: NetLike, layers: Iterable[str]) -> str:
             "wrong results here."
         )
     return text
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:4]) + (f" ... {names[-1]}" if len(names) > 4 else "")
 
 
 def _check_fit(net: NetLike, layers: Mapping[str, list[np.ndarray]], name: str | Path) -> None:
@@ -315,15 +290,21 @@ def _named(net: NetLike, names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarr
 # -- both --------------------------------------------------------------------------------------------
 
 
-def convert(source: Trained, path: str | Path, *, in_order: bool = False) -> str:
-    """Write the weights of a trained net to `path`, in the format that its name ends in; returns a report.
+def convert(net: NetLike, source: Path, path: str | Path, *, in_order: bool = False) -> str:
+    """Write the weights in `source` to `path`, in the format that its name ends in; returns a report.
+
+    Args:
+        net: the one that they are for, as its fillers made it.
+        in_order: see `fill`.
 
     Raises:
-        ValueError: the weights do not fit the net, or what was written is not what was read.
+        ValueError: the weights do not fit or fill the net, or what was written is not what was read.
     """
     check_suffix(path)
-    weights, net = read(source.weights), source.empty()
-    report = fill(net, weights, source.weights, in_order=in_order)
+    weights = read(source)
+    report = fill(net, weights, source, in_order=in_order)
+    given = list(net.params) if in_order else list(weights.layers)
+    check_filled(net, (layer for layer in net.params if layer not in given), source, given)
     difference = write(net, path)
     if difference != 0:
         raise ValueError(f"{path}: read again, it differs from the net by up to {difference:g}")

@@ -1,67 +1,51 @@
-"""A second package named `caffe`, as small as the toolkit lets it be.
+"""A second package named `caffe`: what BVLC's pycaffe lets a program see of an engine, and no more.
 
-It is not ours and has no engine: nets are lists of layer names, a net is its dictionaries. Whatever the
-toolkit takes from `caffe` beyond these public names of pycaffe fails here.
+It computes with this project's engine, loaded under another name, and shows it through a shell as narrow as
+pycaffe: vectors that index (those of a Python layer's blobs cannot be iterated), a new `solver.net` at each
+access, blobs without additions, a log that glog writes to standard error, no third file beside a snapshot.
+Where a real Caffe checks something and ends the process, so does this.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
 
-from . import coord_map, io
-from .net_spec import NetSpec, layers, params, to_proto
-from .proto.caffe_pb2 import TEST, TRAIN
+_ENGINE = Path(__file__).resolve().parents[3] / "engine" / "caffe"
+_SPEC = importlib.util.spec_from_file_location(
+    "engine_behind", _ENGINE / "__init__.py", submodule_search_locations=[str(_ENGINE)]
+)
+assert _SPEC and _SPEC.loader
+_engine = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = _engine
+_SPEC.loader.exec_module(_engine)
 
-__all__ = ["Layer", "Net", "NetSpec", "SGDSolver", "TEST", "TRAIN", "coord_map", "get_solver", "io", "layers",
-           "params", "set_device", "set_mode_cpu", "set_mode_gpu", "set_random_seed", "to_proto"]  # fmt: skip
+for _name in ("proto", "net_spec", "coord_map", "io"):
+    sys.modules[f"{__name__}.{_name}"] = importlib.import_module(f".{_name}", _SPEC.name)
+sys.modules[f"{__name__}.proto.caffe_pb2"] = sys.modules[f"{__name__}.proto"].caffe_pb2
 
+from caffe import coord_map, io, net_spec, proto  # noqa: E402
+from caffe.net_spec import NetSpec, layers, params, to_proto  # noqa: E402
+from caffe.proto.caffe_pb2 import TEST, TRAIN  # noqa: E402
 
-class Blob:
-    def __init__(self, *shape: int) -> None:
-        self.reshape(*shape)
+from ._glog import log, set_up  # noqa: E402
 
-    def reshape(self, *shape: int) -> None:
-        self.data, self.diff = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self.shape = shape
+__version__ = "1.0.0"
+__all__ = [
+    "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Layer", "Net", "NesterovSolver",
+    "NetSpec", "RMSPropSolver", "SGDSolver", "coord_map", "get_solver", "io", "layers", "log", "net_spec",
+    "params", "proto", "set_device", "set_mode_cpu", "set_mode_gpu", "set_random_seed", "to_proto",
+]  # fmt: skip
 
-    @property
-    def channels(self) -> int:
-        return self.shape[1]
-
-
-class Layer:
-    """Base of Python layers."""
-
-
-class Net:
-    """Blobs and parameters by name; `forward` computes nothing."""
-
-    def __init__(self, blobs: dict[str, tuple], params: dict[str, list[tuple]]) -> None:
-        self.blobs = {name: Blob(*shape) for name, shape in blobs.items()}
-        self.params = {name: [Blob(*shape) for shape in shapes] for name, shapes in params.items()}
-
-    def forward(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: blob.data for name, blob in self.blobs.items()}
+set_up()
 
 
-class SGDSolver:
-    """Exists."""
+def __getattr__(name: str) -> Any:
+    """What needs the engine is made when it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'caffe' has no attribute '{name}'")
+    from . import _shell
 
-
-get_solver = SGDSolver
-
-
-def set_mode_cpu() -> None:
-    """There is nothing else."""
-
-
-def set_mode_gpu() -> None:
-    raise RuntimeError("this caffe has no GPU")
-
-
-def set_device(index: int) -> None:
-    raise RuntimeError("this caffe has no GPU")
-
-
-def set_random_seed(seed: int) -> None:
-    """There is no randomness."""
+    return getattr(_shell, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,12 +198,16 @@ def send_when_it_trains(run: Run, signum: int) -> None:
 def test_a_run_needs_no_more_than_its_name(
     data: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """Resumed and scored, with nothing said again."""
+    """Resumed and scored, with nothing said again, and renamed before: it has its own files."""
     common = ("voc-fcn32s", "--weights", base, "--base-lr", 1e-6, "--seed", 7)
     assert run_solve(data, *common, "--iters", 4) == 0
     whole = Run((data.parent / "runs/voc-fcn32s").rename(tmp_path / "whole"))
     assert run_solve(data, *common, "--iters", 2) == 0
-    run = Run(data.parent / "runs/voc-fcn32s")
+    first = data.parent / "runs/voc-fcn32s"
+    run = Run(first.rename(data.parent / "renamed"))
+    shutil.copytree(run.path, first)  # the old name is a folder that belongs to somebody else by now
+    net = caffe.Net(str(run.net("deploy")), caffe.TEST)
+    net.save(str(first / "snapshot/train_iter_2.caffemodel"))
     assert solve.main(["--resume", str(run.path), "--iters", "4"]) == 0
     assert read_rows(run.scores)[-1] == read_rows(whole.scores)[-1]
     for name, blobs in params(whole).items():

@@ -1,0 +1,62 @@
+"""Caffe's HDF5 files: parameters as `data/<layer>/<number>`; solver states are in `solverstate`.
+
+h5py is imported when the first such file is met: nothing else needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+
+
+@contextmanager
+def opened(path: str | Path, what: str = "caffemodel", mode: str = "r") -> Iterator[Any]:
+    """The `h5py.File`; what h5py says of a file that is not `what`, or damaged, becomes a ValueError."""
+    import h5py
+
+    try:
+        with h5py.File(path, mode) as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: not a {what} in HDF5, or cut off: {error}") from error
+
+
+def layers(path: str | Path, take: Callable[[Any], Found]) -> dict[str, list[Found]]:
+    """Layer name -> what `take` makes of each of its parameters, which are h5py's datasets of numbers.
+
+    Raises:
+        ValueError: a file that is cut off, or whose contents are no caffemodel.
+    """
+    import h5py
+
+    found: dict[str, dict[str, Found]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        layer, _, number = name.rpartition("/")
+        if isinstance(item, h5py.Group):
+            found.setdefault(name, {})
+        elif not layer or item.dtype.kind != "f":
+            raise ValueError(f"{path}: not a caffemodel in HDF5: data/{name} is no parameter of a layer")
+        else:
+            found.setdefault(layer, {})[number] = take(item)
+
+    with opened(path) as file:
+        if not isinstance(file.get("data"), h5py.Group):
+            what = "a dataset, not a group of layers" if "data" in file else "missing"
+            raise ValueError(f"{path}: not a caffemodel in HDF5: 'data' is {what}")
+        file["data"].visititems(visit)
+    return {layer: _in_order(path, layer, numbered) for layer, numbered in found.items()}
+
+
+def _in_order(path: str | Path, layer: str, numbered: dict[str, Found]) -> list[Found]:
+    wanted = [str(i) for i in range(len(numbered))]
+    if sorted(numbered) != sorted(wanted):
+        raise ValueError(
+            f"{path}: layer '{layer}' has parameters {', '.join(sorted(numbered))}; they are called "
+            f"{', '.join(wanted)}"
+        )
+    return [numbered[number] for number in wanted]

@@ -1,1 +1,0 @@
-"""Nothing of `caffe.io` is needed to import the toolkit."""
