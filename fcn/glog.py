@@ -54,7 +54,7 @@ def captured(file: Path | None = None) -> Iterator[None]:
 def _is_standard(stream: object) -> bool:
     """Whether a stream is the process's standard error, and not something that a program put in its place."""
     try:
-        return stream.fileno() == STDERR  # type: ignore[attr-defined]
+        return stream.fileno() == STDERR  # type: ignore[attr-defined,no-any-return]
     except (AttributeError, OSError, ValueError):
         return False
 
