@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 # -- variables, set on the command line: make fcn32s VOC_DIR=/data/VOCdevkit/VOC2011 ...
 PYTHON  ?= python3
+OLDEST  ?= python3.10
 RUNS    ?= runs
 GPU     ?=
 VOC_DIR ?=
@@ -25,7 +26,7 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 # $(call unless-trained,MODEL): that model's target, unless its run holds weights already.
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
-.PHONY: help setup demo test slow tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
+.PHONY: help setup demo test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
         voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench clean
 
 help:  ## this list
@@ -54,6 +55,15 @@ test: $(READY)  ## lint, then the tests that need minutes; nothing to download
 
 slow: $(READY)  ## the tests that `make test` leaves out
 	$(PY) -m pytest -m slow $(ARGS)
+
+oldest: build/oldest/.stamp  ## the same tests on OLDEST=python3.10 with the lowest versions that pyproject.toml promises
+	build/oldest/bin/python -m pytest -n auto -m "not slow" $(ARGS)
+
+build/oldest/.stamp: constraints-oldest.txt pyproject.toml
+	$(OLDEST) -m venv build/oldest
+	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
+	    -e '.[test,report,lmdb,draw]' hatchling
+	touch $@
 
 tiny: $(READY)  ## ten seconds: parse, forward, backward, one step; the architecture rules
 	$(PY) -m pytest -q tests/test_tiny.py tests/test_architecture.py
