@@ -34,6 +34,11 @@ class Run:
 
     path: Path
 
+    @classmethod
+    def holding(cls, weights: Path) -> Run | None:
+        """The run that a file of weights is a snapshot of; None where it lies elsewhere."""
+        return cls(weights.parent.parent) if weights.parent.name == "snapshot" else None
+
     def make(self) -> Run:
         """Make the folder if it is not there; returns the run."""
         self.prefix.parent.mkdir(parents=True, exist_ok=True)

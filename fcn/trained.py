@@ -46,7 +46,7 @@ class Trained:
             ValueError: an unknown model.
         """
         weights = Path(weights)
-        run = Run(weights.parent.parent if weights.parent.name == "snapshot" else weights)
+        run = Run.holding(weights) or Run(weights)
         if weights.is_dir():
             weights = _newest(run, model or weights.name)
         elif not weights.is_file():

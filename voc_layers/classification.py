@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import OrderedLayer
-from .reading import SampleError, read_image, read_split, to_blob
+from .reading import SampleError, read_image, read_lines, to_blob
 
 
 class ImageLabelLayer(OrderedLayer):
@@ -25,7 +25,7 @@ class ImageLabelLayer(OrderedLayer):
 
     def prepare(self, params: dict[str, Any]) -> tuple[int, int]:
         self.root, self.size = Path(params["root"]), int(params["size"])
-        self.items = [self._entry(line, params["source"]) for line in read_split(params["source"])]
+        self.items = [self._entry(line, params["source"]) for line in read_lines(params["source"])]
         self.cache: dict[int, np.ndarray] | None = {} if params.get("cache") else None
         return len(self.items), int(params["batch"])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,14 +88,20 @@ class Folder:
     def label(self, name: str) -> np.ndarray:
         """uint8 H x W, class indices, 255 = void; SampleError for a value that is no class."""
         path = self.label_path(name)
-        return check_label(read_label(path), path, len(self.classes) or None, self.void)
+        return check_label(read_label(path)[0], path, len(self.classes) or None, self.void)
 
     def pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Image and label; SampleError where their sizes differ."""
-        path = self.image_path(name)
-        image, label = read_image(path), self.label(name)
-        check_sizes(image, label, path, self.label_path(name))
+        image, label, _ = self.sample(name)
         return image, label
+
+    def sample(self, name: str) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+        """Image, label, and the label's palette (R, G, B of each index) if its file has one."""
+        path, label_path = self.image_path(name), self.label_path(name)
+        image, (values, palette) = read_image(path), read_label(label_path)
+        label = check_label(values, label_path, len(self.classes) or None, self.void)
+        check_sizes(image, label, path, label_path)
+        return image, label, palette
 
     def params(self, split: str, seed: int | None) -> dict[str, Any]:
         """The `param_str` of a data layer that reads a split of this folder: all it has to know."""
@@ -131,30 +137,33 @@ class VocFolder(Folder):
     images, labels, lists = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
     label_suffix, label_help = ".png", "palette or grey: class index of each pixel, 255 = void"
 
+    @property
+    def class_file(self) -> Path:
+        """Where the classes are named, if they are not PASCAL VOC's."""
+        return self.root / "classes.txt"
+
     @classmethod
     def open(cls, root: str | Path, classes: int | None = None) -> VocFolder:
         """The folder with what its classes.txt says; PASCAL VOC's classes where there is none.
 
         Args:
-            classes: how many there are, if not as many as are named. Classes beyond the names are called by
-                their number, as all are where there is no classes.txt.
+            classes: how many there are, where there is no classes.txt: they are called by their numbers.
 
         Raises:
-            SampleError: a classes.txt that cannot be understood, or that names more classes.
+            SampleError: a classes.txt that cannot be understood, or that names another number of classes.
         """
         root = Path(root)
         folder = cls(root)
-        if (root / "classes.txt").is_file():
-            listed = read_classes(root / "classes.txt")
+        if folder.class_file.is_file():
+            listed = read_classes(folder.class_file)
             folder = cls(root, listed.names, listed.mean, listed.void)
+            if classes not in (None, len(listed.names)):
+                raise SampleError(
+                    f"{folder.class_file}: names {len(listed.names)} classes, but {classes} are asked for"
+                )
         elif classes not in (None, len(VOC_CLASSES)):
-            folder = cls(root, ())
-        if classes is None or classes == len(folder.classes):
-            return folder
-        if classes < len(folder.classes):
-            raise SampleError(f"{root}/classes.txt: names {len(folder.classes)} classes, not {classes}")
-        more = map(str, range(len(folder.classes), classes))
-        return replace(folder, classes=(*folder.classes, *more))
+            folder = cls(root, tuple(map(str, range(classes))))
+        return folder
 
     def layout(self, splits: Iterable[str]) -> str:
         own = f"  {'classes.txt':<40} one class a line, for data that are not PASCAL VOC"

@@ -5,6 +5,8 @@ Labels are uint8 H x W: a class index per pixel, 255 = void. Images are uint8 H 
 
 from __future__ import annotations
 
+import codecs
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,10 @@ from PIL import Image
 from .facts import MEAN_BGR, VOID
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF_BITS = 258  # the tag BitsPerSample
+#: What Pillow raises for files that are damaged, or are no images.
+_UNDECODED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 class SampleError(ValueError):
@@ -35,7 +41,7 @@ def read_classes(path: str | Path) -> ClassList:
     path = Path(path)
     names: list[str] = []
     settings: dict[str, list[float]] = {}
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         line = line.strip()
         if line.startswith("#"):
             key, colon, rest = line[1:].partition(":")
@@ -66,17 +72,51 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
 
 
 def read_split(path: str | Path) -> list[str]:
-    """The image ids of a split list, in order; SampleError where the list is missing or empty."""
-    ids = [line.strip() for line in _text(Path(path)).splitlines() if line.strip()]
-    if not ids:
-        raise SampleError(f"{path}: expected one image id a line, found an empty list")
+    """The image ids of a split list, in order.
+
+    Raises:
+        SampleError: the list is missing or empty, or an id leads out of the folder of images.
+    """
+    ids = read_lines(path)
+    outside = [name for name in ids if Path(name).is_absolute() or ".." in Path(name).parts]
+    if outside:
+        raise SampleError(
+            f"{path}: expected image ids, names below the folder of images, found '{outside[0]}', which "
+            "leads out of it"
+        )
     return ids
 
 
-def _text(path: Path) -> str:
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a list, without empty ones; SampleError where there are none."""
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if not lines:
+        raise SampleError(f"{path}: expected one entry a line, found an empty list")
+    return lines
+
+
+def read_text(path: str | Path) -> str:
+    """A text file: UTF-8 or UTF-16, with the mark that Windows puts at the start or (UTF-8) without it.
+
+    Raises:
+        SampleError: there is no such file, or it is in another encoding.
+    """
+    path = Path(path)
     if not path.is_file():
         raise SampleError(f"{path}: expected a text file, found {'a folder' if path.is_dir() else 'nothing'}")
-    return path.read_text(encoding="utf-8")
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SampleError(
+            f"{path}:{line}: expected text in UTF-8, found the byte 0x{data[error.start]:02x}; save it as "
+            "UTF-8"
+        ) from error
+    if "\0" in text:
+        raise SampleError(f"{path}: expected text in UTF-8, found bytes that are zero; save it as UTF-8")
+    return text
 
 
 def find_image(folder: str | Path, name: str) -> Path:
@@ -89,18 +129,30 @@ def find_image(folder: str | Path, name: str) -> Path:
     raise SampleError(f"{wanted}: expected an image ({', '.join(IMAGE_SUFFIXES)}), found nothing")
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> tuple[Image.Image, int]:
+    """An image as Pillow decodes it, and how many bits the file has for a sample."""
     if not path.is_file():
         raise SampleError(f"{path}: expected an image, found nothing")
     try:
         image: Image.Image
-        with Image.open(path) as image:
-            image.load()
-        return image
-    except OSError as error:
+        with path.open("rb") as file:
+            head = file.read(len(_PNG) + 17)
+            file.seek(0)
+            with Image.open(file) as image:
+                image.load()
+        return image, _depth(image, head)
+    except _UNDECODED as error:
         raise SampleError(
             f"{path}: expected an image, found a file that does not decode ({error})"
         ) from error
+
+
+def _depth(image: Image.Image, head: bytes) -> int:
+    """Bits of a sample: Pillow makes eight of more and of fewer without a word."""
+    if head.startswith(_PNG):
+        return head[-1]  # of IHDR, the first chunk: width, height, bit depth
+    bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,))
+    return int(max(bits)) if isinstance(bits, tuple) else int(bits)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -109,28 +161,38 @@ def read_image(path: str | Path) -> np.ndarray:
     Transparency, CMYK and more than 8 bits a channel have no one meaning as RGB: SampleError.
     """
     path = Path(path)
-    image = _open(path)
+    image, depth = _open(path)
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
-    if image.mode not in ("RGB", "L", "P", "1"):
+    if image.mode not in ("RGB", "L", "P", "1") or depth > 8:
         raise SampleError(
-            f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode}; "
-            "convert it, for example with Pillow's Image.convert('RGB')"
+            f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode} of {depth} bits a "
+            "channel; convert it, for example with Pillow's Image.convert('RGB')"
         )
     return np.array(image.convert("RGB"))
 
 
 def read_label_png(path: str | Path) -> np.ndarray:
     """Read a label map, H x W: indices of a palette PNG, or values of a grey one. SampleError for colour."""
+    return read_indexed_png(path)[0]
+
+
+def read_indexed_png(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
+    """A label map and its palette, R, G, B of each index; of a grey file there is none."""
     path = Path(path)
-    image = _open(path)
+    image, depth = _open(path)
+    if image.format == "JPEG":
+        raise SampleError(f"{path}: expected a PNG, found a JPEG, which does not keep the values of a label")
     if image.mode not in ("P", "L", "1", "I", "I;16"):
         raise SampleError(
             f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
             f"{image.mode} of {len(image.getbands())} channels; a picture of the label's colours "
             "is not a label: save the class index of each pixel"
         )
-    return np.array(image)
+    values = np.array(image)
+    if image.mode == "L" and depth < 8:
+        values //= 255 // (2**depth - 1)  # Pillow stretches them to 0 .. 255
+    return values, tuple(image.getpalette() or ()) if image.mode == "P" else ()
 
 
 def read_label_mat(path: str | Path) -> np.ndarray:
@@ -146,9 +208,9 @@ def read_label_mat(path: str | Path) -> np.ndarray:
         raise SampleError(f"{path}: expected a .mat file with GTcls.Segmentation, found {error!r}") from error
 
 
-def read_label(path: str | Path) -> np.ndarray:
-    """Read a label map of either kind, told by the suffix."""
-    return read_label_mat(path) if Path(path).suffix == ".mat" else read_label_png(path)
+def read_label(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
+    """A label map of either kind, told by the suffix, and its palette; see `read_indexed_png`."""
+    return (read_label_mat(path), ()) if Path(path).suffix == ".mat" else read_indexed_png(path)
 
 
 def check_label(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import glob
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +23,16 @@ from vis import make_palette, vis_seg
 from voc_layers.facts import VOC_CLASSES
 from voc_layers.reading import IMAGE_SUFFIXES, ClassList, SampleError, read_classes, read_image
 
+from ..data.names import check_names, names_in
 from ..engine import use_device
 from ..figures import drawn, legend, shares
+from ..outputs import refuse_inputs
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
 from .options import add_device, add_net, carry_out, parser
+
+log = logging.getLogger("fcn")
 
 
 def segment(net: Predictor, path: Path, out: Path, classes: Sequence[str], alpha: float = 0.5) -> np.ndarray:
@@ -46,7 +51,7 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     """The image files that are meant: files as they are, all images of a folder, and patterns (`*.jpg`).
 
     Raises:
-        SampleError: a folder without images, and two files whose pictures would get the same names.
+        SampleError: a folder without images.
     """
     found: list[Path] = []
     for argument in arguments:
@@ -58,12 +63,41 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
             found += inside
         else:
             found += [path] if path.exists() else map(Path, sorted(glob.glob(argument)) or [argument])
-    repeated = sorted(name for name, count in Counter(path.stem for path in found).items() if count > 1)
+    return found
+
+
+def pictures(images: Sequence[Path], out: Path) -> list[Path]:
+    """Where the three pictures of each image go; SampleError where two would get the same name."""
+    made = {path: [out / f"{path.stem}{end}.png" for end in ("", "_overlay", "_legend")] for path in images}
+    count = Counter(file for files in made.values() for file in files)
+    repeated = sorted({path.stem for path, files in made.items() if any(count[file] > 1 for file in files)})
     if repeated:
         raise SampleError(
             f"the pictures of {', '.join(repeated)} would overwrite each other: images need different names"
         )
-    return found
+    return list(count)
+
+
+def class_list(trained: Trained, file: Path | None) -> ClassList:
+    """The class names: of a file, else of the net's run, else PASCAL VOC's.
+
+    A run's data may name other classes by now; then a warning says so.
+
+    Raises:
+        SampleError: the file has the classes of the run in another order, or under other names.
+    """
+    names = trained.class_names
+    if file is not None:
+        found = read_classes(file)
+        check_names(names or found.names, found.names, file)
+        return found
+    split = trained.job.split("train") if trained.job else None
+    if names and split:
+        try:
+            check_names(names, names_in(split.folder), split.folder.root)
+        except SampleError as error:
+            log.warning("the names of the run are used: %s", error)
+    return ClassList(names or VOC_CLASSES)
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -82,7 +116,9 @@ def run(args: argparse.Namespace) -> int:
     """Segment all images of the command line; prints what is in each."""
     images = find_images(args.images)
     trained = Trained.find(args.weights, args.net, args.model)
-    listed = read_classes(args.classes) if args.classes else ClassList(trained.class_names or VOC_CLASSES)
+    listed = class_list(trained, args.classes)
+    given = [trained.weights, trained.net, args.classes]
+    refuse_inputs(pictures(images, args.out), [*images, *filter(None, given)])
     use_device(args.gpu)
     net = trained.load(len(listed.names), listed.mean)
     if net.classes != len(listed.names):

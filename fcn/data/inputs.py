@@ -94,21 +94,25 @@ class TrainingData:
             log.warning(text, len(shared), len(self.val.ids), shared[0])
 
     def check(self, scored: bool) -> None:
-        """Read all of one's own images and labels.
+        """Read all of one's own images and labels, and warn of labels that are odd.
 
         PASCAL VOC and SBD are not read: they are known to be right, and the data layers check each file when
         its turn comes.
 
         Raises:
-            SampleError: the files that are not what they should be.
+            SampleError: files that are not what they should be, and labels that nothing can be learned from.
         """
         if isinstance(self.train.folder, SbdFolder):
             return
-        problems = [problem for split in self.used(scored) for problem in check_split(split).problems]
+        checks = [check_split(split) for split in self.used(scored)]
+        problems = [problem for check in checks for problem in check.problems]
         if problems:
             root = self.train.folder.root
             more = [f"... {len(problems)} in all: fcn data check {root}"] if problems[5:] else []
             raise SampleError("\n  ".join([*problems[:5], *more]))
+        for check in checks:
+            for warning in check.warnings:
+                log.warning("%s: %s", check.split, warning)
 
 
 def require(data: TrainingData, scored: bool, weights_missing: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from vis import make_palette
 from voc_layers.facts import VOID
+from voc_layers.reading import SampleError, read_classes
 
 from .shapes import SHAPES, Shape, blob, draw
 
@@ -240,6 +241,13 @@ def _write_classification(root: Path, seed: int, count: int) -> None:
         (root / f"Classification/{split}.txt").write_text("".join(lines))
 
 
+def _refuse_to_replace(root: Path) -> None:
+    """Raise SampleError where the folder holds images that were not drawn here."""
+    file = root / "classes.txt"
+    if (root / "JPEGImages").is_dir() and not (file.is_file() and read_classes(file).names == CLASSES):
+        raise SampleError(f"{root}: holds images of another data set already; draw into another folder")
+
+
 def make_dataset(
     out_dir: str | Path, seed: int = 0, n_train: int = 480, n_val: int = 120, n_class_images: int = 4000
 ) -> Path:
@@ -247,12 +255,16 @@ def make_dataset(
 
     JPEGImages, SegmentationClass (palette PNG, void 255) and ImageSets/Segmentation as in VOC, classes.txt,
     and Classification with its lists. A folder that already holds the same drawing is left as it is.
+
+    Raises:
+        SampleError: the folder holds another data set.
     """
     root = Path(out_dir)
     made_from = json.dumps({"version": VERSION, "seed": seed, "counts": [n_train, n_val, n_class_images]})
     stamp = root / "drawn.json"
     if stamp.exists() and stamp.read_text() == made_from:
         return root
+    _refuse_to_replace(root)
     stamp.unlink(missing_ok=True)
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "Classification"):
         (root / folder).mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vis import make_palette
 from voc_layers.facts import VOID
-from voc_layers.reading import SampleError, check_label, check_sizes, read_label
+from voc_layers.reading import SampleError, check_label, check_sizes, read_label_png
 
 from ..predictor import Predictor
 from ..protocols import LabelMaps, NetLike
@@ -86,7 +86,7 @@ class Truth:
                 f"{len(self.names) - len(missing)}; missing {some}"
             )
         return self._count(
-            lambda name: read_label(folder / f"{name}.png"), lambda name: str(folder / f"{name}.png")
+            lambda name: read_label_png(folder / f"{name}.png"), lambda name: str(folder / f"{name}.png")
         )
 
     def _count(

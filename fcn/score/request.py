@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from voc_layers.facts import VOC_CLASSES
 from voc_layers.folder import Folder, SbdFolder, Split, VocFolder
-from voc_layers.reading import ClassList, SampleError, check_label, read_classes, read_label
+from voc_layers.reading import ClassList, SampleError, check_label, read_classes, read_label_png
 
+from ..data.names import check_names, names_in
+from ..outputs import refuse_inputs
 from ..runs import Run
 from ..trained import Trained
 from .histograms import Truth
@@ -76,7 +78,7 @@ class LabelFolder:
     def label(self, name: str) -> np.ndarray:
         """uint8 H x W, class indices, 255 = void."""
         path = self.label_path(name)
-        return check_label(read_label(path), path, len(self.classes), self.void)
+        return check_label(read_label_png(path), path, len(self.classes), self.void)
 
 
 def score(request: ScoreRequest) -> Scorecard:
@@ -99,21 +101,58 @@ def score(request: ScoreRequest) -> Scorecard:
             f"{trained.net or trained.model}: gives {net.classes} scores, but {folder.root} has "
             f"{len(folder.classes)} classes ({', '.join(folder.classes[:4])} ...)"
         )
+    _keep_inputs(
+        request.save, names, [trained.weights, *map(folder.label_path, names), *_images(folder, names)]
+    )
     hist, void = Truth(folder, names, request.save).score_net(net, folder.image)
     title = f"{trained.model or trained.weights.name} on {folder.root.name} {split.name}"
+    _warn_of_little(hist, folder.classes, folder.root)
     return Scorecard(title, hist, folder.classes, len(names), void, trained.model, split.name)
+
+
+def _images(folder: Folder, names: Sequence[str]) -> list[Path]:
+    return [folder.image_path(name) for name in names]
+
+
+def _keep_inputs(save: Path | None, names: Sequence[str], inputs: Sequence[Path]) -> None:
+    if save is not None:
+        refuse_inputs([save / f"{name}.png" for name in names], inputs)
+
+
+def _warn_of_little(hist: np.ndarray, classes: Sequence[str], where: Path) -> None:
+    """Warn of a score that says nothing: one class is always right where there is no other.
+
+    Raises:
+        SampleError: no pixel was scored.
+    """
+    present = np.flatnonzero(hist.sum(1))
+    if not present.size:
+        raise SampleError(f"{where}: every pixel of the labels is void: there is nothing to score")
+    if present.size == 1:
+        text = "%s: '%s' is the only class in the labels: a score on it says nothing of the others"
+        log.warning(text, where, classes[present[0]])
 
 
 def _split(request: ScoreRequest, trained: Trained) -> Split:
     """The images to score on, from the request or, where it is silent, from the run."""
     own = trained.job.split("val") if trained.job else None
     if request.data is not None:
-        return _listed(VocFolder.open(request.data), request.split)
+        return _listed(_with_names_of(trained, VocFolder.open(request.data)), request.split)
+    if own is not None:
+        check_names(own.folder.classes, names_in(own.folder), own.folder.root)
     if own is None:
         raise SampleError("which images? Give --data or --voc-dir, a folder in VOC layout")
     if own.ids and request.split in (None, own.name):
         return own
     return _listed(own.folder, request.split or own.name)
+
+
+def _with_names_of(trained: Trained, folder: VocFolder) -> VocFolder:
+    """The folder with the classes that a net was trained on, if a run says so; SampleError for others."""
+    if trained.class_names is None:
+        return folder
+    check_names(trained.class_names, names_in(folder), folder.class_file)
+    return folder if folder.class_file.is_file() else replace(folder, classes=trained.class_names)
 
 
 def _listed(folder: Folder, name: str | None) -> Split:
@@ -138,8 +177,11 @@ def _score_predictions(request: ScoreRequest) -> Scorecard:
             "predictions, give --labels, --data or --voc-dir"
         )
     names = names[: request.limit]
+    predictions = [request.target / f"{name}.png" for name in names]
+    _keep_inputs(request.save, names, [*map(maps.label_path, names), *predictions])
     hist, void = Truth(maps, names, request.save).score_folder(request.target)
     title = f"{request.target} against {against}"
+    _warn_of_little(hist, maps.classes, Path(against))
     return Scorecard(title, hist, maps.classes, len(names), void, request.model)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import solvers
 
 from ..data import TrainingData, require
+from ..data.names import check_names, names_in
 from ..job import Job
 from ..runs import Run
 from ..weights.solverstate import SolverState
@@ -88,8 +89,21 @@ def train_chain(
             continue
         before = run.job() if state is not None else None
         start = before.weights if before else find_weights(job, run)
+        _check_names(job, before or _job_of(start))
         made.append(train(replace(job, weights=start), run, state, prints))
     return made
+
+
+def _job_of(weights: Path | None) -> Job | None:
+    """What the net was trained as whose weights a stage starts from, if a run says so."""
+    run = Run.holding(weights) if weights else None
+    return run.job() if run else None
+
+
+def _check_names(job: Job, before: Job | None) -> None:
+    """See that what a stage goes on from has the same classes; a classifier's are its own."""
+    if before is not None and not before.is_classifier:
+        check_names(before.class_names, job.class_names, f"the data of {job.model}")
 
 
 def _look(stages: Sequence[Stage], data: TrainingData | None, resume: str | None) -> dict[str, Any]:
@@ -120,6 +134,8 @@ def resume_run(folder: Path, **changes: Any) -> list[Path]:
         raise ValueError(f"{folder}: no run to go on with: it has no run.json")
     given = {key: value for key, value in changes.items() if value is not None}
     data = TrainingData.of(job)
+    for split in (data.train, data.val) if data else ():
+        check_names(job.class_names, names_in(split.folder), split.folder.root)
     recipe = replace(job.recipe, **given)
     if data is not None and recipe.test_every:
         recipe = replace(recipe, test_iter=len(data.val.ids) or recipe.test_iter)

@@ -14,6 +14,7 @@ import surgery
 
 from .. import score
 from ..job import Job
+from ..lock import locked
 from ..protocols import SolverLike
 from ..runs import STATES, Run, command, launch
 from ..tables import percent
@@ -38,12 +39,13 @@ def train(
 
     Raises:
         ValueError: weights or a state that do not fit.
+        Locked: another process is training in the folder.
         Diverged: the loss is no number; suspect snapshots are set aside.
         Interrupted: a signal came, and the snapshot has been taken.
     """
     recipe = job.recipe
     state = None if resume is None else SolverState.read(resume)
-    with log_to(run.make().log) as note:
+    with locked(run.make().path), log_to(run.log) as note:
         train_proto = write_prototxts(job, run, state.iteration if state else 0)
         solver: SolverLike = caffe.get_solver(str(run.solver))
         net = solver.net

@@ -19,6 +19,7 @@ import numpy as np
 
 import surgery
 
+from ..outputs import refuse_inputs
 from ..protocols import NetLike
 from . import caffemodel
 from .caffemodel import bare, some
@@ -300,7 +301,7 @@ def convert(net: NetLike, source: Path, path: str | Path, *, in_order: bool = Fa
     Raises:
         ValueError: the weights do not fit or fill the net, or what was written is not what was read.
     """
-    check_suffix(path)
+    refuse_inputs([check_suffix(path)], [source])
     weights = read(source)
     report = fill(net, weights, source, in_order=in_order)
     given = list(net.params) if in_order else list(weights.layers)

@@ -30,9 +30,16 @@ def load(net: NetLike, path: Path, may_lack: Callable[[str], bool] = lambda laye
     found = caffemodel.shapes(path)
     caffemodel.check_fit(path, net.params, found)
     untouched = [name for name in net.params if not found.get(name)]
-    check_filled(net, (name for name in untouched if not may_lack(name)), path, found)
+    given = [name for name, shapes in found.items() if shapes]
+    check_filled(net, (name for name in untouched if not may_lack(name)), path, given)
+    if not set(given) & net.params.keys():
+        both = f"it has {caffemodel.some(given)}, the net {caffemodel.some(net.params)}"
+        raise ValueError(f"{path} does not fit the net: {both}")
     net.copy_from(str(path))
     check_finite(net, path)
+    zero = [name for name in given if name in net.params and not net.params[name][0].data.any()]
+    if zero:
+        log.warning("%s: all zero in %s: it has learned nothing there", path, caffemodel.some(zero))
     return untouched
 
 

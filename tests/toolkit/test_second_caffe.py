@@ -211,8 +211,7 @@ def test_a_state_that_does_not_fit_ends_no_process(data: Path, base: Path) -> No
     program = f"""
 import solve
 print(solve.main(["--resume", "runs/voc-fcn32s", "--iters", "2"]))
-other = ["voc-fcn32s", "--data", "data", "--width", "{WIDTH}", "--classes", "4", "--runs", "other",
-         "--weights", {str(base)!r}, "--test-every", "0"]
+other = ["voc-fcn32s", "--data", "data", "--width", "0.1", "--runs", "other", "--test-every", "0"]
 print(solve.main([*other, "--iters", "2", "--resume", {str(first)!r}]))
 """
     done = python("-c", program, cwd=work)

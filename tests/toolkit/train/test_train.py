@@ -274,7 +274,8 @@ def test_weights_of_other_classes_or_widths_are_refused_by_name(
     data: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1, "--test-every", 0) == 0
-    assert run_solve(data, "voc-fcn16s", "--classes", 60, "--iters", 1, "--test-every", 0) == 1
+    (data / "classes.txt").write_text("".join(f"class {i}\n" for i in range(60)))
+    assert run_solve(data, "voc-fcn16s", "--iters", 1, "--test-every", 0) == 1
     said = capsys.readouterr().err
     assert "'score_fr', parameter 0: file (3, 204, 1, 1), net (60, 204, 1, 1)" in said and "skip=" in said
     wider = tmp_path / "wide.caffemodel"

@@ -1,0 +1,117 @@
+"""One process at a time trains in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NAME = "run.lock"
+#: Seconds that a lock may be without its text: the other process is about to write it.
+YOUNG = 5.0
+
+Owner = dict[str, object]
+
+
+class Locked(RuntimeError):
+    """Another process is at work in the folder."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder meanwhile.
+
+    A file says who is in it: the process, its start and its computer. One that is gone, because it was killed
+    or the computer was switched off, keeps nobody out.
+
+    Raises:
+        Locked: somebody else is in the folder, and who that is.
+    """
+    path = folder / NAME
+    mine = {**identity(os.getpid()), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    while not _made(path, mine):
+        owner = _owner(path)
+        if owner is not None and not _gone(owner, path):
+            raise Locked(
+                f"{folder}: process {owner.get('pid', '?')} on {owner.get('host', '?')} has been training "
+                f"here since {owner.get('since', '?')}; wait for it, or choose another folder with --runs. "
+                f"If it is no longer there, remove {path}"
+            )
+        _remove(path, owner)
+    try:
+        yield
+    finally:
+        _remove(path, mine)
+
+
+def identity(pid: int) -> Owner:
+    """A process: its number, its start, and the computer (or container) where the number means it.
+
+    `start` is None where there is no such process, or the system does not say.
+    """
+    found: Owner = {"pid": pid, "host": socket.gethostname(), "space": None, "start": None}
+    try:
+        found["space"] = os.readlink("/proc/self/ns/pid")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # `man 5 proc_pid_stat`, after the name, which may hold anything: the state, 19 further on the start.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return found
+    return {**found, "start": None if fields[0] in "ZX" else f"{boot} {fields[19]}"}
+
+
+def _gone(owner: Owner, path: Path) -> bool:
+    """Whether the owner was here and is not any more; the number of a process may be another one's by now."""
+    pid = owner.get("pid")
+    if not isinstance(pid, int):
+        return path.exists() and time.time() - path.stat().st_mtime > YOUNG
+    now = identity(pid)
+    if any(owner.get(key) != now[key] for key in ("host", "space")):
+        return False
+    if owner.get("start") is not None:
+        return owner["start"] != now["start"]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # it is there, and somebody else's
+    return False
+
+
+def _made(path: Path, owner: Owner) -> bool:
+    """Whether the file could be made: not where there is one."""
+    try:
+        with path.open("x") as file:
+            file.write(json.dumps(owner))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _owner(path: Path) -> Owner | None:
+    """What the file says; None where there is none. One without text says nothing."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remove(path: Path, owner: Owner | None) -> None:
+    """Remove the file of this owner, and of nobody else who came in the meantime."""
+    aside = path.with_name(f"{NAME}.{os.getpid()}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    if _owner(aside) != owner and not path.exists():
+        aside.rename(path)
+    else:
+        aside.unlink()

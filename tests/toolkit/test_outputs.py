@@ -1,0 +1,121 @@
+"""What is read is not replaced: outputs that are inputs, by any path or link, are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import caffe
+import infer
+import nets
+import score
+import solvers
+from fcn.commands import data as data_command
+from fcn.commands import weights as weights_command
+from fcn.job import Job
+from fcn.runs import Run
+from voc_layers import VocFolder
+
+NET = """
+layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 4 dim: 4 } } }
+layer { name: "score" type: "Convolution" bottom: "data" top: "score"
+        convolution_param { num_output: 3 kernel_size: 1 } }
+"""
+
+
+@pytest.fixture
+def run(data: Path) -> Path:
+    """A run on `data`, and photos of the user's."""
+    folder = data.parent / "runs/voc-fcn32s"
+    (folder / "snapshot").mkdir(parents=True)
+    (folder / "deploy.prototxt").write_text(NET)
+    net = caffe.Net(str(folder / "deploy.prototxt"), caffe.TEST)
+    net.params["score"][0].data[...] = np.eye(3).reshape(3, 3, 1, 1)
+    net.save(str(folder / "snapshot/train_iter_1.caffemodel"))
+    found = VocFolder.open(data)
+    layers = {form: nets.PythonData.reading(found, form, seed=1) for form in ("train", "val")}
+    Run(folder).record(Job("voc-fcn32s", solvers.recipe("voc-fcn32s"), layers, found.classes), {})
+    (data.parent / "photos").mkdir()
+    Image.fromarray(np.full((4, 5, 3), 90, np.uint8)).save(data.parent / "photos/cat.png")
+    return folder
+
+
+def digests(folder: Path) -> dict[Path, str]:
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("way", ["same", "relative", "linked folder", "hard link", "overlay"])
+def test_photos_are_not_replaced(
+    run: Path, way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = run.parents[1]
+    monkeypatch.chdir(top)
+    out, images = top / "photos", ["photos"]
+    if way == "relative":
+        out = Path("runs/../photos")
+    elif way == "linked folder":
+        out = top / "other"
+        out.symlink_to("photos")
+    elif way == "hard link":
+        out = top / "other"
+        out.mkdir()
+        os.link(top / "photos/cat.png", out / "cat.png")
+    elif way == "overlay":
+        (top / "photos/cat.png").rename(top / "photos/dog_overlay.png")
+        Image.fromarray(np.full((4, 5, 3), 90, np.uint8)).save(top / "dog.jpg")
+        images = ["dog.jpg", "photos"]
+    before = digests(top)
+    assert infer.main([*images, "--weights", str(run), "-o", str(out)]) == 1
+    assert "would " in capsys.readouterr().err
+    assert digests(top) == before
+
+
+@pytest.mark.parametrize("save", ["data/SegmentationClass", "data/JPEGImages/../SegmentationClass", "link"])
+def test_the_truth_is_not_replaced(
+    run: Path, save: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = run.parents[1]
+    monkeypatch.chdir(top)
+    (top / "link").symlink_to("data/SegmentationClass")
+    before = digests(top)
+    assert score.main([str(run), "--save", save]) == 1
+    assert "would replace" in capsys.readouterr().err
+    assert digests(top) == before
+
+
+def test_predictions_are_not_replaced(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = data.parent / "maps"
+    assert score.main([str(run), "--save", str(maps), "--out", str(data.parent / "s")]) == 0
+    before = digests(maps)
+    assert score.main([str(maps), "--data", str(data), "--save", str(maps)]) == 1
+    assert "would replace" in capsys.readouterr().err
+    assert digests(maps) == before
+
+
+def test_a_list_cannot_lead_out_of_the_folder(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "ImageSets/Segmentation/odd.txt").write_text("../precious\n")
+    assert score.main([str(run), "--split", "odd", "--save", str(data.parent / "maps/sub")]) == 1
+    assert "leads out of it" in capsys.readouterr().err
+    assert not (data.parent / "maps").exists()
+
+
+def test_weights_are_not_converted_onto_themselves(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = run / "snapshot/train_iter_1.caffemodel"
+    before = digests(run)
+    assert weights_command.main(["import", str(weights), "-o", str(weights)]) == 1
+    assert "would replace" in capsys.readouterr().err
+    assert digests(run) == before
+
+
+def test_images_are_not_drawn_over_somebody_elses(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = digests(data)
+    assert data_command.main(["draw", str(data), "--train", "1", "--val", "1", "--class-images", "0"]) == 1
+    assert "another data set" in capsys.readouterr().err
+    assert digests(data) == before
