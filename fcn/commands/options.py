@@ -8,11 +8,17 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import nets
 
 from ..train import Interrupted
+
+# At run time the class takes no parameter before Python 3.11.
+if TYPE_CHECKING:
+    _TextHandler = logging.StreamHandler[TextIO]
+else:
+    _TextHandler = logging.StreamHandler
 
 
 def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
@@ -44,7 +50,7 @@ def add_net(to: argparse.ArgumentParser) -> None:
     net.add_argument("--model", metavar="ID", help=f"one of {', '.join(nets.MODELS)} (default: the run's)")
 
 
-class _Console(logging.StreamHandler[TextIO]):
+class _Console(_TextHandler):
     """Writes to what `sys.stderr` is at that moment: while caffe works, it is another than at the start."""
 
     @property

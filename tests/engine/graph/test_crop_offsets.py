@@ -99,7 +99,8 @@ def test_what_cannot_be_told_is_refused_with_the_way_out(text: str, reason: str)
         offsets(text)
 
 
-def test_a_crop_of_today_starts_at_zero_and_says_what_a_fork_would_do(tmp_path, caplog) -> None:
+def test_a_crop_of_today_starts_at_zero_and_says_what_a_fork_would_do(tmp_path, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("caffe"), "propagate", True)
     path = tmp_path / "hed.prototxt"
     text = """input: "data" input_shape { dim: 1 dim: 3 dim: 20 dim: 24 }
         layer { name: "c" type: "Convolution" bottom: "data" top: "c"

@@ -81,7 +81,7 @@ def _stored(image: Image.Image) -> np.ndarray:
     """Grey as one channel, everything else as BGR, with alpha if the file has it."""
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))[..., None]
-    alpha = image.has_transparency_data
+    alpha = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
     array = np.asarray(image.convert("RGBA" if alpha else "RGB"))
     return array[..., [2, 1, 0, 3]] if alpha else array[..., ::-1]
 
