@@ -171,7 +171,8 @@ def test_memory_data_reads_the_users_arrays_and_never_writes_them(tmp_path: Path
     np.testing.assert_array_equal(held, data[2:])
 
 
-def test_memory_data_says_that_it_ignores_transformations(tmp_path: Path, caplog) -> None:
+def test_memory_data_says_that_it_ignores_transformations(tmp_path: Path, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("caffe"), "propagate", True)
     net = memory(tmp_path, more="transform_param { scale: 2 }")
     data, labels = arrays(2)
     with caplog.at_level(logging.WARNING, "caffe"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def test_an_old_net_inside_a_solver_is_refused_by_name(field: str, text: str, in
         caffe.SGDSolver("solver.prototxt")
 
 
-def test_old_layers_beside_new_ones_count_for_nothing(in_tmp, caplog) -> None:
+def test_old_layers_beside_new_ones_count_for_nothing(in_tmp, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("caffe"), "propagate", True)
     """As in Caffe; it is said."""
     Path("solver.prototxt").write_text(
         SOLVER + f'net_param {{ {NEW} {OLD.replace("d", "e", 1)} input: "i" }}'
