@@ -21,8 +21,8 @@ layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
 layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { kernel_size: 2 stride: 2 } }
 layer { name: "loss" type: "Reduction" bottom: "pool" top: "loss" loss_weight: 1 }
 """
-#: `compute(net)`: what a net gives, forward and backward, to four digits (with an OpenMP older than 5.0 a child
-#: has one thread, and sums in another order); `child(f)`: what f gives in a fork.
+#: `compute(net)`: what a net gives, forward and backward, to four digits (with an OpenMP older than 5.0 a
+#: child has one thread, and sums in another order); `child(f)`: what f gives in a fork.
 BEGIN = """
 import multiprocessing, os
 import caffe, torch
@@ -38,7 +38,8 @@ def compute(net):
     net.forward(data=np.random.default_rng(0).random((1, 3, 200, 200), np.float32))
     net.backward()
     arrays = net.blobs["pool"].data, net.params["conv"][0].diff
-    return " ".join(f"{np.abs(x).mean(dtype=np.float64):.3e} {x.std(dtype=np.float64):.3e}" for x in arrays) + ";"
+    sums = [(np.abs(x).mean(dtype=np.float64), x.std(dtype=np.float64)) for x in arrays]
+    return " ".join(f"{mean:.3e} {deviation:.3e}" for mean, deviation in sums) + ";"
 
 def child(function, *args):
     read, write = os.pipe()
