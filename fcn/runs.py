@@ -7,6 +7,7 @@ import json
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -127,22 +128,56 @@ class Run:
         return found if isinstance(found, dict) else {"version": "none"}
 
     def append(self, path: Path, row: dict[str, Any]) -> None:
-        """Add a row to a CSV file (`curves` or `scores`), with its header if the file is new."""
+        """Add a row to a CSV file (`curves` or `scores`), with its header if the file is new.
+
+        Raises:
+            OSError: it cannot be written; names the file.
+        """
         new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with path.open("a", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(row))
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+    def scored(self) -> set[int]:
+        """The iterations that have a row in `scores`."""
+        return {int(row["iteration"]) for row in read_rows(self.scores)} if self.scores.is_file() else set()
+
+    def add_scores(self, row: dict[str, Any]) -> None:
+        """Add a row to `scores`, at its place; see `append`."""
+        self.append(self.scores, row)
+        rows = sorted(read_rows(self.scores), key=lambda row: int(row["iteration"]))
+        self._rewrite(self.scores, rows)
 
     def rewind(self, iteration: int) -> None:
         """Drop the rows of `curves` and `scores` beyond `iteration`: a resumed run writes them anew."""
         for path in (self.curves, self.scores):
             if path.is_file():
-                rows = [row for row in read_rows(path) if int(row["iteration"]) <= iteration]
-                path.unlink()
-                for row in rows:
-                    self.append(path, row)
+                self._rewrite(path, [row for row in read_rows(path) if int(row["iteration"]) <= iteration])
+
+    def _rewrite(self, path: Path, rows: list[dict[str, str]]) -> None:
+        """Replace the rows of a CSV file: it is whole at any time."""
+        if rows == read_rows(path):
+            return
+        temporary = path.with_suffix(".csv.tmp")
+        temporary.unlink(missing_ok=True)
+        for row in rows:
+            self.append(temporary, row)
+        if rows:
+            temporary.replace(path)
+        else:
+            path.unlink()
+
+    def tidy(self) -> None:
+        """Remove what a process left that was killed while it wrote; nobody else may be at work here."""
+        for path in (*self.path.glob("*.tmp"), *self.prefix.parent.glob(".*.tmp")):
+            path.unlink(missing_ok=True)
+        for path in self.path.glob("resume-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def set_aside(self, iteration: int) -> list[Path]:
         """Rename the snapshots from `iteration` on to `*.nonfinite`: nothing shall resume from them."""

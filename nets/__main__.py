@@ -6,7 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from voc_layers.facts import VOID
+
 from . import MODELS, build, get, pascal
+from .arguments import seed, whole, width
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int:
@@ -16,9 +19,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
     parser.add_argument("--out", type=Path, default=Path("prototxt"), help="one folder per model goes here")
     parser.add_argument("--voc-dir", default="data/pascal/VOC2011")
     parser.add_argument("--sbd-dir", default="data/sbdd/dataset")
-    parser.add_argument("--classes", type=int, help="score channels (default: those of the model)")
-    parser.add_argument("--width", type=float, default=1.0, help="multiply all widths of the trunk")
-    parser.add_argument("--seed", type=int, default=1337, help="seed of the training order")
+    parser.add_argument("--classes", type=whole(1, VOID), help="score channels (default: those of the model)")
+    parser.add_argument("--width", type=width, default=1.0, help="multiply all widths of the trunk")
+    parser.add_argument("--seed", type=seed, default=1337, help="seed of the training order")
     args = parser.parse_args(argv)
     for unknown in set(args.models) - set(MODELS):
         parser.error(f"no model is called '{unknown}'; there are {', '.join(MODELS)}")

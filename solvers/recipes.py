@@ -38,6 +38,10 @@ class Recipe:
     display: int = 20
     average_loss: int = 20
 
+    def scores_at(self, step: int) -> bool:
+        """Whether the net is scored after so many steps: at its interval, and at the end."""
+        return bool(self.test_every and step) and (step % self.test_every == 0 or step >= self.max_iter)
+
     @property
     def command(self) -> str:
         """The command that runs this recipe."""

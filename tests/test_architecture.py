@@ -57,7 +57,7 @@ THIRD_PARTY = {
     "nets": set(),
     "solvers": set(),
     "surgery": {"numpy"},
-    "voc_layers": {"numpy", "PIL", "scipy"},
+    "voc_layers": {"numpy", "PIL"},
     "fcn": {"numpy", "PIL", "matplotlib"},
     "vis": {"numpy"},
     "solve": set(),
@@ -68,6 +68,7 @@ THIRD_PARTY = {
 ONLY_IN = {
     "fcn.weights.exchange": {"torch"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
+    "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {

@@ -25,6 +25,7 @@ from .reading import (
     read_classes,
     read_image,
     read_label,
+    read_size,
     read_split,
 )
 
@@ -94,6 +95,14 @@ class Folder:
         """Image and label; SampleError where their sizes differ."""
         image, label, _ = self.sample(name)
         return image, label
+
+    def peek(self, name: str) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Label and its palette; of the image only the size is read. SampleError where the sizes differ."""
+        path, label_path = self.image_path(name), self.label_path(name)
+        values, palette = read_label(label_path)
+        label = check_label(values, label_path, len(self.classes) or None, self.void)
+        check_sizes(np.empty(read_size(path)), label, path, label_path)
+        return label, palette
 
     def sample(self, name: str) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
         """Image, label, and the label's palette (R, G, B of each index) if its file has one."""

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from .facts import MEAN_BGR, VOID
+from .matfile import MatError, variable
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -172,6 +173,16 @@ def read_image(path: str | Path) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image, from the start of its file."""
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except _UNDECODED as error:
+        raise SampleError(f"{path}: expected an image, found a file that is none ({error})") from error
+
+
 def read_label_png(path: str | Path) -> np.ndarray:
     """Read a label map, H x W: indices of a palette PNG, or values of a grey one. SampleError for colour."""
     return read_indexed_png(path)[0]
@@ -197,15 +208,16 @@ def read_indexed_png(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
 
 def read_label_mat(path: str | Path) -> np.ndarray:
     """Read SBD's class segmentation, `GTcls.Segmentation` of a .mat file: H x W."""
-    from scipy.io import loadmat
-
     path = Path(path)
     if not path.is_file():
         raise SampleError(f"{path}: expected a .mat file, found nothing")
     try:
-        return np.asarray(loadmat(str(path))["GTcls"][0]["Segmentation"][0])
-    except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
-        raise SampleError(f"{path}: expected a .mat file with GTcls.Segmentation, found {error!r}") from error
+        label = variable(path, "GTcls", "Segmentation")
+    except MatError as error:
+        raise SampleError(f"{path}: expected a .mat file with GTcls.Segmentation; {error}") from error
+    if label.ndim != 2:
+        raise SampleError(f"{path}: expected a label of H x W, found the shape {label.shape}")
+    return label
 
 
 def read_label(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -218,8 +230,11 @@ def check_label(
 ) -> np.ndarray:
     """The label as uint8 with void as 255; SampleError for a value neither void nor in 0 .. classes - 1.
 
-    With `classes` None (not known) only values above 255 are refused.
+    With `classes` None (not known) only values above 255 are refused, and what is no whole number.
     """
+    if label.dtype.kind == "f" and not (np.isfinite(label).all() and (label == np.rint(label)).all()):
+        some = label[~np.isfinite(label) | (label != np.rint(label))]
+        raise SampleError(f"{path}: expected whole numbers, found {some[0]} in {some.size} pixels")
     seen = np.unique(label)
     limit = VOID + 1 if classes is None else classes
     wrong = [int(v) for v in seen if not 0 <= v < limit and v != void]

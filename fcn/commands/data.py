@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from nets.arguments import seed, whole
 from voc_layers.folder import Split, VocFolder
 
 from ..data import check_split
@@ -43,10 +44,10 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command = commands.add_parser("draw", help="draw the demo's images, in VOC layout")
     command.set_defaults(run=draw)
     command.add_argument("folder", type=Path, metavar="DIR")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--train", type=int, default=480, help="images to train on")
-    command.add_argument("--val", type=int, default=120, help="images held out")
-    command.add_argument("--class-images", type=int, default=4000, help="images for a classifier")
+    command.add_argument("--seed", type=seed, default=0)
+    command.add_argument("--train", type=whole(1), default=480, help="images to train on")
+    command.add_argument("--val", type=whole(1), default=120, help="images held out")
+    command.add_argument("--class-images", type=whole(), default=4000, help="images for a classifier")
     return top.parse_args(argv)
 
 

@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from nets.arguments import seed
+
 from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
 from ..engine import quiet, use_device
 from ..score import summary
@@ -25,7 +27,7 @@ from .options import add_device, carry_out, parser
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command = parser(prog, __doc__)
     command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    command.add_argument("--seed", type=int, default=0, help="of the data, weights and training order")
+    command.add_argument("--seed", type=seed, default=0, help="of the data, weights and training order")
     command.add_argument("--quick", action="store_true", help="a quarter of the work, a coarser result")
     command.add_argument("--check", action="store_true", help="fail unless IU rises with each finer stride")
     add_device(command)

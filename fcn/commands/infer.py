@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nets.arguments import real
 from vis import make_palette, vis_seg
 from voc_layers.facts import VOC_CLASSES
 from voc_layers.reading import IMAGE_SUFFIXES, ClassList, SampleError, read_classes, read_image
@@ -30,7 +31,7 @@ from ..outputs import refuse_inputs
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
-from .options import add_device, add_net, carry_out, parser
+from .options import add_device, add_net, carry_out, parser, tell
 
 log = logging.getLogger("fcn")
 
@@ -107,13 +108,13 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the pictures go there")
     add_net(command)
     command.add_argument("--classes", type=Path, help="class names (default: the run's, or PASCAL VOC's)")
-    command.add_argument("--alpha", type=float, default=0.5, help="opacity of the overlay")
+    command.add_argument("--alpha", type=real(0, 1), default=0.5, help="opacity of the overlay")
     add_device(command)
     return command.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment all images of the command line; prints what is in each."""
+    """Segment all images of the command line, and print what is in each; 1 where one could not be."""
     images = find_images(args.images)
     trained = Trained.find(args.weights, args.net, args.model)
     listed = class_list(trained, args.classes)
@@ -126,11 +127,20 @@ def run(args: argparse.Namespace) -> int:
             f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "
             "name the classes with --classes FILE"
         )
+    args.out.mkdir(parents=True, exist_ok=True)
+    failed = 0
     for path in images:
-        label = segment(net, path, args.out, listed.names, args.alpha)
+        try:
+            label = segment(net, path, args.out, listed.names, args.alpha)
+        except (ValueError, RuntimeError) as error:  # of this image; the others may be well
+            failed += 1
+            tell(str(error))
+            continue
         found = (f"{name} {100 * share:.1f} %" for name, share in shares(label, listed.names).items())
         print(f"{path}: {', '.join(found)}")
-    return 0
+    if failed:
+        tell(f"{failed} of {len(images)} images could not be segmented")
+    return int(failed > 0)
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import nets
+from nets.arguments import whole
 
 from ..train import Interrupted
 
@@ -37,7 +38,7 @@ def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
 def add_device(to: argparse.ArgumentParser) -> None:
     """--gpu N or --cpu, as `args.gpu`: a number or None."""
     device = to.add_mutually_exclusive_group()
-    device.add_argument("--gpu", type=int, metavar="N", help="run on GPU N")
+    device.add_argument("--gpu", type=whole(), metavar="N", help="run on GPU N")
     device.add_argument(
         "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
     )
@@ -72,8 +73,16 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        tell(str(stop))
         return 128 + stop.signum
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        tell(f"{prog}: {error}")
         return 1
+
+
+def tell(text: str) -> None:
+    """A line on the console, if it is still there: at SIGHUP it is not."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        pass

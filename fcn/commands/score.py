@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nets.arguments import whole
+
 from ..engine import use_device
 from ..runs import Run
 from ..score import ScoreRequest, score
@@ -32,7 +34,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     against.add_argument("--split", help="one of its lists (default: the run's, else seg11valid or val)")
     against.add_argument("--labels", type=Path, metavar="DIR", help="folder of label PNGs instead of --data")
     against.add_argument("--classes", type=Path, help="class names for --labels (default: PASCAL VOC's)")
-    against.add_argument("--limit", type=int, metavar="N", help="score the first N images only")
+    against.add_argument("--limit", type=whole(1), metavar="N", help="score the first N images only")
     against.add_argument("--sbd-dir", type=Path, help="warn of images trained on (default: the run's list)")
     add_net(command)
     add_device(command)

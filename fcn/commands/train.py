@@ -17,6 +17,8 @@ from pathlib import Path
 
 import nets
 import solvers
+from nets.arguments import real, seed, whole, width
+from voc_layers.facts import VOID
 
 from ..data import TrainingData
 from ..engine import use_device
@@ -44,7 +46,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add_device(command)
     add("--recipe", choices=solvers.KINDS, help="default: the one the model was published with")
     add("--weights", type=Path, metavar="FILE", help="what the first model starts from, or a run's folder")
-    add("--iters", type=int, metavar="N", help="train each model up to N steps (default: its recipe's)")
+    add("--iters", type=whole(1), metavar="N", help="train each model up to N steps (default: its recipe's)")
     add("--resume", metavar="RUN|auto|FILE", help="go on with the run in a folder, and give nothing else; "
         "or from each run's newest .solverstate, or from FILE")  # fmt: skip
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
@@ -52,12 +54,22 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--voc-dir", type=Path, metavar="DIR", help="PASCAL VOC; default: data/pascal/VOC2011")
     add("--sbd-dir", type=Path, metavar="DIR", help="SBD; default: data/sbdd/dataset")
     add("--val-split", metavar="NAME", help="default: seg11valid, or val with --data")
-    add("--classes", type=int, metavar="N", help="default: lines of classes.txt, or PASCAL VOC's 21")
-    add("--width", type=float, metavar="X", help="multiply all widths of the trunk")
-    add("--base-lr", type=float, metavar="R", help="of the first model; the others keep their recipes' ratio")
-    add("--snapshot", type=int, metavar="N", help="a snapshot every N steps (default: the recipe's)")
-    add("--test-every", type=int, metavar="N", help="score every N steps and at the end; 0: never")
-    add("--seed", type=int, help="of the training order, dropout and fillers; default: 1337")
+    add(
+        "--classes",
+        type=whole(2, VOID),
+        metavar="N",
+        help="default: lines of classes.txt, or PASCAL VOC's 21",
+    )
+    add("--width", type=width, metavar="X", help="multiply all widths of the trunk")
+    add(
+        "--base-lr",
+        type=real(0),
+        metavar="R",
+        help="of the first model; the others keep their recipes' ratio",
+    )
+    add("--snapshot", type=whole(), metavar="N", help="a snapshot every N steps (default: the recipe's)")
+    add("--test-every", type=whole(), metavar="N", help="score every N steps and at the end; 0: never")
+    add("--seed", type=seed, help="of the training order, dropout and fillers; default: 1337")
     args = command.parse_args(argv)
     given = [key for key, absent in KNOWN_TO_A_RUN.items() if getattr(args, key) != absent]
     if resumes_run(args) and given:
@@ -90,9 +102,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     rows = recipes(args.models or nets.CHAIN, args.recipe, args.base_lr, **changes)
     data = read_data(args)
-    width = 1.0 if args.width is None else args.width
-    seed = 1337 if args.seed is None else args.seed
-    jobs = chain(rows, data, weights=args.weights, width=width, seed=seed)
+    jobs = chain(
+        rows,
+        data,
+        weights=args.weights,
+        width=1.0 if args.width is None else args.width,
+        seed=1337 if args.seed is None else args.seed,
+    )
     train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume)
     return 0
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nets
+from nets.arguments import seed, whole, width
 
 from ..trained import Trained
 from ..weights import convert, save_random
@@ -44,9 +45,9 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.set_defaults(run=random)
     command.add_argument("model", help="vgg16 or caffenet")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
-    command.add_argument("--seed", type=int, default=1337)
-    command.add_argument("--classes", type=int, help="outputs of fc8 (default 1000)")
-    command.add_argument("--width", type=float, default=1.0, help="multiply all widths of the trunk")
+    command.add_argument("--seed", type=seed, default=1337)
+    command.add_argument("--classes", type=whole(1), help="outputs of fc8 (default 1000)")
+    command.add_argument("--width", type=width, default=1.0, help="multiply all widths of the trunk")
     for name, to, what in (
         ("export", ".npz or .pth", "write weights for NumPy or PyTorch"),
         ("import", ".caffemodel or .caffemodel.h5", "make a caffemodel of .npz, .pth or another caffemodel"),

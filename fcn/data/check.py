@@ -52,8 +52,11 @@ def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
-def check_split(split: Split) -> Check:
-    """Read every pair of a split: missing files, sizes that differ, values that are no class, odd labels."""
+def check_split(split: Split, decode: bool = True) -> Check:
+    """Read every pair of a split: missing files, sizes that differ, values that are no class, odd labels.
+
+    decode: read images whole, and not only their sizes.
+    """
     folder = split.folder
     count = len(folder.classes)
     check = Check(split.name, len(split.ids), np.zeros(count + 1, np.int64))
@@ -61,7 +64,7 @@ def check_split(split: Split) -> Check:
     clash: list[str] = []
     for name in split.ids:
         try:
-            _, label, palette = folder.sample(name)
+            label, palette = folder.sample(name)[1:] if decode else folder.peek(name)
         except SampleError as problem:
             check.problems.append(str(problem))
             continue

@@ -16,7 +16,7 @@ from ..job import Job
 from ..runs import Run
 from ..weights.solverstate import SolverState
 from .handover import Stage, find_weights, missing_weights, resume_state
-from .stage import train
+from .stage import train, unscored
 
 log = logging.getLogger("fcn")
 
@@ -83,7 +83,7 @@ def train_chain(
     made: list[Path] = []
     for i, (job, run) in enumerate(stages):
         state = resume_state(run, resume if i == 0 or resume == "auto" else None)
-        if state is not None and SolverState.read(state).iteration >= job.recipe.max_iter:
+        if state is not None and _is_done(job, run, state):
             made.append(SolverState.read(state).weights)
             log.info("%s: already trained, %s", job.model, made[-1])
             continue
@@ -92,6 +92,12 @@ def train_chain(
         _check_names(job, before or _job_of(start))
         made.append(train(replace(job, weights=start), run, state, prints))
     return made
+
+
+def _is_done(job: Job, run: Run, state: Path) -> bool:
+    """Whether a stage is trained and scored."""
+    last = SolverState.read(state).iteration
+    return last >= job.recipe.max_iter and not unscored(job, run, last)
 
 
 def _job_of(weights: Path | None) -> Job | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,33 @@ from ..engine import quiet
 log = logging.getLogger("fcn")
 
 
+class _LogFile(logging.FileHandler):
+    """A log that ends where the disk is full: a training has more to do than to be written about."""
+
+    full = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.full:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.full = True
+        log.warning("%s: %s: the log ends here", self.baseFilename, sys.exc_info()[1])
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError:
+            pass  # it has been said
+
+
 @contextmanager
 def log_to(path: Path) -> Iterator[Callable[[str], None]]:
     """Write what is logged to `path`, as glog lines; caffe itself shows warnings only meanwhile.
 
     Gives a function that adds a line to the file alone.
     """
-    file = logging.FileHandler(path)
+    file = _LogFile(path)
     file.setFormatter(
         logging.Formatter(
             "%(levelname).1s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] %(message)s",

@@ -33,7 +33,7 @@ class Meter:
         self.total, self.display = job.recipe.max_iter, max(1, job.recipe.display)
         self.images_per_step = job.recipe.iter_size * batch
         self.stream = sys.stderr if stream is None else stream
-        self.terminal = self.stream.isatty()
+        self.terminal, self.writes = self.stream.isatty(), True
         self.begun, self.shown, self.paused = time.monotonic(), 0.0, 0.0
         self.losses: list[tuple[float, float]] = []
 
@@ -77,7 +77,12 @@ class Meter:
             f"{rate:.4g}",
             f"{time.monotonic() - self.begun:.2f}",
         )
-        self.run.append(self.run.curves, dict(zip(CURVES, values)))
+        try:
+            self.run.append(self.run.curves, dict(zip(CURVES, values)))
+        except OSError as error:
+            if self.writes:
+                log.warning("%s: the curve has gaps from here on", error)
+            self.writes = False
         line = self._line(iteration)
         log.log(logging.DEBUG if self.terminal else logging.INFO, line)
         if self.terminal:
@@ -85,5 +90,8 @@ class Meter:
 
     def _rewrite(self, line: str, end: str = "") -> None:
         self.shown = time.monotonic()
-        self.stream.write(f"\r\x1b[K{line}{end}")
-        self.stream.flush()
+        try:
+            self.stream.write(f"\r\x1b[K{line}{end}")
+            self.stream.flush()
+        except OSError:
+            self.terminal = False  # it was closed; the training goes on, or takes its last snapshot

@@ -57,9 +57,14 @@ def check_filled(net: surgery.ParamsLike, untouched: Iterable[str], path: Path, 
         )
 
 
+def not_finite(net: surgery.ParamsLike) -> list[str]:
+    """The layers that hold an infinite value or one that is no number."""
+    return [n for n, blobs in net.params.items() if not all(np.isfinite(b.data).all() for b in blobs)]
+
+
 def check_finite(net: surgery.ParamsLike, path: Path) -> None:
     """Raise ValueError naming the layers that hold an infinite value or one that is no number."""
-    broken = [n for n, blobs in net.params.items() if not all(np.isfinite(b.data).all() for b in blobs)]
+    broken = not_finite(net)
     if broken:
         raise ValueError(
             f"{path}: values that are no numbers in {caffemodel.some(broken)}: it is of a training that "

@@ -83,6 +83,45 @@ def test_folders_and_patterns_mean_the_images_in_them(
     assert infer.main([str(photos / "[1].png"), *options]) == 0
 
 
+def test_a_bad_image_does_not_stop_the_others(
+    run_folder: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for name in ("a.png", "c.png"):
+        Image.open(image).save(photos / name)
+    (photos / "b.png").write_bytes(image.read_bytes()[:40])
+    assert (
+        infer.main([str(photos), str(tmp_path / "gone.jpg"), "--weights", str(run_folder), "-o", str(out)])
+        == 1
+    )
+    said = capsys.readouterr()
+    assert [line.partition(":")[0] for line in said.out.splitlines()] == [
+        str(photos / n) for n in ("a.png", "c.png")
+    ]
+    bad, gone, count = said.err.splitlines()
+    assert str(photos / "b.png") in bad and "gone.jpg" in gone
+    assert count == "2 of 4 images could not be segmented"
+    assert not (out / "b.png").exists() and (out / "c_overlay.png").is_file()
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_take_the_label_with_it(
+    run_folder: Path, image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "out/field_legend.png").mkdir(parents=True)
+    assert infer.main([str(image), "--weights", str(run_folder), "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out/field.png").is_file() and (tmp_path / "out/field_overlay.png").is_file()
+    assert "field_legend.png is not drawn" in caplog.text
+
+
+def test_a_folder_that_is_a_file_is_named(
+    run_folder: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").touch()
+    assert infer.main([str(image), "--weights", str(run_folder), "-o", str(tmp_path / "out")]) == 1
+    assert str(tmp_path / "out") in capsys.readouterr().err
+
+
 def test_a_snapshot_finds_the_net_of_its_run(run_folder: Path, image: Path, tmp_path: Path) -> None:
     weights = run_folder / "snapshot/train_iter_1.caffemodel"
     assert infer.main([str(image), "--weights", str(weights), "-o", str(tmp_path / "out")]) == 0

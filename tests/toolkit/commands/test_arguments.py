@@ -1,0 +1,53 @@
+"""Numbers out of their range are refused where they are typed, by each command that takes one."""
+
+from __future__ import annotations
+
+import pytest
+
+from fcn.commands import data, demo, infer, nets, score, train, weights
+
+COMMANDS = {
+    "train": (train.main, ["voc-fcn32s"]),
+    "score": (score.main, ["run"]),
+    "infer": (infer.main, ["x.png", "--weights", "run", "-o", "out"]),
+    "demo": (demo.main, []),
+    "nets": (nets.main, []),
+    "weights": (weights.main, ["random", "vgg16", "-o", "w"]),
+    "data": (data.main, ["draw", "folder"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "values"),
+    [
+        ("train", "--iters", ("0", "-1", "2.5", "many")),
+        ("train", "--snapshot", ("-1",)),
+        ("train", "--test-every", ("-1",)),
+        ("train", "--classes", ("1", "0", "-2", "256")),
+        ("train", "--width", ("0", "-1", "nan", "inf")),
+        ("train", "--base-lr", ("-0.5", "nan")),
+        ("train", "--seed", ("-1", "99999999999")),
+        ("train", "--gpu", ("-1", "first")),
+        ("score", "--limit", ("0", "-1")),
+        ("infer", "--alpha", ("7", "-0.1", "nan")),
+        ("demo", "--seed", ("-1",)),
+        ("nets", "--classes", ("0", "256")),
+        ("nets", "--width", ("0",)),
+        ("nets", "--seed", ("-1",)),
+        ("weights", "--classes", ("0",)),
+        ("weights", "--width", ("-1",)),
+        ("weights", "--seed", ("-1",)),
+        ("data", "--train", ("0",)),
+        ("data", "--class-images", ("-1",)),
+    ],
+)
+def test_a_number_out_of_range_is_refused(
+    command: str, option: str, values: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main, needed = COMMANDS[command]
+    for value in values:
+        with pytest.raises(SystemExit) as stop:
+            main([*needed, option, value])
+        assert stop.value.code == 2
+        said = capsys.readouterr().err
+        assert option in said and f"'{value}'" in said and "expected a" in said
