@@ -70,7 +70,10 @@ GREY = np.array([[0, 1000, 65535], [257, 30000, 12]])
     ],
 )
 def test_grey_images_of_any_depth_lie_between_0_and_1(tmp_path, name, pixels, want) -> None:
-    Image.fromarray(pixels).save(tmp_path / name)
+    if name == "16.pgm":  # which Pillow writes since version 11
+        (tmp_path / name).write_bytes(b"P5 3 2 65535 " + pixels.astype(">u2").tobytes())
+    else:
+        Image.fromarray(pixels).save(tmp_path / name)
     np.testing.assert_allclose(caffe.io.load_image(tmp_path / name, color=False)[:, :, 0], want, atol=1e-6)
     colour = caffe.io.load_image(tmp_path / name)
     assert colour.shape == (2, 3, 3)
