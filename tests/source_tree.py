@@ -21,6 +21,7 @@ class Import(NamedTuple):
     line: int
     name: str  # dotted and absolute; `from a import b` gives a.b
     typing_only: bool  # under `if TYPE_CHECKING:`
+    bound: str  # what it is called there
 
     @property
     def top(self) -> str:
@@ -62,17 +63,19 @@ def imports(path: Path) -> tuple[Import, ...]:
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
         for inner in ast.walk(node)
     }
-    found = []
+    found: list[Import] = []
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            base: list[str] = []
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             base = [*base, *([node.module] if node.module else [])]
-            names = [".".join([*base, alias.name]) for alias in node.names]
         else:
             continue
-        found += [Import(node.lineno, name, id(node) in typing_only) for name in names]
+        found += [
+            Import(node.lineno, ".".join([*base, a.name]), id(node) in typing_only, a.asname or a.name)
+            for a in node.names
+        ]
     return tuple(found)
 
 

@@ -7,11 +7,13 @@ more fails too. How complex a function may be and how many arguments it takes is
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +175,18 @@ def test_the_facade_takes_only_exported_names_from_the_core() -> None:
         for i in imports(path)
         if i.name.startswith(CORE) and i.name not in exported and not i.typing_only
     )
+
+
+@pytest.mark.parametrize("package", ["caffe", CORE])
+def test_type_checkers_see_what_is_loaded_when_first_used(package: str) -> None:
+    module = importlib.import_module(package)
+    seen = {i.bound: i.name for i in imports(Path(str(module.__file__))) if i.typing_only}
+    program = f"import {package} as p; print(*(set(dir(p)) - set(vars(p))))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert set(done.stdout.split()) <= seen.keys() <= set(dir(module))
+    for bound, name in seen.items():
+        origin, _, attribute = name.rpartition(".")
+        assert getattr(module, bound) is getattr(importlib.import_module(origin), attribute), name
 
 
 def test_the_tools_take_what_files_and_messages_need_from_the_core() -> None:
