@@ -49,7 +49,7 @@ def interp(net: ParamsLike, layers: Iterable[str]) -> None:
                 f"outputs as inputs, or one output per group; the weights are {weights.shape}"
             )
         if height != width:
-            raise ValueError(f"layer '{layer}': the kernel is {height} x {width}; interp needs a square one")
+            raise ValueError(f"layer '{layer}': the kernel is {height, width}; interp needs a square one")
         weights[...] = _kernels(weights)
 
 

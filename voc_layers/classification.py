@@ -46,8 +46,7 @@ class ImageLabelLayer(OrderedLayer):
         image = read_image(path)
         if image.shape[:2] != (self.size, self.size):
             raise SampleError(
-                f"{path}: expected an image of {self.size} x {self.size} (H x W), found "
-                f"{image.shape[0]} x {image.shape[1]}"
+                f"{path}: expected an image of {self.size, self.size} (H, W), found {image.shape[:2]}"
             )
         if self.cache is not None:
             self.cache[index] = image

@@ -254,13 +254,9 @@ def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, la
         turned = image.shape[:2] == label.shape[1::-1]
         hint = "; one of them lies on its side: is the image rotated by its EXIF tag?" if turned else ""
         raise SampleError(
-            f"{label_path}: expected a label of {_size(image.shape)} (H x W) as its image "
-            f"{image_path}, found {_size(label.shape)}{hint}"
+            f"{label_path}: expected a label of {image.shape[:2]} (H, W) as its image "
+            f"{image_path}, found {label.shape}{hint}"
         )
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[0]} x {shape[1]}"
 
 
 def to_blob(image: np.ndarray, mean: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ class Detector(NetOnImages):
             return self._crop_with_context(im, box, self.context_pad)
         crop = im[ymin:ymax, xmin:xmax]
         if not crop.size:
-            raise ValueError(f"window {window} has no pixels in an image of {im.shape[0]} x {im.shape[1]}")
+            raise ValueError(f"window {window} has no pixels in an image of {im.shape[:2]} (H, W)")
         return crop
 
     def _crop_with_context(self, im: np.ndarray, box: np.ndarray, pad: int) -> np.ndarray:
@@ -116,7 +116,7 @@ class Detector(NetOnImages):
         (y0, x0), (y1, x1) = start, stop
         context = im[y0:y1, x0:x1]
         if not context.size:
-            raise ValueError(f"window {box.tolist()} has no pixels in an image of {image[0]} x {image[1]}")
+            raise ValueError(f"window {box.tolist()} has no pixels in an image of {im.shape[:2]} (H, W)")
         height, width = np.round((stop - start + 1) * ratio).clip(1, size - corner).astype(int)
         crop = np.ones(self.crop_dims, np.float32) * self.crop_mean
         crop[top : top + height, left : left + width] = io.resize_image(context, (height, width))

@@ -201,7 +201,7 @@ def oversample(
     full_height, full_width, channels = images[0].shape
     bottom, right = full_height - height, full_width - width
     if bottom < 0 or right < 0:
-        raise ValueError(f"crops {height} x {width} do not fit into images {full_height} x {full_width}")
+        raise ValueError(f"crops {height, width} do not fit into images {full_height, full_width}")
     corners = (0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)
     crops = np.empty((len(images), 2, 5, height, width, channels), np.float32)
     for image, (plain, mirrored) in zip(images, crops):

@@ -129,7 +129,7 @@ def test_interp_of_grouped_kernels_fills_every_channel() -> None:
 
 
 @pytest.mark.parametrize(("shape", "message"), [
-    ((2, 2, 4, 3), "4 x 3; interp needs a square one"), ((3, 2, 4, 4), "as many outputs as inputs"),
+    ((2, 2, 4, 3), r"\(4, 3\); interp needs a square one"), ((3, 2, 4, 4), "as many outputs as inputs"),
     ((3, 2), "needs 4 axes"),
 ])  # fmt: skip
 def test_interp_refuses_what_cannot_interpolate(shape: tuple[int, ...], message: str) -> None:

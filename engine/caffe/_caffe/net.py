@@ -79,7 +79,7 @@ class Net:
             if path is not None:
                 files.check_readable(path)
         param = read_net(network_file)
-        param.state.phase = caffe_pb2.TRAIN if phase == 0 else caffe_pb2.TEST
+        param.state.phase = caffe_pb2.TRAIN if phase == caffe_pb2.TRAIN else caffe_pb2.TEST
         param.state.level = level
         for stage in stages or ():
             if not isinstance(stage, str):

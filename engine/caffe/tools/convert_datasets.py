@@ -8,6 +8,7 @@ converters do it, to which a byte is a signed number.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Iterable, Sequence
@@ -152,10 +153,9 @@ class _Idx:
 
     def values(self) -> np.ndarray:
         """All values, as uint8. Raises DataError if the file is too short."""
-        count, there = int(np.prod(self.shape)), os.path.getsize(self._path) - self._head
+        count, there = math.prod(self.shape), os.path.getsize(self._path) - self._head
         if there < count:
-            sizes = " x ".join(map(str, self.shape))
-            raise DataError(f"'{self._path}' is cut off: {sizes} bytes are announced, {there} are there")
+            raise DataError(f"'{self._path}' is cut off: {count} bytes are announced, {there} are there")
         found: np.ndarray = np.fromfile(self._path, np.uint8, count, offset=self._head).reshape(self.shape)
         return found
 

@@ -174,8 +174,8 @@ def test_force_color_and_force_gray() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (Datum(channels=1, height=2, width=2, data=b"abc"), "x: 3 values in data for 1 x 2 x 2"),
-        (Datum(channels=1, height=2, width=2), "x: 0 values in float_data for 1 x 2 x 2"),
+        (Datum(channels=1, height=2, width=2, data=b"abc"), r"x: 3 values in data for \(1, 2, 2\)"),
+        (Datum(channels=1, height=2, width=2), r"x: 0 values in float_data for \(1, 2, 2\)"),
         (Datum(data=b"abc", encoded=True), "could not decode x"),
     ],
 )

@@ -104,11 +104,11 @@ def test_a_state_brings_the_same_numbers_again() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"crop_size": 7}, "the image is 3x6x8 .*smaller than crop_size 7"),
+        ({"crop_size": 7}, r"the image is \(3, 6, 8\) .*smaller than crop_size 7"),
         ({"mean_value": [1, 2]}, "either 1 mean_value or as many as channels: 3, not 2"),
         ({"mean_value": [1], "mean_file": "m"}, "mean_file and mean_value at the same time"),
         ({"mean_file": "nowhere"}, "Could not open file nowhere"),
-        ({"mean_file": "mean.binaryproto"}, "is 3x6x7 .*the image is 3x6x8 .*before cropping"),
+        ({"mean_file": "mean.binaryproto"}, r"is \(3, 6, 7\).*the image is \(3, 6, 8\) .*before cropping"),
     ],
 )
 def test_what_does_not_fit_is_refused(in_tmp, fields, message) -> None:

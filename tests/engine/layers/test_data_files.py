@@ -117,7 +117,7 @@ def test_the_shape_follows_the_first_image_of_a_batch(net_of) -> None:
         assert net.blobs["p"].data.shape == shape
         np.testing.assert_array_equal(net.blobs["p"].data, net.blobs["data"].data)
         np.testing.assert_array_equal(net.blobs["q"].data, net.blobs["data"].data)
-    with pytest.raises(LayerError, match="image 'im1.png' gives 3x4x9, the first of its batch 3x6x8"):
+    with pytest.raises(LayerError, match=r"image 'im1.png' gives \(3, 4, 9\), the first .* \(3, 6, 8\)"):
         net_of(image_data("batch_size: 2")).forward()
 
 
@@ -370,7 +370,7 @@ def test_the_interpreter_ends_while_a_net_loads_ahead(in_tmp, kind) -> None:
         (layer("Data", "data_param { batch_size: 1 }"), "data_param.source is not set"),
         (
             data("batch_size: 1", "crop_size: 7"),
-            "record '00000000' of 'set' is 3x6x8.*smaller than crop_size 7",
+            r"record '00000000' of 'set' is \(3, 6, 8\).*smaller than crop_size 7",
         ),
         (data("batch_size: 1", 'mean_file: "nowhere"'), "Could not open file nowhere"),
         (data("batch_size: 1", tops="a b c"), "1 to 2"),
@@ -412,7 +412,7 @@ def test_records_that_are_no_datums(net_of) -> None:
 def test_records_of_other_sizes(net_of) -> None:
     make_lmdb([IMAGES[0], IMAGES[1, :, :4]])
     with pytest.raises(
-        LayerError, match="record '00000001' of 'set' gives 3x4x8, the first of its batch 3x6x8"
+        LayerError, match=r"record '00000001' of 'set' gives \(3, 4, 8\), the first .* \(3, 6, 8\)"
     ):
         net_of(data()).forward()
     net = net_of(data("batch_size: 1"))

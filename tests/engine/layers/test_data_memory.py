@@ -185,7 +185,7 @@ def test_memory_data_says_that_it_ignores_transformations(tmp_path: Path, caplog
 def test_memory_data_needs_arrays_and_sizes(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="call net.set_input_arrays"):
         memory(tmp_path).forward()
-    with pytest.raises(LayerError, match="must be specified and positive.*2x1x0x3"):
+    with pytest.raises(LayerError, match=r"must be specified and positive.*\(2, 1, 0, 3\)"):
         memory(tmp_path, "batch_size: 2 channels: 1 width: 3")
 
 
@@ -195,11 +195,11 @@ def test_memory_data_needs_arrays_and_sizes(tmp_path: Path) -> None:
         (lambda d, t: (d.astype(float), t), "data array must be float32, not float64"),
         (lambda d, t: (d, t.astype(int)), "labels array must be float32"),
         (lambda d, t: (d[:, :, :, ::-1], t), "C contiguous"),
-        (lambda d, t: (d[0], t), "4-d: data 1x2x3"),
-        (lambda d, t: (np.ones((4, 2, 2, 3), "f"), t), "wrong number of channels: data 4x2x2x3"),
+        (lambda d, t: (d[0], t), r"4-d: data \(1, 2, 3\)"),
+        (lambda d, t: (np.ones((4, 2, 2, 3), "f"), t), r"wrong number of channels: data \(4, 2, 2, 3\)"),
         (lambda d, t: (np.ones((4, 1, 5, 3), "f"), t), "wrong height"),
         (lambda d, t: (np.ones((4, 1, 2, 5), "f"), t), "wrong width"),
-        (lambda d, t: (d, t[:2]), "same first dimension: data 4x1x2x3, labels 2"),
+        (lambda d, t: (d, t[:2]), r"same first dimension: data \(4, 1, 2, 3\), labels \(2,\)"),
         (lambda d, t: (d, np.ones((4, 2, 1, 1), "f")), "labels must be"),
         (lambda d, t: (d[:3], t[:3]), "multiple of batch size"),
         (lambda d, t: (d[:0], t[:0]), "multiple of batch size"),

@@ -52,8 +52,12 @@ def test_a_class_without_labels_and_no_labels_at_all() -> None:
 @pytest.mark.parametrize(
     ("fields", "labels", "words"),
     [
-        ("top_k: 4", np.zeros(2), r"top_k 4, 3 classes in 'x' \(2x3\)"),
-        ("", np.zeros((2, 2)), r"'x' \(2x3\) with classes on axis 1 need 2 = 2 labels.*'t' \(2x2\) are 4"),
+        ("top_k: 4", np.zeros(2), r"top_k 4, 3 classes in 'x' \(2, 3\)"),
+        (
+            "",
+            np.zeros((2, 2)),
+            r"'x' \(2, 3\) with classes on axis 1 need \(2,\) = 2 labels.*'t' \(2, 2\) are 4",
+        ),
         ("", np.array([0.0, 3]), "label 3 at .1,. .*0 to 2"),
         ("ignore_label: 9", np.array([0.0, -1]), "label -1 .*ignore_label is 9"),
     ],
@@ -103,7 +107,7 @@ def test_of_equal_values_the_larger_index_comes_first() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ("top_k: 7", r"the 6 values searched in 'x' \(4x2x3\): 7"),
+        ("top_k: 7", r"the 6 values searched in 'x' \(4, 2, 3\): 7"),
         ("axis: 1 top_k: 3", "the 2 values"),
         ("top_k: 0", "at least 1"),
         ("axis: 3", "axis 3 out of range"),

@@ -30,8 +30,8 @@ def test_concat(fields: str, shapes: list, axis: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "shapes", "words"),
     [
-        ("", [(2, 3, 4), (2, 3, 5)], r"except at concat_axis 1: 'a' \(2x3x4\), 'b' \(2x3x5\)"),
-        ("", [(2, 3, 4), (2, 3)], r"'b' \(2x3\)"),
+        ("", [(2, 3, 4), (2, 3, 5)], r"except at concat_axis 1: 'a' \(2, 3, 4\), 'b' \(2, 3, 5\)"),
+        ("", [(2, 3, 4), (2, 3)], r"'b' \(2, 3\)"),
         ("axis: 2", [(2, 3), (2, 3)], "axis 2 out of range"),
         ("concat_dim: 2", [(2, 3), (2, 3)], "axis 2 out of range"),
         ("axis: 1 concat_dim: 1", [(2, 3), (2, 3)], "not both"),
@@ -68,9 +68,9 @@ def test_slice(fields: str, cuts: list[int], axis: int) -> None:
     ("fields", "words"),
     [
         ("slice_point: 2", r"3 tops need 2 slice points, not 1: \[2\]"),
-        ("slice_point: 4 slice_point: 2", r"\[4, 2\] must increase.* at most 7, dim 1 of 'x' \(2x7\)"),
+        ("slice_point: 4 slice_point: 2", r"\[4, 2\] must increase.* at most 7, dim 1 of 'x' \(2, 7\)"),
         ("slice_point: 2 slice_point: 8", "must increase"),
-        ("", r"Number of top blobs \(3\) should evenly divide dim 1 of 'x' \(2x7\)"),
+        ("", r"Number of top blobs \(3\) should evenly divide dim 1 of 'x' \(2, 7\)"),
         ("axis: 1 slice_dim: 1", "not both"),
         ("axis: 2", "axis 2 out of range"),
     ],
@@ -162,7 +162,7 @@ def test_filter_has_all_items_at_first_and_may_have_none() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [((4, 2), r"singletons \(1\), except the first: 'by' \(4x2\)"), ((3,), r"'x' \(4x3\), 'by' \(3\)")],
+    [((4, 2), r"singletons \(1\), except the first: 'by' \(4, 2\)"), ((3,), r"'x' \(4, 3\), 'by' \(3,\)")],
 )
 def test_filter_refuses_a_selector_of_another_shape(shape: tuple, words: str) -> None:
     with pytest.raises(LayerError, match=words):
@@ -187,7 +187,7 @@ def test_batch_reindex_picks_items_and_adds_repeats_up(by: list) -> None:
 @pytest.mark.parametrize("wrong", [4, -1, -0.5])
 def test_batch_reindex_refuses_an_index_out_of_range(wrong: int) -> None:
     with pytest.raises(
-        LayerError, match=rf"index {wrong} in 'by' \(2\) is out of range: 'x' \(4x3\) has items 0 to 3"
+        LayerError, match=rf"index {wrong} in 'by' \(2,\) is out of range: 'x' \(4, 3\) has items 0 to 3"
     ):
         run('type: "BatchReindex"', {"x": random(4, 3), "by": np.array([0, wrong])}, force_backward=False)
 
@@ -200,5 +200,5 @@ def test_choosing_has_no_gradient(kind: str, words: str) -> None:
 
 def test_slice_refuses_more_tops_than_the_dim() -> None:
     text = 'type: "Slice" slice_param { axis: 0 slice_point: 1 }'
-    with pytest.raises(LayerError, match=r"2 tops, but dim 0 of 'x' \(1x3\)"):
+    with pytest.raises(LayerError, match=r"2 tops, but dim 0 of 'x' \(1, 3\)"):
         build(text, {"x": random(1, 3)}, tops=("a", "b"))

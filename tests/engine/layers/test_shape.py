@@ -79,12 +79,12 @@ def test_crop_follows_its_bottoms_new_sizes() -> None:
         (
             "offset: 3",
             (1, 1, 4, 4),
-            r"'x' \(1x2x6x6\) cropped to 'like' \(1x1x4x4\).*axis 2.*offset 3.*0 to 2",
+            r"'x' \(1, 2, 6, 6\) cropped to 'like' \(1, 1, 4, 4\).*axis 2.*offset 3.*0 to 2",
         ),
         ("", (1, 1, 4, 7), "axis 3 offset 0 .* size 7 exceeds 6"),
         ("axis: 1 offset: 0 offset: 0", (1, 1, 4, 4), "2 offsets for the 3 axes from axis 1"),
         ("axis: 4", (1, 1, 4, 4), r"'layer' \(Crop\).*axis 4 out of range"),
-        ("", (4, 4), "'like' .4x4. has 2 axes"),
+        ("", (4, 4), r"'like' \(4, 4\) has 2 axes"),
     ],
 )
 def test_crop_refuses(fields: str, sizes: tuple, words: str) -> None:
@@ -124,10 +124,10 @@ def test_reshape_shares_data_and_diff() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ("shape { dim: 7 dim: 7 }", r"'x' \(2x6x4\) has 48 values, 7x7 49"),
+        ("shape { dim: 7 dim: 7 }", r"'x' \(2, 6, 4\) has 48 values, \(7, 7\) 49"),
         ("shape { dim: -1 dim: -1 }", "multiple -1"),
         ("shape { dim: -2 }", "positive, 0 .copy. or -1"),
-        ("shape { dim: -1 dim: 5 }", "-1 in -1x5 cannot be inferred"),
+        ("shape { dim: -1 dim: 5 }", r"-1 in \(-1, 5\) cannot be inferred"),
         ("shape { dim: 2 dim: 6 dim: 4 dim: 0 }", "no axis 3 to copy"),
         ("shape { dim: 1 } axis: 4", "axis 4 with num_axes -1 is out of range"),
         ("shape { dim: 1 } axis: 2 num_axes: 2", "out of range"),
@@ -206,5 +206,5 @@ def test_flatten_of_no_axes_puts_one_in(axis: int, end_axis: int, shape: tuple |
 
 
 def test_flatten_refuses_an_end_long_before_the_start() -> None:
-    with pytest.raises(LayerError, match=r"axis 2 comes after end_axis 0 of 'x' \(2x3x4\)"):
+    with pytest.raises(LayerError, match=r"axis 2 comes after end_axis 0 of 'x' \(2, 3, 4\)"):
         build('type: "Flatten" flatten_param { axis: 2 end_axis: 0 }', {"x": random(2, 3, 4)})

@@ -126,7 +126,7 @@ def test_a_file_of_cifar_that_is_missing_or_cut_off_leaves_no_database(batches, 
     ("images", "nowhere", "Unable to open file nowhere"),
     ("labels", "images", "Incorrect image file magic in 'labels': 2049"),
     ("packed", "labels", "run gunzip 'packed'"),
-    ("cut", "labels", "'cut' is cut off: 1234 x 5 x 4 bytes are announced, 84 are there"),
+    ("cut", "labels", "'cut' is cut off: 24680 bytes are announced, 84 are there"),
     ("images", "few", "'images' has 1234 images, 'few' 7 labels"),
 ])  # fmt: skip
 @pytest.mark.parametrize("tool", [convert_datasets.mnist, convert_datasets.siamese])

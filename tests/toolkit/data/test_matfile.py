@@ -145,6 +145,6 @@ def test_sbd_is_looked_at_before_the_training(data: Path, tmp_path: Path) -> Non
     (sbd / "cls/0.mat").write_bytes(b"")
     scipy.io.savemat(sbd / "cls/1.mat", {"GTcls": {"Segmentation": np.eye(30, 49)}})
     with pytest.raises(
-        SampleError, match=r"(?s)0\.mat: expected a \.mat.*1\.mat: expected a label of 30 x 50"
+        SampleError, match=r"(?s)0\.mat: expected a \.mat.*1\.mat: expected a label of \(30, 50\)"
     ):
         TrainingData.pascal(data, sbd, "val").check(scored=True)

@@ -265,7 +265,7 @@ def test_what_is_missing_is_named(
 def test_a_prediction_of_another_size_or_class_is_refused(
     voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for label, says in (([[0, 0, 0]], "2 x 2"), ([[0, 9], [0, 0]], "found 9 in 1 pixels")):
+    for label, says in (([[0, 0, 0]], "(2, 2)"), ([[0, 9], [0, 0]], "found 9 in 1 pixels")):
         Image.fromarray(np.array(label, np.uint8)).save(tmp_path / "a.png")
         assert score.main([str(tmp_path), "--voc-dir", str(voc), "--limit", "1"]) == 1
         assert says in capsys.readouterr().err

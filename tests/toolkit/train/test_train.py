@@ -138,7 +138,7 @@ def test_images_in_both_lists_are_counted(data: Path, base: Path, caplog: pytest
 
 @pytest.mark.parametrize(("value", "shape", "says"), [
     (7, (30, 40), "2.png: expected label values 0 .. 2 or 255 (void), found 7 in 1200 pixels"),
-    (1, (20, 40), "2.png: expected a label of 30 x 40 (H x W)"),
+    (1, (20, 40), "2.png: expected a label of (30, 40) (H, W)"),
 ])  # fmt: skip
 def test_a_bad_label_stops_before_the_first_step(
     data: Path, base: Path, value: int, shape: tuple[int, int], says: str, capsys: pytest.CaptureFixture

@@ -44,7 +44,7 @@ def pixels(datum: Datum, what: str, param: TransformationParameter | None = None
     values = np.frombuffer(data, np.uint8) if data else np.array(datum.float_data, np.float32)
     if min(shape) < 1 or values.size != math.prod(shape):
         kind = "data" if data else "float_data"
-        raise DataError(f"{what}: {values.size} values in {kind} for {' x '.join(map(str, shape))}")
+        raise DataError(f"{what}: {values.size} values in {kind} for {shape} (C, H, W)")
     return values.reshape(shape)
 
 

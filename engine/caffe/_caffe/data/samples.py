@@ -6,19 +6,18 @@ import base64
 import re
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...proto import caffe_pb2
+from ...proto.caffe_pb2 import LayerParameter
 from .. import device
 from ..errors import DataError
 from ..log import log
 from . import datum, db, images
 from .shuffle import Epochs, Random, shard
 from .transform import Transformer
-
-if TYPE_CHECKING:
-    from ...proto.caffe_pb2 import LayerParameter
 
 
 class Sample(NamedTuple):
@@ -68,7 +67,7 @@ class Samples(ABC):
                 data = np.empty((self.batch_size, *shape), np.float32)
             elif shape != data.shape[1:]:
                 raise DataError(
-                    f"{sample.what} gives {_size(shape)}, the first of its batch {_size(data.shape[1:])}: "
+                    f"{sample.what} gives {shape}, the first of its batch {data.shape[1:]}: "
                     "they must agree. Use crop_size, or a batch_size of 1, or images of one size"
                 )
             self._transformer.apply(sample.pixels, data[index])
@@ -156,7 +155,7 @@ class ImageSamples(Samples):
         self._lines = read_list(data.source)
         if data.shuffle:
             log.info("Shuffling data")
-        elif param.phase == 0 and device.solver_rank() > 0 and not data.rand_skip:
+        elif param.phase == caffe_pb2.TRAIN and device.solver_rank() > 0 and not data.rand_skip:
             log.warning("Shuffling or skipping recommended for multi-GPU")
         log.info("A total of %d images.", len(self._lines))
         self._epochs = Epochs(len(self._lines), Random() if data.shuffle else None, self._skipped())
@@ -223,7 +222,3 @@ def _parted(line: str) -> tuple[str, int]:
     path, space, label = line.rpartition(" ")
     number = re.match(r"\s*[+-]?\d+", label)
     return path if space else line, int(number[0]) if number else 0
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -37,7 +37,7 @@ class Mean:
         log.info("Loading mean file from: %s", self.path)
         array = proto_array(read_binary(self.path, caffe_pb2.BlobProto())).astype(np.float32)
         if array.ndim > 4 or not array.size:
-            raise DataError(f"mean_file '{self.path}' has shape {array.shape}; it must be 1 x C x H x W")
+            raise DataError(f"mean_file '{self.path}' has shape {array.shape}; it must be (1, C, H, W)")
         mean: np.ndarray = array.reshape(array.shape + (1,) * (4 - array.ndim))[0]
         return mean
 
@@ -52,7 +52,7 @@ class Mean:
         """Raise DataError unless the mean fits images of (C, H, W) `shape`, before they are cropped."""
         if self.is_image and self.values is not None and self.values.shape != shape:
             raise DataError(
-                f"mean_file '{self.path}' is {_size(self.values.shape)}, {what} is {_size(shape)} (before "
+                f"mean_file '{self.path}' is {self.values.shape}, {what} is {shape} (C, H, W; before "
                 "cropping): they must agree. Resize the images, or give mean_value in place of mean_file"
             )
         self.check_channels(shape[0])
@@ -80,9 +80,9 @@ class Transformer:
         """
         crop = self.param.crop_size
         if min(shape) < 1:
-            raise DataError(f"{what} is empty: {_size(shape)}")
+            raise DataError(f"{what} is empty: {shape} (C, H, W)")
         if min(shape[1:]) < crop:
-            raise DataError(f"{what} is {_size(shape)}: smaller than crop_size {crop}")
+            raise DataError(f"{what} is {shape} (C, H, W): smaller than crop_size {crop}")
         self.mean.check_image(shape, what)
         return (shape[0], crop, crop) if crop else shape  # type: ignore[return-value]
 
@@ -131,7 +131,3 @@ class Transformer:
             raise DataError("mirror or crop_size of transform_param are not what they were")
         if state is not None and self._random is not None:
             self._random.state = state
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) + " (channels x height x width)"

@@ -162,9 +162,9 @@ class WindowSamples:
         if self._mean.is_image and mean is not None:
             middle = self._centred(mean).shape
             if len(mean) != 3 or mean.shape[2] < self._crop or middle[1] < self._crop:
-                size = "x".join(map(str, mean.shape))
                 raise DataError(
-                    f"mean_file '{self._mean.path}' is {size}: too small for a crop_size of {self._crop}"
+                    f"mean_file '{self._mean.path}' is {mean.shape} (C, H, W): "
+                    f"too small for a crop_size of {self._crop}"
                 )
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -48,7 +48,7 @@ def proto_array(proto: caffe_pb2.BlobProto) -> np.ndarray:
     """
     values, dims = proto_values(proto), proto_dims(proto)
     if min(dims, default=0) < 0 or values.size != math.prod(dims):
-        raise BlobError(f"a BlobProto of shape {shape_text(dims)} holds {values.size} values")
+        raise BlobError(f"a BlobProto of shape {dims} holds {values.size} values")
     return values.reshape(dims)
 
 

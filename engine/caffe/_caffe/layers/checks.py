@@ -14,16 +14,11 @@ from ..blob import Blob
 from ..layer import Layer
 
 
-def dims_text(dims: Sequence[int]) -> str:
-    """A shape as prose has it: 1x21x500x500; a scalar is ()."""
-    return "x".join(map(str, dims)) or "()"
-
-
 def shown(layer: Layer, bottom: Sequence[Blob], index: int) -> str:
     """Bottom `index` for a message: its name and shape."""
     names = layer.layer_param.bottom
     name = f"'{names[index]}'" if index < len(names) else f"bottom {index}"
-    return f"{name} ({dims_text(bottom[index].dims)})"
+    return f"{name} {bottom[index].dims}"
 
 
 def split_at(dims: Sequence[int], axis: int) -> tuple[int, int, int]:
@@ -47,7 +42,7 @@ def predictions(layer: Layer, bottom: Sequence[Blob], axis: int) -> tuple[int, i
             hint = f"; labels of {found // needed} channels look like colours: give one class index per pixel"
         layer.fail(
             f"Number of labels must match number of predictions: scores {shown(layer, bottom, 0)} with "
-            f"classes on axis {axis} need {dims_text(dims[:axis] + dims[axis + 1 :])} = {needed} labels, one "
+            f"classes on axis {axis} need {dims[:axis] + dims[axis + 1 :]} = {needed} labels, one "
             f"class index each; labels {shown(layer, bottom, 1)} are {found}{hint}"
         )
     return outer, classes, inner

@@ -24,7 +24,7 @@ from ..formats.hdf5 import array_shape, reading, save_array, writing
 from ..layer import Arity, Layer
 from ..log import log
 from ..registry import register
-from .checks import check_legacy, dims_text
+from .checks import check_legacy
 
 # Seconds. The collector may come while a lock is held, the log's say, for which the layer's thread waits.
 _PATIENCE = 10.0
@@ -227,7 +227,7 @@ class HDF5Data(Layer):
         self._rows = Epochs(shapes[0][0], self._row_order)
 
     def _check_shapes(self, path: str, shapes: dict[str, tuple[int, ...]]) -> None:
-        found = f"'{path}' has " + ", ".join(f"{name} {dims_text(dims)}" for name, dims in shapes.items())
+        found = f"'{path}' has " + ", ".join(f"{name} {dims}" for name, dims in shapes.items())
         self.check(all(shapes.values()), f"Input must have at least 1 axis: {found}")
         rows = {dims[0] for dims in shapes.values()}
         self.check(
@@ -236,7 +236,7 @@ class HDF5Data(Layer):
         wanted = self._dims or [dims[1:] for dims in shapes.values()]
         self.check(
             [dims[1:] for dims in shapes.values()] == wanted,
-            f"rows must have the shapes of the first file's, {', '.join(map(dims_text, wanted))}: {found}",
+            f"rows must have the shapes of the first file's, {', '.join(map(str, wanted))}: {found}",
         )
 
     def _advance(self) -> None:

@@ -14,7 +14,6 @@ from ..filler import fill
 from ..layer import Arity, Layer
 from ..log import log
 from ..registry import register
-from .checks import dims_text
 
 
 @register("Input")
@@ -124,7 +123,7 @@ class MemoryData(Layer):
         self.check(
             all(self._dims),
             "batch_size, channels, height, and width must be specified and positive in memory_data_param: "
-            f"{dims_text(self._dims)}",
+            f"{self._dims}",
         )
         top[0].resize(self._dims)
         top[1].resize(self._dims[:1])
@@ -147,8 +146,8 @@ class MemoryData(Layer):
                 array.flags.c_contiguous, f"{name} array must be C contiguous: use np.ascontiguousarray"
             )
             self.check(array.dtype == np.float32, f"{name} array must be float32, not {array.dtype}")
-        given = f"data {dims_text(data.shape)}, labels {dims_text(labels.shape)}"
-        shapes = f"{given}; the layer takes {dims_text(self._dims)} at a time"
+        given = f"data {data.shape}, labels {labels.shape}"
+        shapes = f"{given}; the layer takes {self._dims} at a time"
         self.check(data.ndim == 4, f"data array must be 4-d: {shapes}")
         for axis, name in enumerate(("channels", "height", "width"), 1):
             self.check(

@@ -199,7 +199,7 @@ class InfogainLoss(_SoftmaxLoss):
         found = bottom[2].count if len(bottom) > 2 else self._matrix.numel()
         self.check(
             found == classes**2,
-            f"the infogain matrix must be {classes} x {classes} for the classes of {shown(self, bottom, 0)}; "
+            f"the infogain matrix must be {(classes, classes)} for the classes of {shown(self, bottom, 0)}; "
             f"it has {found} values",
         )
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from ...proto import caffe_pb2
 from .. import device
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register
 
-_TRAIN = 0
 Blobs = Sequence[Blob]
 
 
@@ -30,9 +30,9 @@ class Dropout(Layer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.ratio = self.layer_param.dropout_param.dropout_ratio
-        self.draws_random = self.phase == _TRAIN
+        self.draws_random = self.phase == caffe_pb2.TRAIN
         self.check(
-            self.phase != _TRAIN or 0 <= self.ratio <= 1,
+            self.phase != caffe_pb2.TRAIN or 0 <= self.ratio <= 1,
             f"dropout_param.dropout_ratio is a probability, not {self.ratio:g}",
         )
 
@@ -41,7 +41,7 @@ class Dropout(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].value
-        if self.phase == _TRAIN:
+        if self.phase == caffe_pb2.TRAIN:
             self.saved = mask = self._draw(x)
             top[0].put(torch.mul(x, mask, out=top[0].value))
         elif top[0] is not bottom[0]:
@@ -57,7 +57,7 @@ class Dropout(Layer):
         if not propagate_down[0]:
             return
         dy = top[0].grad
-        if self.phase == _TRAIN:
+        if self.phase == caffe_pb2.TRAIN:
             bottom[0].put_grad(torch.mul(dy, self.recall(torch.Tensor), out=bottom[0].grad))
         elif top[0] is not bottom[0]:
             bottom[0].put_grad(dy)

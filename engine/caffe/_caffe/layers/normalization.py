@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...proto import caffe_pb2
 from ...proto.caffe_pb2 import LRNParameter, ParamSpec
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register
 
-_TEST = 1
 Blobs = Sequence[Blob]
 
 
@@ -57,7 +57,7 @@ class BatchNorm(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.layer_param.batch_norm_param
         self.fraction, self.eps = param.moving_average_fraction, param.eps
-        self.use_global = self.phase == _TEST
+        self.use_global = self.phase == caffe_pb2.TEST
         if param.HasField("use_global_stats"):
             self.use_global = param.use_global_stats
         self._check_channels(bottom[0])

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from ...proto import caffe_pb2
 from ...proto.caffe_pb2 import PoolingParameter
 from .. import device
 from ..blob import Blob
@@ -236,7 +237,7 @@ class _Pool(Layer):
             nothing = FLOOR if method == PoolingParameter.MAX else 0
             empty = x.new_full((*x.shape[:2], *window.places), nothing)
             return Pooled(empty, torch.full_like(empty, -1, dtype=torch.int64))
-        return METHODS[method](x, window, self.phase == 1)
+        return METHODS[method](x, window, self.phase == caffe_pb2.TEST)
 
     def _unpool(
         self, grad: torch.Tensor, x: torch.Tensor, pooled: Pooled, window: PoolWindow, method: int
@@ -269,7 +270,7 @@ class Pooling(_Pool):
         self._check_axes(bottom)
         param = self.layer_param.pooling_param
         self._method = param.pool
-        self.draws_random = self._method == PoolingParameter.STOCHASTIC and self.phase == 0
+        self.draws_random = self._method == PoolingParameter.STOCHASTIC and self.phase == caffe_pb2.TRAIN
         self.check(len(top) == 1 or self._method == PoolingParameter.MAX, "a second top is for pool: MAX")
         self._stride, self._pad = self._pair("stride"), self._pair("pad")
         kernel_fields = [param.HasField(name) for name in ("kernel_size", "kernel_h", "kernel_w")]
@@ -354,7 +355,7 @@ class SPP(_Pool):
         param = self.layer_param.spp_param
         self.check(param.pyramid_height > 0, "pyramid_height must be given and positive")
         self._method = PoolingParameter.PoolMethod.Value(param.PoolMethod.Name(param.pool))
-        self.draws_random = self._method == PoolingParameter.STOCHASTIC and self.phase == 0
+        self.draws_random = self._method == PoolingParameter.STOCHASTIC and self.phase == caffe_pb2.TRAIN
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_axes(bottom)

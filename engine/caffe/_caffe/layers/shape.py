@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register
-from .checks import dims_text, shown
+from .checks import shown
 
 
 @register("Crop")
@@ -81,7 +81,7 @@ class Reshape(Layer):
     tops = Arity(1)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        dims = list(self.layer_param.reshape_param.shape.dim)
+        dims = tuple(self.layer_param.reshape_param.shape.dim)
         self.check(bottom[0] is not top[0], "does not work in place: give the top another name")
         self.check(min(dims, default=0) >= -1, f"shape {dims}: a dim is positive, 0 (copy) or -1 (infer)")
         self.check(
@@ -94,7 +94,7 @@ class Reshape(Layer):
         self.check(
             count == bottom[0].count,
             f"output count must match input count: {shown(self, bottom, 0)} has {bottom[0].count} values, "
-            f"{dims_text(dims)} {count}",
+            f"{tuple(dims)} {count}",
         )
         top[0].resize(dims)
         top[0].share_data(bottom[0])
@@ -122,7 +122,7 @@ class Reshape(Layer):
             self.check(
                 known and bottom[0].count % known == 0,
                 "bottom count must be divisible by the product of the specified dimensions: -1 in "
-                f"{dims_text(dims)} cannot be inferred from {shown(self, bottom, 0)}",
+                f"{tuple(dims)} cannot be inferred from {shown(self, bottom, 0)}",
             )
             dims[start + new.index(-1)] = bottom[0].count // known
         return dims

@@ -21,7 +21,6 @@ from torch import Tensor
 from ...proto.caffe_pb2 import SolverState
 from ..errors import SolverError
 from ..formats import hdf5, wire
-from ..formats.blobproto import shape_text
 from ..formats.wire_writer import write_state
 
 Shapes = Sequence[tuple[int, ...]]
@@ -76,7 +75,7 @@ class State:
             if found := entry.mismatch(shape):
                 raise SolverError(
                     f"history blob {index} of '{self.path}' has {found}, the solver's has shape "
-                    f"{shape_text(shape)}: the state is of another net"
+                    f"{shape}: the state is of another net"
                 )
         if self.learned_net and not os.path.exists(self.learned_net):
             near = os.path.join(os.path.dirname(self.path), os.path.basename(self.learned_net))
@@ -109,7 +108,7 @@ class _InHDF5:
     def mismatch(self, shape: tuple[int, ...]) -> str:
         with hdf5.reading(self.path) as file:
             found = hdf5.array_shape(file["history"], str(self.index))
-        return "" if found == shape else f"shape {shape_text(found)}"
+        return "" if found == shape else f"shape {found}"
 
     def read_into(self, target: np.ndarray) -> None:
         with hdf5.reading(self.path) as file:

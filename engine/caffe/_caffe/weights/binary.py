@@ -17,7 +17,7 @@ from ...proto import caffe_pb2
 from ..blob import Blob
 from ..errors import ParseError, WeightsError
 from ..formats import wire
-from ..formats.blobproto import proto_dims, proto_values, same_dims, shape_text
+from ..formats.blobproto import proto_dims, proto_values, same_dims
 from ..formats.wire_writer import BlobArrays, write_net
 from ..graph.upgrade import upgrade_net
 from ..log import log
@@ -67,9 +67,7 @@ def read_blob_proto(proto: caffe_pb2.BlobProto, blob: Blob) -> None:
     for name in ("data", "diff"):
         values = proto_values(proto, name)
         if values.size != blob.count and (values.size or name == "data"):
-            raise WeightsError(
-                f"a BlobProto of shape {shape_text(blob.dims)} has {values.size} values of {name}"
-            )
+            raise WeightsError(f"a BlobProto of shape {blob.dims} has {values.size} values of {name}")
         if values.size:
             getattr(blob, name)[...] = values.reshape(blob.dims)
 
@@ -88,7 +86,7 @@ def _load(layers: Sequence[Any], read: _Reader, targets: Sequence[LoadTarget], o
                 if found != blob.count and (found or name == "data"):
                     raise WeightsError(
                         f"{origin}: param {index} of layer '{target.name}' has {found} values of {name}; its "
-                        f"shape {shape_text(proto_dims(proto))} needs {blob.count}"
+                        f"shape {proto_dims(proto)} needs {blob.count}"
                     )
                 if values:
                     copies.append((values, blob, name))

@@ -202,7 +202,9 @@ def _rows(first: zipfile.ZipFile, second: zipfile.ZipFile, rtol: float, atol: fl
         if other is None:
             yield Row(*names, np.nan, np.nan, True, ONLY_A)
         elif entry["shape"] != other["shape"]:
-            yield Row(*names, np.nan, np.nan, False, f"shape {entry['shape']} and {other['shape']}")
+            yield Row(
+                *names, np.nan, np.nan, False, f"shape {tuple(entry['shape'])} and {tuple(other['shape'])}"
+            )
         else:
             ours, their = (np.frombuffer(z.read(e["file"]), np.float32).astype(np.float64)
                            for z, e in ((first, entry), (second, other)))  # fmt: skip

@@ -120,7 +120,7 @@ def test_other_shapes_diverge(in_tmp, capsys):
     write("a.prototxt")
     Path("b.prototxt").write_text(Path("a.prototxt").read_text().replace("kernel_size: 2", "kernel_size: 3"))
     assert compare.main(["a.prototxt", "b.prototxt"]) == 1
-    assert "shape [1, 4, 6, 4] and [1, 4, 5, 3]" in last_line(capsys)
+    assert "shape (1, 4, 6, 4) and (1, 4, 5, 3)" in last_line(capsys)
 
 
 def test_what_cannot_run_has_a_status_of_its_own(in_tmp, capsys):
