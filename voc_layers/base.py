@@ -14,6 +14,7 @@ import numpy as np
 
 import caffe
 
+from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
 from .order import Order, ReadAhead
@@ -56,22 +57,33 @@ def parse_params(text: str, layer: str, required: set[str], optional: set[str]) 
 
 
 class OrderedLayer(caffe.Layer):
-    """A data layer with two tops, data and label, that reads one sample for each forward pass.
+    """A data layer with two tops, data and label, that reads one batch for each forward pass.
 
     Subclasses say which keys `param_str` has, what `prepare` makes of them (it returns the number of items
-    and the batch size) and how `load` reads a sample: (data, label), arrays of the tops' shapes. `start`
-    (default 0) is how many samples of the order have been read before: with it a training goes on from a
-    snapshot with the next image, whatever Caffe it runs on.
+    and the batch size), how `read` decodes an item, and which arrays, of the tops' shapes, `collate` makes of
+    the items of a batch. Both run in a thread, ahead of the net.
+
+    param_str, for all: `mean` (B, G, R), `randomize` and `seed` of the order; `prefetch` (batches read
+    ahead, default 2); `cache` (MiB of decoded items that are kept in memory, default 0: what is read does not
+    depend on it); `start` (default 0: how many batches of the order have been read before; with it a training
+    goes on from a snapshot with the next image, whatever Caffe it runs on).
     """
 
     required: frozenset[str] = frozenset({"mean"})
-    optional: frozenset[str] = frozenset({"randomize", "seed", "prefetch", "start"})
+    optional: frozenset[str] = frozenset({"randomize", "seed", "prefetch", "cache", "start"})
 
     def prepare(self, params: dict[str, Any]) -> tuple[int, int]:
         raise TypeError(f"{type(self).__name__} does not say what its param_str means")
 
-    def load(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        raise TypeError(f"{type(self).__name__} does not say how a sample is read")
+    def read(self, index: int) -> Sample:
+        raise TypeError(f"{type(self).__name__} does not say how an item is read")
+
+    def collate(self, items: list[Sample]) -> Sample:
+        raise TypeError(f"{type(self).__name__} does not say what its tops are made of")
+
+    def load(self, indices: list[int]) -> Sample:
+        """The arrays of the tops for a batch of these items."""
+        return self.collate([self.cache.get(i, self.read) for i in indices])
 
     def setup(self, bottom: Tops, top: Tops) -> None:
         name = type(self).__name__
@@ -85,12 +97,19 @@ class OrderedLayer(caffe.Layer):
         if self.mean.shape != (3,):
             raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
         count, batch = self.prepare(params)
-        start = params.get("start", 0)
-        if not isinstance(start, int) or start < 0:
-            raise SampleError(f"{name}: start must be how many samples were read before, found {start!r}")
         order = Order(count, self.draws(params), params.get("seed"))
-        order.skip(start * batch)
-        self.samples = ReadAhead(self.load, order, batch, int(params.get("prefetch", 2)))
+        order.skip(batch * self._whole(params, "start", 0, "how many batches were read before"))
+        self.cache = Cache(self._whole(params, "cache", 0, "MiB of memory for decoded images") << 20)
+        ahead = self._whole(params, "prefetch", 2, "how many batches are read ahead")
+        self.samples = ReadAhead(self.load, order, batch, ahead)
+
+    def _whole(self, params: dict[str, Any], key: str, default: int, meaning: str) -> int:
+        value = params.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise SampleError(
+                f"{type(self).__name__}: {key} must be {meaning}, a whole number from 0, found {value!r}"
+            )
+        return value
 
     def draws(self, params: dict[str, Any]) -> bool:
         """Whether the order is random."""
@@ -123,9 +142,9 @@ class SegDataLayer(OrderedLayer):
     Tops: data 1 x 3 x H x W (BGR, mean subtracted) and label 1 x 1 x H x W (class indices, 255 = void).
     param_str: the folder, `split`, `mean` (B, G, R); `randomize` (default True, but only a split with "train"
     in its name is ever random) and `seed`. Beyond the reference release: `classes` (how many; labels are
-    checked against it), `void` (the label files' value for void, default 255), `prefetch` (images read ahead,
-    default 2). The layer knows what its `param_str` says and nothing else: it does not look for a
-    classes.txt.
+    checked against it), `void` (the label files' value for void, default 255), and `prefetch`, `cache` and
+    `start` of every `OrderedLayer`. The layer knows what its `param_str` says and nothing else: it does not
+    look for a classes.txt.
     """
 
     layout: ClassVar[type[Folder]]
@@ -145,6 +164,9 @@ class SegDataLayer(OrderedLayer):
     def draws(self, params: dict[str, Any]) -> bool:
         return super().draws(params) and "train" in self.split
 
-    def load(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        image, label = self.folder.pair(self.indices[indices[0]])
+    def read(self, index: int) -> Sample:
+        return self.folder.pair(self.indices[index])
+
+    def collate(self, items: list[Sample]) -> Sample:
+        ((image, label),) = items
         return to_blob(image, self.mean)[None], label[None, None]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MethodType
 from typing import Any
 
 
@@ -55,24 +58,43 @@ class Order:
 class ReadAhead:
     """Samples in order, `depth` of them read ahead by one thread; depth 0 reads when asked.
 
-    load: called with the drawn indices (`batch` of them) gives one sample; what it raises, `current` raises.
+    The order is drawn where `advance` is called; the thread only loads. It ends when this object goes. In a
+    process forked off, which has none but the one that forked, another thread reads again what was waiting.
+
+    load: called with the drawn indices (`batch` of them) gives one sample; what it raises, `current` raises
+        when the sample is due. Of a method's object no hold is taken: its owner may hold this one and go.
     """
 
     def __init__(self, load: Callable[[list[int]], Any], order: Order, batch: int = 1, depth: int = 2):
-        self._load, self._order, self._batch = load, order, batch
-        self._depth = depth
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead") if depth else None
+        self._find = weakref.WeakMethod(load) if isinstance(load, MethodType) else lambda: load
+        self._order, self._batch, self._depth = order, batch, depth
         self._queue: deque[tuple[list[int], list[Any], Future[Any]]] = deque()
+        self._start_thread()
         self._fill()
+
+    def _start_thread(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead") if self._depth else None
+        self._process = os.getpid()
 
     def _fill(self) -> None:
         while len(self._queue) <= self._depth:
             indices = [self._order.draw() for _ in range(self._batch)]
-            self._push(indices)
+            self._push(indices, self._order.state())
 
-    def _push(self, indices: list[int]) -> None:
-        sample: Future[Any] = self._thread.submit(self._load, indices) if self._thread else Future()
-        self._queue.append((indices, self._order.state(), sample))
+    def _push(self, indices: list[int], order: list[Any]) -> None:
+        sample: Future[Any] = Future()
+        if self._thread is not None:
+            sample = self._thread.submit(_load, self._find, indices)
+        self._queue.append((indices, order, sample))
+
+    def _survive_fork(self) -> None:
+        if self._process == os.getpid():
+            return
+        waiting = list(self._queue)
+        self._queue.clear()
+        self._start_thread()
+        for indices, order, _ in waiting:
+            self._push(indices, order)
 
     @property
     def indices(self) -> list[int]:
@@ -81,13 +103,15 @@ class ReadAhead:
 
     def current(self) -> Any:
         """The sample in turn; the same one until `advance`."""
+        self._survive_fork()
         indices, _, sample = self._queue[0]
         if self._thread is None and not sample.done():
-            sample.set_result(self._load(indices))
+            sample.set_result(_load(self._find, indices))
         return sample.result()
 
     def advance(self) -> None:
         """On to the next sample."""
+        self._survive_fork()
         self._queue.popleft()
         self._fill()
 
@@ -104,9 +128,16 @@ class ReadAhead:
                 f"{len(state['indices'])} at a time; this layer has {self._order.count}, "
                 f"{self._batch} at a time"
             )
+        self._survive_fork()
         self._order.restore(state["order"])
         for _, _, sample in self._queue:
             sample.cancel()
         self._queue.clear()
-        self._push(list(state["indices"]))
+        self._push(list(state["indices"]), state["order"])
         self._fill()
+
+
+def _load(find: Callable[[], Callable[[list[int]], Any] | None], indices: list[int]) -> Any:
+    """The sample; None where the layer that loads is gone, and so is whoever would ask for it."""
+    load = find()
+    return None if load is None else load(indices)

@@ -235,17 +235,20 @@ def check_label(
     if label.dtype.kind == "f" and not (np.isfinite(label).all() and (label == np.rint(label)).all()):
         some = label[~np.isfinite(label) | (label != np.rint(label))]
         raise SampleError(f"{path}: expected whole numbers, found {some[0]} in {some.size} pixels")
-    seen = np.unique(label)
     limit = VOID + 1 if classes is None else classes
-    wrong = [int(v) for v in seen if not 0 <= v < limit and v != void]
-    if wrong:
-        pixels = int(np.isin(label, wrong).sum())
+    empty = label == void
+    known = ((label >= 0) & (label < limit)) | empty
+    if not known.all():
+        found = label[~known]
+        wrong = [int(value) for value in np.unique(found)]
         some = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
         raise SampleError(
             f"{path}: expected label values 0 .. {limit - 1} or {void} (void), found {some} "
-            f"in {pixels} pixels"
+            f"in {found.size} pixels"
         )
-    return np.where(label == void, VOID, label).astype(np.uint8)
+    checked: np.ndarray = label.astype(np.uint8)
+    checked[empty] = VOID
+    return checked
 
 
 def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, label_path: str | Path) -> None:
@@ -261,6 +264,7 @@ def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, la
 
 def to_blob(image: np.ndarray, mean: Sequence[float] | np.ndarray) -> np.ndarray:
     """What a net reads: float32 3 x H x W, BGR, 0 .. 255, mean (BGR) subtracted; from RGB, H x W x 3."""
-    data: np.ndarray = image[:, :, ::-1].astype(np.float32)
-    data -= np.asarray(mean, np.float64)
-    return data.transpose(2, 0, 1)
+    data = np.empty((3, *image.shape[:2]), np.float32)
+    for channel, plane, value in zip(image.transpose(2, 0, 1)[::-1], data, np.asarray(mean, np.float64)):
+        np.subtract(channel, value, out=plane, dtype=np.float64, casting="same_kind")
+    return data

@@ -29,7 +29,7 @@ from .options import add_device, carry_out, parser, show_progress
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
     "models": [], "recipe": None, "weights": None, "data": None, "voc_dir": None, "sbd_dir": None,
-    "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None,
+    "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None, "cache": None,
     "runs": Path("runs"),
 }  # fmt: skip
 
@@ -70,6 +70,12 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--snapshot", type=whole(), metavar="N", help="a snapshot every N steps (default: the recipe's)")
     add("--test-every", type=whole(), metavar="N", help="score every N steps and at the end; 0: never")
     add("--seed", type=seed, help="of the training order, dropout and fillers; default: 1337")
+    add(
+        "--cache",
+        type=whole(1),
+        metavar="MIB",
+        help="keep decoded images to train on in memory, at most so many MiB; the training is the same",
+    )
     args = command.parse_args(argv)
     given = [key for key, absent in KNOWN_TO_A_RUN.items() if getattr(args, key) != absent]
     if resumes_run(args) and given:
@@ -108,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         width=1.0 if args.width is None else args.width,
         seed=1337 if args.seed is None else args.seed,
+        cache=args.cache or 0,
     )
     train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume)
     return 0

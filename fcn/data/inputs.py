@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nets
@@ -68,12 +68,16 @@ class TrainingData:
         """Names in the order of the label values."""
         return self.val.folder.classes
 
-    def layers(self, seed: int | None) -> dict[str, nets.PythonData]:
-        """The data layers of the 'train' and the 'val' net."""
-        return {
-            form: nets.PythonData.reading(split.folder, split.name, seed)
-            for form, split in (("train", self.train), ("val", self.val))
-        }
+    def layers(self, seed: int | None, cache: int = 0) -> dict[str, nets.PythonData]:
+        """The data layers of the 'train' and the 'val' net.
+
+        Args:
+            cache: MiB of memory in which that of 'train' keeps decoded images.
+        """
+        train, val = (nets.PythonData.reading(s.folder, s.name, seed) for s in (self.train, self.val))
+        if cache:
+            train = replace(train, params={**train.params, "cache": cache})
+        return {"train": train, "val": val}
 
     def used(self, scored: bool) -> list[Split]:
         """The splits that a stage reads; `scored`: whether it is scored while it is trained."""

@@ -37,6 +37,8 @@ ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4,
 GAIN = 0.6
 #: Images of a batch of the classifier, and how many batches of how many images it is scored on.
 BATCH, VAL_BATCHES, VAL_BATCH = 16, 8, 50
+#: MiB of memory for the classifier's decoded images: all of them.
+CACHE = 256
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def recipe(model: str, setting: Setting) -> solvers.Recipe:
 def classifier_layers(folder: Path, mean: Sequence[float], seed: int) -> dict[str, nets.PythonData]:
     """The classifier's data layers: single objects with an image label."""
     lists = folder / "Classification"
-    common = {"root": str(folder), "size": CROP, "mean": tuple(mean), "seed": seed, "cache": True}
+    common = {"root": str(folder), "size": CROP, "mean": tuple(mean), "seed": seed, "cache": CACHE}
     val = {**common, "source": str(lists / "val.txt"), "batch": VAL_BATCH, "randomize": False}
     return {
         "train": nets.PythonData(

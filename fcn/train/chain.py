@@ -46,6 +46,7 @@ def chain(
     weights: Path | None = None,
     width: float = 1.0,
     seed: int = 1337,
+    cache: int = 0,
 ) -> list[Job]:
     """The jobs of stages with these recipes, scored on all images of `data.val` where they are scored.
 
@@ -54,13 +55,14 @@ def chain(
             without it, start from the newest snapshot of their parent's run.
         width: what the widths of the models' trunks are multiplied by.
         seed: of the order of the images, dropout and fillers.
+        cache: MiB of memory for decoded images; what is trained does not depend on it.
     """
-    jobs = []
+    jobs, layers = [], data.layers(seed, cache)
     for i, row in enumerate(rows):
         count = len(data.val.ids) if row.test_every else 0
         row = replace(row, test_iter=count or row.test_iter)
         first = weights if i == 0 else None
-        jobs.append(Job(row.model, row, data.layers(seed), data.classes, width, weights=first, seed=seed))
+        jobs.append(Job(row.model, row, layers, data.classes, width, weights=first, seed=seed))
     return jobs
 
 

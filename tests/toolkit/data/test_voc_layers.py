@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import random
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import caffe
 from voc_layers import SampleError
+from voc_layers.cache import Cache
 from voc_layers.facts import MEAN_BGR
 from voc_layers.order import Order, ReadAhead
 from voc_layers.reading import check_label, read_image, read_label_png
@@ -70,8 +78,8 @@ def test_data_is_bgr_with_the_mean_subtracted_and_labels_are_indices(voc: Path) 
         net.forward()
         assert tuple(net.blobs["data"].shape) == (1, 3, *size)
         assert tuple(net.blobs["label"].shape) == (1, 1, *size)
-        bgr = picture(i, *size)[:, :, ::-1].astype(np.float64) - MEAN_BGR
-        np.testing.assert_allclose(net.blobs["data"].data[0], bgr.transpose(2, 0, 1), atol=1e-5)
+        bgr = (picture(i, *size)[:, :, ::-1].astype(np.float64) - MEAN_BGR).astype(np.float32)
+        np.testing.assert_array_equal(net.blobs["data"].data[0], bgr.transpose(2, 0, 1))
         expected = np.full(size, i)
         expected[0, 0] = 255
         np.testing.assert_array_equal(net.blobs["label"].data[0, 0], expected)
@@ -161,7 +169,10 @@ def test_a_classes_txt_beside_the_images_changes_nothing(voc: Path) -> None:
             {"classes": 3},
             r"SegmentationClass/3\.png: expected label values 0 \.\. 2 or 255 .*found 3 in 23 pixels",
         ),
-        ({"splt": "val"}, "unknown splt; it takes mean, split, voc_dir and optionally classes"),
+        ({"prefetch": -1}, "prefetch must be how many batches are read ahead, a whole number from 0"),
+        ({"cache": True}, "cache must be MiB .* found True"),
+        ({"start": 1.5}, "start must be .* found 1.5"),
+        ({"splt": "val"}, "unknown splt; it takes mean, split, voc_dir and optionally cache, classes"),
     ],
 )
 def test_bad_settings_are_named(voc: Path, changes: dict[str, Any], says: str) -> None:
@@ -257,6 +268,77 @@ def test_the_prefetcher_raises_where_the_bad_sample_is_due() -> None:
         samples.advance()
     with pytest.raises(SampleError, match="third"):
         samples.current()
+
+
+def test_the_thread_ends_with_the_net(voc: Path) -> None:
+    def reading() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")}
+
+    others = reading()
+    net = voc_net(voc)
+    net.forward()
+    (thread,) = reading() - others
+    gc.disable()  # nothing but the last reference ends it
+    try:
+        del net
+        thread.join(60)
+    finally:
+        gc.enable()
+    assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("prefetch", [0, 3])
+def test_a_forked_process_reads_on(voc: Path, prefetch: int) -> None:
+    voc_net(voc, prefetch=prefetch)
+    program = """
+import os, caffe
+def read(net, count):
+    return [int(net.blobs["label"].data.flat[-1]) for _ in range(count) if net.forward()]
+net = caffe.Net("net.prototxt", caffe.TEST)
+assert read(net, 2) == [0, 1]
+if os.fork() == 0:
+    os._exit(read(net, 5) != [2, 3, 4, 0, 1])
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+assert read(net, 5) == [2, 3, 4, 0, 1]
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=voc, check=True, timeout=120)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_what_is_kept_in_memory_is_what_is_read(voc: Path, prefetch: int) -> None:
+    plain, kept = (voc_net(voc, "train", seed=4, prefetch=prefetch, cache=size) for size in (0, 1))
+    for _ in range(20):
+        for net in (plain, kept):
+            net.forward()
+        for name in ("data", "label"):
+            np.testing.assert_array_equal(plain.blobs[name].data, kept.blobs[name].data)
+    for i in range(len(SIZES)):
+        (voc / f"JPEGImages/{i}.png").unlink()
+    read_order(kept, 20)  # from memory alone
+    with pytest.raises(SampleError, match="expected an image"):
+        read_order(plain, 20)
+
+
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8), limit=st.integers(0, 100), data=st.data())
+def test_the_cache_holds_no_more_than_its_bound(sizes: list[int], limit: int, data: st.DataObject) -> None:
+    cache, reads = Cache(limit), []
+
+    def read(index: int) -> tuple[np.ndarray, ...]:
+        reads.append(index)
+        return (np.full(sizes[index], index, np.uint8),)
+
+    asked = data.draw(st.lists(st.integers(0, len(sizes) - 1), max_size=30))
+    for index in asked:
+        (found,) = cache.get(index, read)
+        assert found.tolist() == [index] * sizes[index]
+    kept = {index for index in asked if asked.count(index) > reads.count(index)}
+    assert sum(sizes[index] for index in kept) <= limit
+    room = limit  # the first ones that fit are kept
+    for index in dict.fromkeys(asked):
+        fits = sizes[index] <= room
+        room -= sizes[index] * fits
+        assert reads.count(index) == (1 if fits else asked.count(index))
 
 
 @pytest.mark.data

@@ -202,7 +202,7 @@ def test_a_run_needs_no_more_than_its_name(
     common = ("voc-fcn32s", "--weights", base, "--base-lr", 1e-6, "--seed", 7)
     assert run_solve(data, *common, "--iters", 4) == 0
     whole = Run((data.parent / "runs/voc-fcn32s").rename(tmp_path / "whole"))
-    assert run_solve(data, *common, "--iters", 2) == 0
+    assert run_solve(data, *common, "--iters", 2, "--cache", 1) == 0
     first = data.parent / "runs/voc-fcn32s"
     run = Run(first.rename(data.parent / "renamed"))
     shutil.copytree(run.path, first)  # the old name is a folder that belongs to somebody else by now
@@ -212,7 +212,7 @@ def test_a_run_needs_no_more_than_its_name(
     assert read_rows(run.scores)[-1] == read_rows(whole.scores)[-1]
     for name, blobs in params(whole).items():
         assert all(np.array_equal(a, b) for a, b in zip(blobs, params(run)[name])), name
-    assert run.job().weights == base
+    assert run.job().weights == base and run.job().layers["train"].params["cache"] == 1
     capsys.readouterr()
     assert score.main([str(run.path), "--format", "json"]) == 0
     facts = json.loads(capsys.readouterr().out)
