@@ -115,9 +115,10 @@ docs: $(READY)  ## generate docs/compat.md, docs/layers.md and the tables of rec
 	$(PY) -m dev.generate_compat
 	$(PY) -m dev.generate_tables
 
-bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic
+bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic; what scoring costs
 	$(PY) benchmarks/bench_fcn.py $(ARGS)
 	$(PY) benchmarks/bench_weights.py
+	$(PY) benchmarks/bench_scoring.py
 
 clean:  ## remove caches, builds, and what `make demo` and `make nets` wrote; .venv and your runs stay
 	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""An image through a deploy net."""
+"""An image through a deploy net, and the class of each pixel by its scores."""
 
 from __future__ import annotations
 
@@ -10,6 +10,29 @@ from voc_layers.facts import MEAN_BGR
 from voc_layers.reading import SampleError, to_blob
 
 from .protocols import NetLike
+
+
+def best_class(scores: np.ndarray) -> np.ndarray:
+    """The class of the highest score: what `scores.argmax(0)` says, of ties and of NaN too, sooner.
+
+    Args:
+        scores: K x H x W.
+
+    Returns:
+        H x W: uint8, or int64 where K is above 256.
+    """
+    if len(scores) > 256:
+        found: np.ndarray = scores.argmax(0)
+        return found
+    best, better = scores[0].copy(), np.empty(scores.shape[1:], bool)
+    labels = np.zeros(scores.shape[1:], np.uint8)
+    number = better.view(np.uint8)
+    for k in range(1, len(scores)):  # whole planes, one after the other, as they lie in memory
+        np.greater(scores[k], best, out=better)
+        np.multiply(number, np.uint8(k), out=number)
+        np.maximum(labels, number, out=labels)
+        np.maximum(best, scores[k], out=best)
+    return scores.argmax(0).astype(np.uint8) if np.isnan(best).any() else labels
 
 
 class Predictor:
@@ -42,5 +65,4 @@ class Predictor:
 
     def labels(self, image: np.ndarray) -> np.ndarray:
         """The class of each pixel, uint8 H x W."""
-        labels: np.ndarray = self.scores(image).argmax(0).astype(np.uint8)
-        return labels
+        return best_class(self.scores(image))

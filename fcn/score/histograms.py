@@ -11,9 +11,9 @@ from PIL import Image
 
 from vis import make_palette
 from voc_layers.facts import VOID
-from voc_layers.reading import SampleError, check_label, check_sizes, read_label_png
+from voc_layers.reading import SampleError, check_sizes, read_label_png
 
-from ..predictor import Predictor
+from ..predictor import Predictor, best_class
 from ..protocols import LabelMaps, NetLike
 from .metrics import fast_hist
 
@@ -52,7 +52,7 @@ def compute_hist(
     hist, losses = np.zeros((classes, classes)), []
     for name in dataset:
         net.forward()
-        guess = net.blobs[layer].data[0].argmax(0)
+        guess = best_class(net.blobs[layer].data[0])
         hist += fast_hist(net.blobs[gt].data[0, 0], guess, classes)
         if save_dir:
             save_label(guess, Path(save_dir, f"{name}.png"))
@@ -97,10 +97,11 @@ class Truth:
         for name in self.names:
             truth, guess = self.maps.label(name), guess_of(name)
             check_sizes(truth, guess, self.maps.label_path(name), source(name))
-            counted = truth < n
-            check_label(guess[counted], source(name), n)
-            hist += fast_hist(truth[counted], guess[counted], n)
-            void += int((truth == VOID).sum())
+            try:
+                hist += fast_hist(truth, guess, n)
+            except ValueError as error:
+                raise SampleError(f"{source(name)}: {error}") from error
+            void += int(np.count_nonzero(truth == VOID))
             if self.save_dir:
                 save_label(guess, self.save_dir / f"{name}.png")
         return hist, void

@@ -24,10 +24,15 @@ def fast_hist(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
     if a.size != b.size:
         raise ValueError(f"{a.size} labels against {b.size} predictions")
     counted = (a >= 0) & (a < n)
-    truth, guess = a[counted].astype(np.int64), b[counted].astype(np.int64)
-    if guess.size and not 0 <= guess.min() <= guess.max() < n:
-        raise ValueError(f"expected predictions from 0 to {n - 1}, found {guess.min()} to {guess.max()}")
-    return np.bincount(n * truth + guess, minlength=n * n).reshape(n, n)
+    if not counted.all():
+        a, b = a[counted], b[counted]
+    if b.size and not 0 <= b.min() <= b.max() < n:
+        wrong = b[~((b >= 0) & (b < n))]
+        raise ValueError(f"expected predictions from 0 to {n - 1}, found {wrong[0]} in {wrong.size} pixels")
+    cell = a.astype(np.intp)  # what bincount counts without another copy
+    cell *= n
+    cell += b.astype(np.intp, copy=False)
+    return np.bincount(cell, minlength=n * n).reshape(n, n)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

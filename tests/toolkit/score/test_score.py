@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import caffe
@@ -36,10 +38,28 @@ def test_fast_hist_counts_true_rows_and_predicted_columns() -> None:
 
 def test_fast_hist_ignores_what_void_pixels_predict_but_no_wrong_prediction() -> None:
     assert score.fast_hist(np.array([255, -1]), np.array([77, 5]), 3).sum() == 0
-    with pytest.raises(ValueError, match="from 0 to 2, found 3 to 3"):
+    with pytest.raises(ValueError, match="from 0 to 2, found 3 in 1 pixels"):
         score.fast_hist(np.array([1]), np.array([3]), 3)
     with pytest.raises(ValueError, match="2 labels against 1"):
         score.fast_hist(np.array([1, 1]), np.array([1]), 3)
+
+
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from([-1, 0, 1, 2, 3, 254, 255]), st.integers(0, 3)), max_size=30),
+    kinds=st.tuples(*[st.sampled_from([np.uint8, np.int16, np.int64, np.float32, np.float64])] * 2),
+)
+def test_fast_hist_counts_whatever_type_the_numbers_are_of(
+    pairs: list[tuple[int, int]], kinds: tuple[type, type]
+) -> None:
+    truth, guess = np.array(pairs, np.int64).reshape(-1, 2).T
+    truth = truth.astype(np.uint8 if kinds[0] is np.uint8 else np.int64)  # -1 as a byte is 255: void too
+    expected = np.zeros((4, 4), int)
+    for t, g in zip(truth.tolist(), guess.tolist(), strict=True):
+        if 0 <= t < 4:
+            expected[t, g] += 1
+    np.testing.assert_array_equal(
+        score.fast_hist(truth.astype(kinds[0]), guess.astype(kinds[1]), 4), expected
+    )
 
 
 def test_the_four_metrics_by_hand() -> None:
@@ -265,10 +285,14 @@ def test_what_is_missing_is_named(
 def test_a_prediction_of_another_size_or_class_is_refused(
     voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for label, says in (([[0, 0, 0]], "(2, 2)"), ([[0, 9], [0, 0]], "found 9 in 1 pixels")):
+    for label, says in (
+        ([[0, 0, 0]], r"\(2, 2\)"),
+        ([[0, 9], [0, 0]], "a.png: .* found 9 in 1 pixels"),
+        ([[0, 255], [0, 0]], "a.png: .* found 255 in 1 pixels"),
+    ):
         Image.fromarray(np.array(label, np.uint8)).save(tmp_path / "a.png")
         assert score.main([str(tmp_path), "--voc-dir", str(voc), "--limit", "1"]) == 1
-        assert says in capsys.readouterr().err
+        assert re.search(says, capsys.readouterr().err)
 
 
 def test_the_papers_rows_stand_beside_a_voc_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
