@@ -11,6 +11,7 @@ VOC_DIR ?=
 SBD_DIR ?=
 WEIGHTS ?=
 ITERS   ?=
+NAME    ?= lenet
 MODEL   ?= voc-fcn8s
 ARGS    ?=
 
@@ -26,13 +27,13 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 # $(call unless-trained,MODEL): that model's target, unless its run holds weights already.
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
-.PHONY: help setup demo test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
+.PHONY: help setup demo example test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
         voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  variables: GPU (empty: CPU)  VOC_DIR  SBD_DIR  WEIGHTS (classifier)  ITERS  RUNS=$(RUNS)  MODEL=$(MODEL)"
+	@echo "  variables: GPU (empty: CPU)  VOC_DIR  SBD_DIR  WEIGHTS (classifier)  ITERS  RUNS=$(RUNS)  MODEL=$(MODEL)  NAME=$(NAME)"
 	@echo "             PYTHON=$(PYTHON) (makes .venv)  ARGS (passed on to the command)"
 
 # -- set-up: one stamp file, so that nobody has to call it
@@ -47,6 +48,10 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 # -- the paper on a laptop
 demo: $(READY)  ## classifier -> 32s -> 16s -> 8s on drawn images: table, curves, contact sheet in RUNS/demo
 	$(PY) -m fcn demo --runs $(RUNS) $(ARGS)
+
+example: $(READY)  ## run examples/NAME.py in RUNS/examples, where its files stay: make example NAME=lenet
+	mkdir -p $(RUNS)/examples/$(NAME)
+	cd $(RUNS)/examples/$(NAME) && $(CURDIR)/$(PY) $(CURDIR)/examples/$(NAME).py
 
 # -- checks
 test: $(READY)  ## lint, then the tests that need minutes; nothing to download
@@ -120,6 +125,6 @@ bench: $(READY)  ## time and memory against plain PyTorch doing the same arithme
 	$(PY) benchmarks/bench_weights.py
 	$(PY) benchmarks/bench_scoring.py
 
-clean:  ## remove caches, builds, and what `make demo` and `make nets` wrote; .venv and your runs stay
-	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove caches, builds, and what `make demo`, `nets` and `example` wrote; .venv and your runs stay
+	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets $(RUNS)/examples .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,6 +1,11 @@
 """A layer in Python with a parameter and its gradient: Swish with a learned slope for each channel.
 
-y = x * sigmoid(b x), with one b per channel. The program checks both gradients against differences.
+    make example NAME=custom_layer
+
+y = x * sigmoid(b x), with one b per channel. A layer has four methods: `setup` makes parameters, `reshape`
+says how large the top is, `forward` and `backward` compute. The program asks what a small step does to the
+output, once by the gradients and once by forward passes: two lines, each with the same number twice.
+
 The layer: Ramachandran et al., "Searching for Activation Functions", 2017.
 """
 
@@ -37,6 +42,7 @@ class LearnedSwish(caffe.Layer):
 
 
 if __name__ == "__main__":
+    caffe.init_log(2)  # warnings only
     data = L.Input(shape={"dim": [2, 3, 4, 4]})
     spec = caffe.to_proto(L.Python(data, name="swish", module="custom_layer", layer="LearnedSwish"))
     Path("net.prototxt").write_text(f"force_backward: true\n{spec}")

@@ -1,5 +1,10 @@
 """Features of image files from a blob inside a net, and each image's nearest neighbour by them.
 
+    make example NAME=extract_features
+
+`caffe.io.Transformer` makes of a file what the net reads, `forward(blobs=...)` gives the blob besides the
+outputs. Printed is a line for each of twelve images: it is most like another one of its own kind.
+
 The images are drawn and the net has random filters; with a caffemodel of your own, `extract` stays as it is.
 """
 
@@ -50,6 +55,7 @@ def extract(net: caffe.Net, blob: str, mean: list[float], images: list[str]) -> 
 
 
 if __name__ == "__main__":
+    caffe.init_log(2)  # warnings only
     images = draw_images()
     features = extract(make_net(), "pool", [128, 128, 128], images)
     np.save("features.npy", features)

@@ -1,5 +1,10 @@
 """LeNet on drawn digits: the net written in Python, trained by a solver, tested on digits it never saw.
 
+    make example NAME=lenet
+
+`lenet` writes the net, `SOLVER` says how it is trained, and a MemoryData layer takes the digits as arrays. A
+minute later the share of 1000 new digits that are read is printed: about 0.99.
+
 The net: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
 """
 

@@ -1,5 +1,11 @@
 """Net surgery: a patch classifier's inner products become convolutions, and it labels a whole image at once.
 
+    make example NAME=net_surgery
+
+A small net learns to tell patches of 24 x 24 pixels apart: blank, stripes, disc. Its parameters are then
+poured into a net of convolutions, which takes an image of any size: for one of 48 x 96 pixels it gives a map
+of 7 x 19 labels, one for each place of a patch, 4 pixels apart. The map is printed, then the tiles' labels.
+
 An inner product over C x H x W is a convolution with a kernel of H x W: same numbers, same order.
 Source: Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", section 3.1.
 """
@@ -40,6 +46,7 @@ def patch(kind: int, rng: np.random.Generator) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    caffe.init_log(2)  # warnings only
     write_net("patches.prototxt", [30, 1, 24, 24], convolutional=False)
     Path("solver.prototxt").write_text(SOLVER)
     solver, rng = caffe.SGDSolver("solver.prototxt"), np.random.default_rng(0)
@@ -55,5 +62,6 @@ if __name__ == "__main__":
         for i in range(2):
             net.params[new][i].data.flat = solver.net.params[old][i].data.flat
     kinds = net.forward(data=image[np.newaxis, np.newaxis])["score_conv"][0].argmax(0)
+    print(f"an image of {image.shape} gives a map of {kinds.shape}:")
     print("\n".join("".join(KINDS[kind] for kind in row) for row in kinds))
     print("at the tiles:", kinds[::6, ::6].tolist())
