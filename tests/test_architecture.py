@@ -363,16 +363,32 @@ def test_the_engine_knows_nothing_of_segmentation_models() -> None:
     )
 
 
+def bare(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """What of a function has no annotation: arguments, and 'return'."""
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    arguments += [a for a in (node.args.vararg, node.args.kwarg) if a]
+    found = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+    return found + (["return"] if node.returns is None and node.name != "__init__" else [])
+
+
 def test_public_functions_are_annotated() -> None:
-    problems = []
-    for path in [p for p in sources() if part(p)]:
-        for name, node, public in functions(path):
-            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            arguments += [a for a in (node.args.vararg, node.args.kwarg) if a]
-            bare = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
-            if public and (bare or (node.returns is None and node.name != "__init__")):
-                problems.append(f"{where(path, node.lineno)}: {name}({', '.join(bare)})")
-    complain(problems)
+    complain(
+        f"{where(path, node.lineno)}: {name}: {', '.join(bare(node))}"
+        for path in sources()
+        if part(path)
+        for name, node, public in functions(path)
+        if public and bare(node)
+    )
+
+
+def test_helpers_and_fixtures_of_tests_are_annotated() -> None:
+    complain(
+        f"{where(path, node.lineno)}: {node.name}: {', '.join(bare(node))}"
+        for path in sources()
+        if path.is_relative_to(ROOT / "tests") and not path.is_relative_to(ROOT / "tests/stand_in")
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_") and bare(node)
+    )
 
 
 def registered(module: ast.Module) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +13,14 @@ import caffe
 
 
 @pytest.fixture
-def in_tmp(tmp_path, monkeypatch) -> Path:
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def net_of(in_tmp):
+def net_of(in_tmp: Path) -> Callable[..., caffe.Net]:
     """Builds a net from prototxt text: net_of(text, phase=TEST, **kwargs)."""
 
     def build(text: str, phase: int = caffe.TEST, **kwargs) -> caffe.Net:
@@ -29,7 +31,7 @@ def net_of(in_tmp):
 
 
 @pytest.fixture
-def program(in_tmp, monkeypatch):
+def program(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Runs a script in a folder with a small classifier and pictures; returns the script's names."""
     from tests.engine.support import programs
 
@@ -41,7 +43,7 @@ def program(in_tmp, monkeypatch):
 
 
 @pytest.fixture
-def glog():
+def glog() -> Iterator[list[str]]:
     """The messages the engine logs during the test."""
     import logging
 

@@ -95,7 +95,7 @@ def run(program: str, threads: int | None = 4, begin: str = BEGIN) -> None:
 
 
 @pytest.fixture(autouse=True)
-def net_file(in_tmp):
+def net_file(in_tmp: Path) -> None:
     Path("net.prototxt").write_text(NET)
 
 

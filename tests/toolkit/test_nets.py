@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def test_a_deploy_net_is_the_val_net_without_label_dropout_and_loss() -> None:
         assert list(nets.build(model, "deploy").layer)[1:] == kept
 
 
-def offsets(proto) -> list[int]:
+def offsets(proto: Any) -> list[int]:
     return [layer.crop_param.offset[0] for layer in proto.layer if layer.type == "Crop"]
 
 
@@ -64,7 +65,7 @@ def test_classes_widths_and_data_are_arguments() -> None:
     }
 
 
-def load(proto, tmp_path: Path):
+def load(proto: Any, tmp_path: Path) -> caffe.Net:
     path = tmp_path / "net.prototxt"
     path.write_text(str(proto))
     return caffe.Net(str(path), caffe.TEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ DIGESTS = {path.stem: json.loads(path.read_text()) for path in sorted(published.
 NETS = [(model, form) for model in nets.MODELS for form in DIGESTS.get(model, ()) if form != "solver"]
 
 
-def digest(proto) -> dict:
+def digest(proto: Any) -> dict:
     return published.digest(published.message(proto))
 
 

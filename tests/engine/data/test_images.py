@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,13 +34,13 @@ RESIZED = {
 }  # fmt: skip
 
 
-def stored(image: Image.Image, kind: str = "PNG", **settings) -> bytes:
+def stored(image: Image.Image, kind: str = "PNG", **settings: Any) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **settings)
     return stream.getvalue()
 
 
-def decode(image: Image.Image, mode: images.Mode, kind: str = "PNG", **settings) -> np.ndarray:
+def decode(image: Image.Image, mode: images.Mode, kind: str = "PNG", **settings: Any) -> np.ndarray:
     return images.decode(stored(image, kind, **settings), mode, "x")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def image(channels: int = 3, height: int = 6, width: int = 8) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (channels, height, width), dtype=np.uint8)
 
 
-def transformed(pixels: np.ndarray, phase: int = caffe.TEST, **fields) -> np.ndarray:
+def transformed(pixels: np.ndarray, phase: int = caffe.TEST, **fields: Any) -> np.ndarray:
     return apply(Transformer(TransformationParameter(**fields), phase), pixels)
 
 

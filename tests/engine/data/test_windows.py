@@ -22,7 +22,7 @@ from tests.engine.support.data_case import (
 
 
 @pytest.fixture(autouse=True)
-def a_seed():
+def a_seed() -> None:
     caffe.set_random_seed(0)
 
 

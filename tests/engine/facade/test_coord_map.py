@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ kernels = st.tuples(
 )
 
 
-def layer(bottom, kind: str, size: int, stride: int, pad: int, dilation: int):
+def layer(bottom: Any, kind: str, size: int, stride: int, pad: int, dilation: int) -> Any:
     settings = {"kernel_size": size, "stride": stride, "pad": pad}
     if kind == "Pooling":
         return L.Pooling(bottom, **settings)

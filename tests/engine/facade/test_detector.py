@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ RGB_MEAN = np.array([0.4, 0.5, 0.6], np.float32)
 
 
 @pytest.fixture
-def detector(in_tmp: Path):
+def detector(in_tmp: Path) -> Callable[..., caffe.Detector]:
     """Builds a Detector whose scores are channel means."""
     Path("deploy.prototxt").write_text(MEANS)
     net = caffe.Net("deploy.prototxt", caffe.TEST)

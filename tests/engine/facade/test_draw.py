@@ -37,7 +37,7 @@ def net() -> caffe_pb2.NetParameter:
     return text_format.Parse(NET, caffe_pb2.NetParameter())
 
 
-def read(text: bytes):
+def read(text: bytes) -> tuple[dict[str, dict[str, str]], list[tuple[str, ...]]]:
     """(nodes by name, edges as (source, target, label)) of dot text."""
     (graph,) = pydot.graph_from_dot_data(text.decode())
     nodes = {node.get_name().strip('"'): node.get_attributes() for node in graph.get_nodes()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def net(text: str) -> NetParameter:
     return text_format.Parse(text, NetParameter())
 
 
-def spec(**tops) -> caffe.NetSpec:
+def spec(**tops: Any) -> caffe.NetSpec:
     n = caffe.NetSpec()
     for name, top in tops.items():
         n[name] = top

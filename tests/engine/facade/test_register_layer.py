@@ -19,14 +19,14 @@ EXAMPLE, OWN_SETTINGS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(),
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Types registered by a test are gone after it."""
     caffe.layer_type_list()  # the built-in ones are there
     monkeypatch.setattr(registry, "_TYPES", dict(registry._TYPES))
 
 
 @pytest.fixture
-def upsample():
+def upsample() -> type[caffe.Layer]:
     scope: dict[str, object] = {}
     exec(compile(EXAMPLE, str(DOCUMENT), "exec"), scope)
     return scope["Upsample"]

@@ -24,7 +24,7 @@ def layer(text: str) -> LayerParameter:
     return parse_text(text, LayerParameter(), "l.prototxt")
 
 
-def error(text: str, message=NetParameter) -> str:
+def error(text: str, message: type = NetParameter) -> str:
     with pytest.raises(ParseError) as caught:
         parse_text(text, message(), "net.prototxt")
     return str(caught.value)

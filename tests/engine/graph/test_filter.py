@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from caffe._caffe.graph.filter import filter_net, state_meets_rule, without_fiel
 from caffe.proto.caffe_pb2 import TEST, TRAIN, NetParameter, NetState, NetStateRule
 
 
-def kept(rules: str, **state) -> bool:
+def kept(rules: str, **state: Any) -> bool:
     net = parse_text(f'name: "n" layer {{ name: "l" {rules} }} layer {{ name: "other" }}', NetParameter())
     result = filter_net(net, NetState(**state))
     assert result.name == "n" and result.layer[-1].name == "other"

@@ -7,6 +7,7 @@ then runs them backward all the same: the gradients are Caffe's, or the layer sa
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ OVERWRITING = {"BatchNorm", "Eltwise", "LRN", "PReLU", "Scale", "Swish"}
 
 
 @pytest.fixture(autouse=True)
-def folder(in_tmp, monkeypatch):
+def folder(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden.bring("layers")
     monkeypatch.syspath_prepend(str(golden.GOLDEN / "layers" / "py"))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,13 @@ from caffe._caffe.errors import LayerError
 from tests.engine.support.layer_case import build, check_gradient, forward, random, run
 
 
-def placements(size, kernel, stride, pad, dilation):
+def placements(
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    dilation: Sequence[int],
+) -> tuple[int, ...]:
     """Windows per axis; `int` truncates toward zero as C does."""
     return tuple(
         int((n + 2 * p - (d * (k - 1) + 1)) / s) + 1
@@ -23,7 +31,9 @@ def placements(size, kernel, stride, pad, dilation):
     )
 
 
-def taps(x, kernel, stride, pad, dilation):
+def taps(
+    x: np.ndarray, kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int], dilation: Sequence[int]
+) -> np.ndarray:
     """(N, C, kernel..., placements...): what each window sees, 0 outside the input."""
     size = x.shape[2:]
     places = placements(size, kernel, stride, pad, dilation)
@@ -36,7 +46,14 @@ def taps(x, kernel, stride, pad, dilation):
     return result
 
 
-def untaps(cols, size, kernel, stride, pad, dilation):
+def untaps(
+    cols: np.ndarray,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    dilation: Sequence[int],
+) -> np.ndarray:
     """The transpose of `taps`: every tap goes back to where it was read."""
     x = np.zeros((*cols.shape[:2], *size))
     for offset in itertools.product(*map(range, kernel)):
@@ -47,7 +64,9 @@ def untaps(cols, size, kernel, stride, pad, dilation):
     return x
 
 
-def convolved(x, weight, bias, window, group=1):
+def convolved(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, window: Sequence[Sequence[int]], group: int = 1
+) -> np.ndarray:
     """The top of a Convolution, group by group."""
     kernel = window[0]
     cols = taps(x, *window)
@@ -59,14 +78,14 @@ def convolved(x, weight, bias, window, group=1):
     )
 
 
-def text(kind, num_output, window, extra=""):
+def text(kind: str, num_output: int, window: Sequence[Sequence[int]], extra: str = "") -> str:
     fields = zip(("kernel_size", "stride", "pad", "dilation"), window)
     body = " ".join(f"{name}: {value}" for name, values in fields for value in values)
     return f'type: "{kind}" convolution_param {{ num_output: {num_output} {body} {extra} }}'
 
 
 @st.composite
-def windows(draw, axes):
+def windows(draw: st.DrawFn, axes: int) -> tuple[Any, ...]:
     """Per axis: an input size, kernel, stride, pad and dilation that give at least one placement."""
     numbers = []
     for _ in range(axes):

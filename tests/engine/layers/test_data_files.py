@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -36,7 +37,7 @@ from tests.engine.support.data_case import (
 
 
 @pytest.fixture(autouse=True)
-def one_solver_and_a_seed():
+def one_solver_and_a_seed() -> Iterator[None]:
     caffe.set_random_seed(0)
     yield
     caffe.set_solver_count(1)
@@ -247,7 +248,7 @@ def held(others: set[threading.Thread]) -> tuple[set[str], set[str]]:
 
 
 @pytest.fixture
-def no_collector():
+def no_collector() -> Iterator[None]:
     gc.collect()
     gc.disable()
     yield

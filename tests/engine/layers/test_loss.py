@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,7 +25,7 @@ def softmax(x: np.ndarray, axis: int = 1) -> np.ndarray:
     return e / e.sum(axis, keepdims=True)
 
 
-def loss(text: str, arrays: dict, **more) -> np.ndarray:
+def loss(text: str, arrays: dict, **more: Any) -> np.ndarray:
     return run(text, arrays, **more).tops["top"]
 
 
@@ -187,7 +190,7 @@ def infogain(x: np.ndarray, t: np.ndarray, matrix: np.ndarray) -> float:
     return -(matrix[t.reshape(-1).astype(int)] * rows).sum()
 
 
-def matrix_file(tmp_path, matrix: np.ndarray) -> str:
+def matrix_file(tmp_path: Path, matrix: np.ndarray) -> str:
     proto = caffe_pb2.BlobProto(data=matrix.reshape(-1).tolist())
     proto.shape.dim.extend(matrix.shape)
     path = tmp_path / "infogain.binaryproto"

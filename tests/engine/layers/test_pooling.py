@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +18,21 @@ from tests.engine.support.layer_case import build, check_gradient, forward, rand
 LOWEST = -np.finfo(np.float32).max
 
 
-def count(size, kernel, stride, pad, padded, ceil=True):
+def count(size: int, kernel: int, stride: int, pad: int, padded: bool, ceil: bool = True) -> int:
     """Windows along one axis; `padded`: whether either axis is."""
     ratio = (size + 2 * pad - kernel) / stride
     windows = (math.ceil(ratio) if ceil else math.floor(ratio)) + 1
     return windows - 1 if padded and (windows - 1) * stride >= size + pad else windows
 
 
-def pooled(x, kernel, stride, pad, method="MAX", ceil=True):
+def pooled(
+    x: np.ndarray,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    method: str = "MAX",
+    ceil: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
     """(top, mask) of shape (N, C, oh, ow); the mask is that of MAX."""
     size = x.shape[2:]
     places = [count(n, k, s, p, any(pad), ceil) for n, k, s, p in zip(size, kernel, stride, pad)]
@@ -49,7 +58,9 @@ def pooled(x, kernel, stride, pad, method="MAX", ceil=True):
     return top, mask
 
 
-def text(kernel, stride, pad, method="MAX", extra=""):
+def text(
+    kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int], method: str = "MAX", extra: str = ""
+) -> str:
     fields = zip(("kernel", "stride", "pad"), (kernel, stride, pad))
     body = " ".join(f"{name}_h: {h} {name}_w: {w}" for name, (h, w) in fields)
     return f'type: "Pooling" pooling_param {{ pool: {method} {body} {extra} }}'
@@ -59,7 +70,7 @@ pairs = st.tuples
 
 
 @st.composite
-def geometries(draw):
+def geometries(draw: st.DrawFn) -> tuple[Any, ...]:
     size = draw(pairs(st.integers(1, 9), st.integers(1, 9)))
     kernel = draw(pairs(st.integers(1, 4), st.integers(1, 4)))
     stride = draw(pairs(st.integers(1, 5), st.integers(1, 5)))
@@ -221,7 +232,7 @@ def test_only_four_axes_and_only_max_has_a_mask():
         build(body, {"x": random(1, 2, 4, 5)}, tops=("top", "mask"))
 
 
-def spp_reference(x, height, method="MAX"):
+def spp_reference(x: np.ndarray, height: int, method: str = "MAX") -> np.ndarray:
     levels = []
     for bins in (2**i for i in range(height)):
         kernel = [math.ceil(n / bins) for n in x.shape[2:]]

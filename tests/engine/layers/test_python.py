@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,9 @@ class Stranger: pass
 
 
 @pytest.fixture
-def layer(net_of, in_tmp, monkeypatch):
+def layer(
+    net_of: Callable[..., caffe.Net], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., caffe.Net]]:
     """Builds a net of an Input and one Python layer of the module above."""
     Path("own_layers.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(in_tmp))

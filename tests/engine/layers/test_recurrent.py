@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,11 +14,18 @@ T, N, D = 3, 2, 3
 FEATURES, STATICS = 4, 5
 
 
-def sigmoid(x):
+def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def lstm(x, cont, params, static, h, c):
+def lstm(
+    x: np.ndarray,
+    cont: np.ndarray,
+    params: Sequence[np.ndarray],
+    static: np.ndarray | None,
+    h: np.ndarray,
+    c: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(h of every step, last h, last c); gates in the order i, f, o, g."""
     w_x, b, *w_static, w_h = params
     hs = []
@@ -32,7 +41,9 @@ def lstm(x, cont, params, static, h, c):
     return np.stack(hs), h, c
 
 
-def rnn(x, cont, params, static, h):
+def rnn(
+    x: np.ndarray, cont: np.ndarray, params: Sequence[np.ndarray], static: np.ndarray | None, h: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """(output of every step, last h)"""
     first = 3 if static is not None else 2
     (w_x, b), (w_h, w_o, b_o) = params[:2], params[first:]
@@ -49,12 +60,14 @@ def rnn(x, cont, params, static, h):
 REFERENCE = {"LSTM": (lstm, 2), "RNN": (rnn, 1)}
 
 
-def text(kind, expose=False):
+def text(kind: str, expose: bool = False) -> str:
     fields = f"num_output: {D} expose_hidden: {str(expose).lower()} debug_info: true"
     return f'type: "{kind}" recurrent_param {{ {fields} }}'
 
 
-def arrays(kind, static=False, expose=False):
+def arrays(
+    kind: str, static: bool = False, expose: bool = False
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     """Inputs in their order (cont: both streams start at 0, one again at 2) and parameters."""
     inputs = {"x": random(T, N, 2, 2), "cont": np.array([[0.0, 0], [1, 1], [1, 0]])}
     if static:
@@ -179,7 +192,7 @@ def test_num_output_is_required():
 UNIT = 'type: "LSTMUnit"'
 
 
-def unit(cont):
+def unit(cont: list[float]) -> dict[str, np.ndarray]:
     return {"c": random(1, N, D), "gates": random(1, N, 4 * D, seed=1), "cont": np.array([cont])}
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def number(text: str) -> str:
         return text
 
 
-def schema(prefix: str, scope) -> set[Row]:
+def schema(prefix: str, scope: Any) -> set[Row]:
     """(kind, message or enum, name, number, label, type, default, packed) of all there is."""
     rows = {("enum", f"{prefix}{enum.name}", value.name, str(value.number), "", "", "", "")
             for enum in scope.enum_type for value in enum.value}  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def numbers(text: str) -> np.ndarray:
     return np.array(text.split(), np.float64)
 
 
-def near(found, text: str) -> None:
+def near(found: Any, text: str) -> None:
     """All numbers of `text`, which have six decimals."""
     expected = numbers(text)
     assert np.size(found) == len(expected)
@@ -236,7 +237,7 @@ layer { name: "square" type: "Reduction" bottom: "w" top: "loss" loss_weight: 1
 """
 
 
-def solver(settings: str):
+def solver(settings: str) -> caffe.SGDSolver:
     Path("net.prototxt").write_text(NET)
     Path("solver.prototxt").write_text(f'net: "net.prototxt" base_lr: 0.1 max_iter: 10 {settings}')
     made = caffe.get_solver("solver.prototxt")

@@ -7,6 +7,7 @@ arithmetic is the CPU's. What is stale or sent too late shows as wrong numbers.
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tests.engine.support import golden
 
 
 @pytest.fixture(autouse=True)
-def second_place(monkeypatch, in_tmp):
+def second_place(monkeypatch: pytest.MonkeyPatch, in_tmp: Path) -> None:
     monkeypatch.setattr(device, "current", lambda: torch.device("cpu", 0))
     monkeypatch.syspath_prepend(str(golden.GOLDEN / "layers" / "py"))
 

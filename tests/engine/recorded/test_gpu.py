@@ -7,6 +7,7 @@ there. TF32 is off in GPU mode, as parity needs; `test_tf32_is_off` holds it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score" crop
 
 
 @pytest.fixture(autouse=True)
-def gpu(in_tmp, monkeypatch):
+def gpu(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """GPU mode, and the golden comparisons loosened, for the length of a test."""
     exact = golden.close
     monkeypatch.setattr(

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ BASE = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 random
 
 
 @pytest.fixture
-def solver_of(in_tmp):
+def solver_of(in_tmp: Path) -> Callable[..., caffe.SGDSolver]:
     def build(settings: str = "", net: str = NET) -> caffe.SGDSolver:
         Path("net.prototxt").write_text(net)
         Path("solver.prototxt").write_text(BASE + settings)
@@ -39,7 +40,7 @@ def solver_of(in_tmp):
     return build
 
 
-def weights(solver) -> np.ndarray:
+def weights(solver: caffe.SGDSolver) -> np.ndarray:
     return solver.net.params["ip"][0].data.copy()
 
 
@@ -331,7 +332,7 @@ net_param { layer { name: "p" type: "Parameter" top: "p" parameter_param { shape
 
 
 @pytest.fixture
-def rising(in_tmp):
+def rising(in_tmp: Path) -> caffe.SGDSolver:
     """A solver of one number, whose loss is that number."""
     Path("solver.prototxt").write_text(RISING)
     return caffe.get_solver("solver.prototxt")

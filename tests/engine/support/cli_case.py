@@ -61,7 +61,7 @@ def check_same(got: list[str], want: list[str]) -> None:
         assert [float(number) for number in _NUMBER.findall(ours)] == expected, theirs
 
 
-def check(name: str, capsys) -> None:
+def check(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Run a case: exit status, files, and the log."""
     case = CASES[name]
     bring(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -59,7 +60,7 @@ def layer(kind: str, fields: str, tops: str = "data label") -> str:
     return f'layer {{ name: "input" type: "{kind}" {named} {fields} }}'
 
 
-def data(fields: str = "batch_size: 2", transform: str = "", **kwargs) -> str:
+def data(fields: str = "batch_size: 2", transform: str = "", **kwargs: Any) -> str:
     fields = f'data_param {{ source: "set" backend: LMDB {fields} }} transform_param {{ {transform} }}'
     return layer("Data", fields, **kwargs)
 
@@ -74,7 +75,7 @@ def window_data(fields: str = "batch_size: 2 fg_fraction: 0.5", transform: str =
     return layer("WindowData", fields)
 
 
-def hdf5_data(fields: str = "batch_size: 2", **kwargs) -> str:
+def hdf5_data(fields: str = "batch_size: 2", **kwargs: Any) -> str:
     return layer("HDF5Data", f'hdf5_data_param {{ source: "h5.txt" {fields} }}', **kwargs)
 
 

@@ -11,7 +11,7 @@ where it has none. A text that contains `layer {` is taken as it is, below the i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -174,7 +174,7 @@ def check_gradient(
             assert error.max(initial=0) <= tolerance, f"{name}: backward\n{found}\ndifferences\n{expected}"
 
 
-def _differences(objective, array: np.ndarray, step: float) -> np.ndarray:
+def _differences(objective: Callable[[], float], array: np.ndarray, step: float) -> np.ndarray:
     result = np.zeros(array.shape)
     for index in np.ndindex(array.shape):
         kept = array[index]

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ SCRIPTS = dict(
 
 
 @pytest.fixture
-def beside_another(tmp_path):
+def beside_another(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs Python with an old pycaffe that nobody built on PYTHONPATH."""
     (tmp_path / "old/caffe").mkdir(parents=True)
     (tmp_path / "old/caffe/__init__.py").write_text("from ._caffe import Net\n")

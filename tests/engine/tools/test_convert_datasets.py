@@ -22,7 +22,7 @@ def idx(values: np.ndarray, magic: int) -> bytes:
 
 
 @pytest.fixture
-def digits(in_tmp) -> tuple[np.ndarray, np.ndarray]:
+def digits(in_tmp: Path) -> tuple[np.ndarray, np.ndarray]:
     """The IDX files `images` and `labels`, whose values these are."""
     rng = np.random.default_rng(4)
     images = rng.integers(0, 256, SHAPE, np.uint8)
@@ -86,7 +86,7 @@ def test_siamese_pairs_are_two_images_and_whether_their_labels_are_equal(digits)
 
 
 @pytest.fixture
-def batches(in_tmp) -> list[np.ndarray]:
+def batches(in_tmp: Path) -> list[np.ndarray]:
     """CIFAR-10's six files in `cifar`; the records of each, a label and the pixels."""
     Path("cifar").mkdir()
     rng = np.random.default_rng(5)

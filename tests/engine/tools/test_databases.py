@@ -19,7 +19,7 @@ SIZES = {"a b.png": (6, 5), "c.png": (6, 5), "d.jpg": (6, 5), "e.png": (6, 5)}
 
 
 @pytest.fixture
-def images(in_tmp) -> dict[str, np.ndarray]:
+def images(in_tmp: Path) -> dict[str, np.ndarray]:
     """Images in images/ and list.txt, with one line that names no image; RGB pixels by name."""
     Path("images").mkdir()
     rng = np.random.default_rng(3)

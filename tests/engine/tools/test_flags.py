@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ FLAGS = {"model": Flag("", "a file"), "iterations": Flag(50, "a number"), "gray"
 PROGRAM = Program("tool", "what it does", FLAGS, words=(0, 1000))
 
 
-def read(*argv):
+def read(*argv: str) -> tuple[dict[str, Any], list[str]]:
     values, words = parse_flags(argv, PROGRAM)
     return {name: value for name, value in values.items() if name in FLAGS}, words
 

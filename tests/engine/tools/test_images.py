@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -24,7 +26,7 @@ MODEL = ["--model_def", "net.prototxt", "--pretrained_model", "net.caffemodel"]
 
 
 @pytest.fixture
-def folder(net_of) -> Path:
+def folder(net_of: Callable[..., caffe.Net]) -> Path:
     """net.prototxt, net.caffemodel, and three images in images/."""
     net_of(NET).save("net.caffemodel")
     Path("images").mkdir()
@@ -34,7 +36,7 @@ def folder(net_of) -> Path:
     return Path("images")
 
 
-def expected(names: str, oversample: bool, **settings) -> np.ndarray:
+def expected(names: str, oversample: bool, **settings: Any) -> np.ndarray:
     defaults = {"image_dims": (10, 9), "raw_scale": 255, "channel_swap": (2, 1, 0)}
     classifier = caffe.Classifier("net.prototxt", "net.caffemodel", **{**defaults, **settings})
     return classifier.predict([caffe.io.load_image(f"images/{name}.png") for name in names], oversample)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def save(path: Path, layers: list[LoadTarget], with_diff: bool = False) -> Path:
 
 
 @pytest.fixture(params=["binary", "hdf5"])
-def written(request: pytest.FixtureRequest, tmp_path: Path):
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Path]:
     """A function that writes layers in one of the formats, under a name that tells nothing."""
 
     def write(*layers: LoadTarget) -> Path:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def options(data: Path, base: Path) -> list[str]:
 
 
 @pytest.fixture
-def running(data: Path, base: Path):
+def running(data: Path, base: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A training that is under way in another process."""
     command = [sys.executable, str(ROOT / "solve.py"), *options(data, base), "--iters", "1000000"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

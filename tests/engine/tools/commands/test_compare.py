@@ -28,7 +28,7 @@ def write(name: str, slope: str = "0", pool: str = "MAX") -> str:
     return name
 
 
-def last_line(capsys) -> str:
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.splitlines()[-1]
 
 

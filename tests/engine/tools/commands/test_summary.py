@@ -27,7 +27,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top
 
 
 @pytest.fixture
-def net(in_tmp) -> str:
+def net(in_tmp: Path) -> str:
     Path("net.prototxt").write_text(NET)
     return "net.prototxt"
 

@@ -29,7 +29,7 @@ NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.fixture(autouse=True)
-def files(in_tmp):
+def files(in_tmp: Path) -> None:
     """The network, data and weights of a recorded training; solvers are the tests' own."""
     cli_case.bring("train_finetune")
     Path("solver.prototxt").write_text(ENDLESS)
