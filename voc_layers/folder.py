@@ -10,18 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .facts import MEAN_BGR, VOC_CLASSES, VOID
+from .files import IMAGE_SUFFIXES, LABEL_SUFFIXES, MAT_SUFFIXES, Files
 from .reading import (
-    IMAGE_SUFFIXES,
     SampleError,
     check_label,
     check_sizes,
-    find_image,
     read_classes,
     read_image,
     read_label,
@@ -50,7 +50,7 @@ class Folder:
     images: ClassVar[str]
     labels: ClassVar[str]
     lists: ClassVar[str]
-    label_suffix: ClassVar[str]
+    label_suffixes: ClassVar[tuple[str, ...]]
     label_help: ClassVar[str]
 
     def list_file(self, split: str) -> Path:
@@ -75,12 +75,12 @@ class Folder:
         return Split(self, name, tuple(self.ids(name)) if self.list_file(name).is_file() else ())
 
     def label_path(self, name: str) -> Path:
-        """The label map of an image."""
-        return self.root / self.labels / f"{name}{self.label_suffix}"
+        """The label map of an image; SampleError where there is none, or more than one."""
+        return self._parts[1].find(name)
 
     def image_path(self, name: str) -> Path:
-        """The file of an image; SampleError where there is none."""
-        return find_image(self.root / self.images, name)
+        """The file of an image; SampleError where there is none, or more than one."""
+        return self._parts[0].find(name)
 
     def image(self, name: str) -> np.ndarray:
         """uint8 H x W x 3, RGB."""
@@ -117,15 +117,21 @@ class Folder:
         checked = {"classes": len(self.classes), "void": self.void} if self.classes else {}
         return {self.key: str(self.root), "split": split, "mean": tuple(self.mean), "seed": seed, **checked}
 
-    def parts(self) -> tuple[tuple[Path, tuple[str, ...]], tuple[Path, tuple[str, ...]]]:
-        """(folder, file suffixes) of the images and of the labels."""
-        return (self.root / self.images, IMAGE_SUFFIXES), (self.root / self.labels, (self.label_suffix,))
+    def parts(self) -> tuple[Files, Files]:
+        """The images and the labels, as they are now."""
+        return Files(self.root / self.images, IMAGE_SUFFIXES), Files(
+            self.root / self.labels, self.label_suffixes
+        )
+
+    @cached_property
+    def _parts(self) -> tuple[Files, Files]:
+        return self.parts()
 
     def layout(self, splits: Iterable[str]) -> str:
         """What the folder should hold, as a picture."""
         rows = [
-            (f"{self.images}/ID.jpg", "or .png"),
-            (f"{self.labels}/ID{self.label_suffix}", self.label_help),
+            (f"{self.images}/ID{IMAGE_SUFFIXES[0]}", f"or {', '.join(IMAGE_SUFFIXES[1:])}"),
+            (f"{self.labels}/ID{self.label_suffixes[0]}", self.label_help),
             *((str(Path(self.lists, f"{split}.txt")), "one ID a line") for split in splits),
         ]
         return "\n".join([f"{self.root}/", *(f"  {path:<40} {what}" for path, what in rows)])
@@ -144,7 +150,7 @@ class VocFolder(Folder):
 
     layer, key = "VOCSegDataLayer", "voc_dir"
     images, labels, lists = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
-    label_suffix, label_help = ".png", "palette or grey: class index of each pixel, 255 = void"
+    label_suffixes, label_help = LABEL_SUFFIXES, "palette or grey: class index of each pixel, 255 = void"
 
     @property
     def class_file(self) -> Path:
@@ -184,7 +190,7 @@ class SbdFolder(Folder):
 
     layer, key = "SBDDSegDataLayer", "sbdd_dir"
     images, labels, lists = "img", "cls", "."
-    label_suffix, label_help = ".mat", "GTcls.Segmentation"
+    label_suffixes, label_help = MAT_SUFFIXES, "GTcls.Segmentation"
 
     @classmethod
     def open(cls, root: str | Path, like: Folder) -> SbdFolder:
@@ -210,23 +216,23 @@ class Split:
         parts = self.folder.parts()
         if not self.ids:
             lines = [f"{self.list_file}   (a list of images)"]
-            return lines + [f"{folder}   (a folder)" for folder, _ in parts if not folder.is_dir()]
+            return lines + [f"{part.folder}   (a folder)" for part in parts if not part.folder.is_dir()]
         lines = []
-        for folder, suffixes in parts:
-            present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-            absent = [i for i in self.ids if not any(i + suffix in present for suffix in suffixes)]
-            lines += [str(folder / (i + suffixes[0])) for i in absent[:3]]
+        for part in parts:
+            absent = [name for name in self.ids if not part.named(name)]
+            lines += [f"{part.expected(name)}{part.instead(name)}" for name in absent[:3]]
             if len(absent) > 3:
-                lines.append(f"{folder}/...   ({len(absent)} of the {len(self.ids)} files of {self.name})")
+                lines.append(
+                    f"{part.folder}/...   ({len(absent)} of the {len(self.ids)} files of {self.name})"
+                )
         return lines
 
     def fingerprint(self) -> dict[str, Any]:
         """The list, how many images, and a digest of their ids and file sizes. Opens no file."""
         digest = hashlib.sha256()
-        for folder, suffixes in self.folder.parts():
+        for part in self.folder.parts():
             for name in self.ids:
-                found = (path for path in (folder / (name + suffix) for suffix in suffixes) if path.is_file())
-                size = next((path.stat().st_size for path in found), None)
+                size = next((path.stat().st_size for path in part.named(name)), None)
                 digest.update(f"{name} {size}\n".encode())
         return {"list": str(self.list_file), "images": len(self.ids), "digest": digest.hexdigest()[:16]}
 

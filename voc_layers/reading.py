@@ -6,6 +6,7 @@ Labels are uint8 H x W: a class index per pixel, 255 = void. Images are uint8 H 
 from __future__ import annotations
 
 import codecs
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,8 @@ from PIL import Image
 from .facts import MEAN_BGR, VOID
 from .matfile import MatError, variable
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF_BITS = 258  # the tag BitsPerSample
+_TIFF_BITS, _TIFF_WHITE = 258, 262  # the tags BitsPerSample and PhotometricInterpretation
 #: What Pillow raises for files that are damaged, or are no images.
 _UNDECODED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -82,8 +82,8 @@ def read_split(path: str | Path) -> list[str]:
     outside = [name for name in ids if Path(name).is_absolute() or ".." in Path(name).parts]
     if outside:
         raise SampleError(
-            f"{path}: expected image ids, names below the folder of images, found '{outside[0]}', which "
-            "leads out of it"
+            f"{path}: expected image ids, names of files below the folder of images without their suffixes, "
+            f"found '{outside[0]}', which leads out of it"
         )
     return ids
 
@@ -120,38 +120,45 @@ def read_text(path: str | Path) -> str:
     return text
 
 
-def find_image(folder: str | Path, name: str) -> Path:
-    """The image `name` in a folder, as .jpg, .jpeg or .png; SampleError where there is none."""
-    for suffix in IMAGE_SUFFIXES:
-        path = Path(folder, name + suffix)
-        if path.is_file():
-            return path
-    wanted = Path(folder, name + IMAGE_SUFFIXES[0])
-    raise SampleError(f"{wanted}: expected an image ({', '.join(IMAGE_SUFFIXES)}), found nothing")
+def beside(path: Path) -> str:
+    """The files that differ from a missing one in their suffix alone, as the end of a message; '' if none."""
+    if not path.parent.is_dir():
+        return ""
+    alike = sorted(name for name in os.listdir(path.parent) if os.path.splitext(name)[0] == path.stem)
+    return f"; there is {', '.join(alike)}" if alike else ""
 
 
 def _open(path: Path) -> tuple[Image.Image, int]:
     """An image as Pillow decodes it, and how many bits the file has for a sample."""
     if not path.is_file():
-        raise SampleError(f"{path}: expected an image, found nothing")
+        raise SampleError(
+            f"{path}: expected an image, found {'a folder' if path.is_dir() else 'nothing'}{beside(path)}"
+        )
     try:
         image: Image.Image
         with path.open("rb") as file:
-            head = file.read(len(_PNG) + 17)
+            head = file.read(32)
             file.seek(0)
             with Image.open(file) as image:
+                frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 image.load()
-        return image, _depth(image, head)
     except _UNDECODED as error:
         raise SampleError(
             f"{path}: expected an image, found a file that does not decode ({error})"
         ) from error
+    if frames > 1:  # but for MPO, a camera's JPEG with a second view after it
+        raise SampleError(f"{path}: expected one image, found {frames} in one file; save the one that counts")
+    return image, _depth(image, head)
 
 
 def _depth(image: Image.Image, head: bytes) -> int:
     """Bits of a sample: Pillow makes eight of more and of fewer without a word."""
     if head.startswith(_PNG):
-        return head[-1]  # of IHDR, the first chunk: width, height, bit depth
+        return head[24]  # of IHDR, the first chunk: width, height, bit depth
+    if head.startswith(b"BM"):
+        return min(
+            8, head[24 if head[14] == 12 else 28]
+        )  # of a pixel, in which a colour has 8 of 16, 24 or 32
     bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,))
     return int(max(bits)) if isinstance(bits, tuple) else int(bits)
 
@@ -189,11 +196,15 @@ def read_label_png(path: str | Path) -> np.ndarray:
 
 
 def read_indexed_png(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A label map and its palette, R, G, B of each index; of a grey file there is none."""
+    """A label map and its palette, R, G, B of each index; of a grey file there is none.
+
+    Raises:
+        SampleError: it has colours, or is stored in a way that does not keep the values.
+    """
     path = Path(path)
     image, depth = _open(path)
-    if image.format == "JPEG":
-        raise SampleError(f"{path}: expected a PNG, found a JPEG, which does not keep the values of a label")
+    if altered := _altered(image, depth):
+        raise SampleError(f"{path}: expected a PNG, found {altered}")
     if image.mode not in ("P", "L", "1", "I", "I;16"):
         raise SampleError(
             f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
@@ -204,6 +215,21 @@ def read_indexed_png(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
     if image.mode == "L" and depth < 8:
         values //= 255 // (2**depth - 1)  # Pillow stretches them to 0 .. 255
     return values, tuple(image.getpalette() or ()) if image.mode == "P" else ()
+
+
+def _altered(image: Image.Image, depth: int) -> str | None:
+    """Why the values of an image are not those that were saved; None if they are."""
+    if image.format in ("JPEG", "MPO"):
+        return "a JPEG, which does not keep the values of a label"
+    if image.format == "GIF":
+        return "a GIF, whose writers number the colours anew"
+    if image.info.get("compression") == "jpeg":
+        return "a TIFF compressed as a JPEG, which does not keep the values of a label"
+    if getattr(image, "tag_v2", {}).get(_TIFF_WHITE) == 0:
+        return "a TIFF in which 0 is white, so that its values are turned round"
+    if image.format == "BMP" and image.mode == "L" and depth < 8:
+        return f"a grey BMP of {depth} bits, which is not read right; save it with 8"
+    return None
 
 
 def read_label_mat(path: str | Path) -> np.ndarray:
@@ -222,7 +248,7 @@ def read_label_mat(path: str | Path) -> np.ndarray:
 
 def read_label(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
     """A label map of either kind, told by the suffix, and its palette; see `read_indexed_png`."""
-    return (read_label_mat(path), ()) if Path(path).suffix == ".mat" else read_indexed_png(path)
+    return (read_label_mat(path), ()) if Path(path).suffix.lower() == ".mat" else read_indexed_png(path)
 
 
 def check_label(

@@ -22,7 +22,8 @@ from PIL import Image
 from nets.arguments import real
 from vis import make_palette, vis_seg
 from voc_layers.facts import VOC_CLASSES
-from voc_layers.reading import IMAGE_SUFFIXES, ClassList, SampleError, read_classes, read_image
+from voc_layers.files import IMAGE_SUFFIXES, has_suffix
+from voc_layers.reading import ClassList, SampleError, read_classes, read_image
 
 from ..data.names import check_names, names_in
 from ..engine import use_device
@@ -58,7 +59,7 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            inside = sorted(p for p in path.iterdir() if has_suffix(p, IMAGE_SUFFIXES))
             if not inside:
                 raise SampleError(f"{path}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none")
             found += inside

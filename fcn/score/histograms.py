@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from vis import make_palette
 from voc_layers.facts import VOID
+from voc_layers.files import LABEL_SUFFIXES, Files
 from voc_layers.reading import SampleError, check_sizes, read_label_png
 
 from ..predictor import Predictor, best_class
@@ -72,22 +73,25 @@ class Truth:
         """The histogram of a deploy net, and the number of void pixels. image: uint8, RGB, by name."""
         return self._count(lambda name: net.labels(image(name)), "prediction of {}".format)
 
-    def score_folder(self, folder: Path) -> tuple[np.ndarray, int]:
-        """The histogram of predictions saved as ID.png, and the number of void pixels.
+    def predictions(self, folder: Path) -> dict[str, Path]:
+        """The predictions that lie in a folder, by id.
 
         Raises:
-            SampleError: the ids without a prediction.
+            SampleError: the ids without a prediction, or with more than one.
         """
-        missing = [name for name in self.names if not (folder / f"{name}.png").is_file()]
+        files = Files(folder, LABEL_SUFFIXES)
+        missing = [name for name in self.names if not files.named(name)]
         if missing:
             some = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
             raise SampleError(
                 f"{folder}: expected {len(self.names)} predictions ID.png, found "
                 f"{len(self.names) - len(missing)}; missing {some}"
             )
-        return self._count(
-            lambda name: read_label_png(folder / f"{name}.png"), lambda name: str(folder / f"{name}.png")
-        )
+        return {name: files.find(name) for name in self.names}
+
+    def score_files(self, files: Mapping[str, Path]) -> tuple[np.ndarray, int]:
+        """The histogram of saved predictions, by id, and the number of void pixels."""
+        return self._count(lambda name: read_label_png(files[name]), lambda name: str(files[name]))
 
     def _count(
         self, guess_of: Callable[[str], np.ndarray], source: Callable[[str], str]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from voc_layers.facts import VOC_CLASSES
+from voc_layers.files import LABEL_SUFFIXES, Files
 from voc_layers.folder import Folder, SbdFolder, Split, VocFolder
 from voc_layers.reading import ClassList, SampleError, check_label, read_classes, read_label_png
 
@@ -53,11 +55,15 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class LabelFolder:
-    """A folder with label maps ID.png and nothing else."""
+    """A folder with label maps, named by their ids, and nothing else."""
 
     root: Path
     classes: tuple[str, ...]
     void: int
+
+    @cached_property
+    def _files(self) -> Files:
+        return Files(self.root, LABEL_SUFFIXES)
 
     @classmethod
     def open(cls, root: Path, class_file: Path | None) -> LabelFolder:
@@ -67,13 +73,14 @@ class LabelFolder:
 
     def names(self) -> list[str]:
         """The label maps that are there; SampleError where there are none."""
-        found = sorted(path.stem for path in self.root.glob("*.png"))
+        found = self._files.stems()
         if not found:
-            raise SampleError(f"{self.root}: expected label maps ID.png, found none")
+            raise SampleError(f"{self.root}: expected label maps ({', '.join(LABEL_SUFFIXES)}), found none")
         return found
 
     def label_path(self, name: str) -> Path:
-        return self.root / f"{name}.png"
+        """The label map of an id; SampleError where there is none, or more than one."""
+        return self._files.find(name)
 
     def label(self, name: str) -> np.ndarray:
         """uint8 H x W, class indices, 255 = void."""
@@ -177,9 +184,10 @@ def _score_predictions(request: ScoreRequest) -> Scorecard:
             "predictions, give --labels, --data or --voc-dir"
         )
     names = names[: request.limit]
-    predictions = [request.target / f"{name}.png" for name in names]
-    _keep_inputs(request.save, names, [*map(maps.label_path, names), *predictions])
-    hist, void = Truth(maps, names, request.save).score_folder(request.target)
+    truth = Truth(maps, names, request.save)
+    predictions = truth.predictions(request.target)
+    _keep_inputs(request.save, names, [*map(maps.label_path, names), *predictions.values()])
+    hist, void = truth.score_files(predictions)
     title = f"{request.target} against {against}"
     _warn_of_little(hist, maps.classes, Path(against))
     return Scorecard(title, hist, maps.classes, len(names), void, request.model)

@@ -135,7 +135,7 @@ def test_a_snapshot_finds_the_net_of_its_run(run_folder: Path, image: Path, tmp_
         (["{image}", "--weights", "{tmp}"], "expected a run with snapshots"),
         (["{tmp}/none.jpg", "--weights", "{run}"], "none.jpg: expected an image, found nothing"),
         (["{tmp}/*.jpg", "--weights", "{run}"], "*.jpg: expected an image, found nothing"),
-        (["{run}/snapshot", "--weights", "{run}"], "snapshot: expected images (.jpg, .jpeg, .png)"),
+        (["{run}/snapshot", "--weights", "{run}"], "snapshot: expected images (.jpg, .jpeg, .png,"),
         (["{image}", "{tmp}/other/field.png", "--weights", "{run}"], "pictures of field would overwrite"),
         (["{image}", "--weights", "{run}", "--model", "fcn9"], "no model is called 'fcn9'; there are vgg16"),
         (["{image}", "--weights", "{run}", "--classes", "{tmp}/two.txt"], "gives 3 scores, but there are 2"),

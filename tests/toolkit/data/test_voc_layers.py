@@ -197,7 +197,7 @@ def test_image_and_label_of_different_sizes_are_refused(voc: Path) -> None:
 
 def test_a_missing_label_is_named(voc: Path) -> None:
     (voc / "SegmentationClass/1.png").unlink()
-    with pytest.raises(SampleError, match=r"SegmentationClass/1\.png: expected an image, found nothing"):
+    with pytest.raises(SampleError, match=r"SegmentationClass/1\.png: expected a file .*found nothing"):
         read_order(voc_net(voc), 2)
 
 
