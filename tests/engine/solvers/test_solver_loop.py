@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -100,6 +101,50 @@ def test_restoring_a_model_or_another_solvers_state_changes_nothing(solver_of):
     with pytest.raises(SolverError, match="solver_iter_2.solverstate"):
         other.restore("solver_iter_2.caffemodel")
     assert other.iter == 0 and (weights(other) == before).all()
+
+
+def cut_random(saved):
+    saved["random"] = {key: text[:-200] for key, text in saved["random"].items()}
+
+
+def other_position(saved):
+    saved["layers"][0]["d"] = {"files": 3}
+
+
+@pytest.mark.parametrize("damage", [cut_random, other_position, lambda saved: saved.pop("layers"), None])
+def test_a_damaged_third_file_changes_nothing(in_tmp, damage):
+    """Nor does it take a data layer or the random numbers with it: the solver goes on as it would have."""
+    with h5py.File("d.h5", "w") as file:
+        file["x"], file["y"] = np.arange(12, dtype="f").reshape(6, 2), np.arange(6, dtype="f")
+    Path("list.txt").write_text("d.h5\n")
+    Path("solver.prototxt").write_text('''base_lr: 0.01 lr_policy: "fixed" random_seed: 1 net_param {
+        layer { name: "d" type: "HDF5Data" top: "x" top: "y"
+                hdf5_data_param { source: "list.txt" batch_size: 2 shuffle: true } }
+        layer { name: "drop" type: "Dropout" bottom: "x" top: "x" }
+        layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+                inner_product_param { num_output: 1 weight_filler { type: "xavier" } } }
+        layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "y" } } snapshot_prefix: "s"''')
+    solver = caffe.get_solver("solver.prototxt")
+    solver.step(2)
+    solver.snapshot()
+    third = Path("s_iter_2.resume")
+    saved = json.loads(third.read_text())
+    if damage:
+        damage(saved)
+    third.write_text(json.dumps(saved) if damage else "{")
+
+    def two_steps(restored):
+        solver = caffe.get_solver("solver.prototxt")
+        solver.step(1)
+        if restored:
+            before = weights(solver)
+            with pytest.raises(SolverError, match="s_iter_2.resume"):
+                solver.restore("s_iter_2.solverstate")
+            assert solver.iter == 1 and (weights(solver) == before).all()
+        solver.step(2)
+        return weights(solver)
+
+    assert (two_steps(restored=True) == two_steps(restored=False)).all()
 
 
 def test_the_schedule_of_tests_displays_and_snapshots(solver_of, glog):

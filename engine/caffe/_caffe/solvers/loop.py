@@ -234,11 +234,12 @@ class Solver:
         path = os.fspath(path)
         shapes = [parameter.shape for parameter in self.net.plan.learnable]
         loaded = state.load(path, shapes, self.histories, self.type_name)
-        if loaded.learned_net:
-            self.net.copy_from(loaded.learned_net)
+        nets = self._all_nets()
+        with resume.load(resume.path_for(path), nets).taken_up(nets):
+            if loaded.learned_net:
+                self.net.copy_from(loaded.learned_net)
         loaded.read_history(self._saved_history())
         self._iter, self._current_step = loaded.iter, loaded.current_step
-        resume.load(resume.path_for(path), self._all_nets())
 
     def _saved_history(self) -> list[torch.Tensor]:
         """The history in the order of solver states: first of all parameters one kind, then the other."""
