@@ -21,8 +21,8 @@ def use_device(gpu: int | None) -> None:
     if gpu is None:
         caffe.set_mode_cpu()
     else:
-        caffe.set_mode_gpu()
         caffe.set_device(gpu)
+        caffe.set_mode_gpu()
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from pathlib import Path
 from nets.arguments import seed
 
 from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
-from ..engine import quiet, use_device
+from ..engine import quiet
 from ..score import summary
-from .options import add_device, carry_out, parser
+from .options import add_device, carry_out, compute_on, parser
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -36,7 +36,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 1 if `--check` was asked for and the paper's effect is missing."""
-    use_device(args.gpu)
+    compute_on(args.gpu)
     setting, begun = QUICK if args.quick else FULL, time.monotonic()
     root = args.runs / "demo" / f"seed-{args.seed}{'-quick' if args.quick else ''}"
     print(f"drawing {setting.train} + {setting.val} scenes and {setting.crops} single objects", flush=True)

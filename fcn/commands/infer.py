@@ -26,13 +26,12 @@ from voc_layers.files import IMAGE_SUFFIXES, has_suffix
 from voc_layers.reading import ClassList, SampleError, read_classes, read_image
 
 from ..data.names import check_names, names_in
-from ..engine import use_device
 from ..figures import drawn, legend, shares
 from ..outputs import refuse_inputs
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
-from .options import add_device, add_net, carry_out, parser, tell
+from .options import add_device, add_net, carry_out, compute_on, parser, tell
 
 log = logging.getLogger("fcn")
 
@@ -121,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     listed = class_list(trained, args.classes)
     given = [trained.weights, trained.net, args.classes]
     refuse_inputs(pictures(images, args.out), [*images, *filter(None, given)])
-    use_device(args.gpu)
+    compute_on(args.gpu)
     net = trained.load(len(listed.names), listed.mean)
     if net.classes != len(listed.names):
         raise SampleError(

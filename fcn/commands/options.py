@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import nets
 from nets.arguments import whole
 
+from ..engine import use_device
 from ..train import Interrupted
 
 # At run time the class takes no parameter before Python 3.11.
@@ -42,6 +43,14 @@ def add_device(to: argparse.ArgumentParser) -> None:
     device.add_argument(
         "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
     )
+
+
+def compute_on(gpu: int | None) -> None:
+    """What `add_device` reads, carried out; a RuntimeError that speaks of the option where it cannot be."""
+    try:
+        use_device(gpu)
+    except RuntimeError as error:
+        raise RuntimeError(f"--gpu {gpu}: {error}; leave out --gpu to compute on the CPU") from error
 
 
 def add_net(to: argparse.ArgumentParser) -> None:

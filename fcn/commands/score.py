@@ -18,10 +18,9 @@ from pathlib import Path
 
 from nets.arguments import whole
 
-from ..engine import use_device
 from ..runs import Run
 from ..score import ScoreRequest, score
-from .options import add_device, add_net, carry_out, parser
+from .options import add_device, add_net, carry_out, compute_on, parser
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -50,7 +49,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    use_device(args.gpu)
+    compute_on(args.gpu)
     card = score(
         ScoreRequest(
             args.target,

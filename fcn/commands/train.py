@@ -21,10 +21,9 @@ from nets.arguments import real, seed, whole, width
 from voc_layers.facts import VOID
 
 from ..data import TrainingData
-from ..engine import use_device
 from ..runs import Run
 from ..train import chain, recipes, resume_run, train_chain
-from .options import add_device, carry_out, parser, show_progress
+from .options import add_device, carry_out, compute_on, parser, show_progress
 
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
@@ -101,7 +100,7 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 
 def run(args: argparse.Namespace) -> int:
-    use_device(args.gpu)
+    compute_on(args.gpu)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
         resume_run(Path(args.resume), **changes)

@@ -70,10 +70,10 @@ def gpu_properties(device_id: int) -> dict[str, object]:
         DeviceError: there is no such GPU (or see `set_mode_gpu` on ``CAFFE_FALLBACK``).
     """
     if gpu_kind() is None:
-        _no_gpu(f"the properties of GPU {device_id}")
+        _no_gpu(device_id)
         return {}
     if not 0 <= device_id < gpu_count():
-        raise DeviceError(f"there is no GPU {device_id}: this machine has GPUs 0 to {gpu_count() - 1}")
+        raise _not_among(device_id)
     if gpu_kind() == "mps":
         return {"Name": "Apple GPU", "Total global memory": torch.mps.recommended_max_memory()}
     known = torch.cuda.get_device_properties(device_id)
@@ -95,11 +95,11 @@ def set_mode_gpu() -> None:
     """Compute on the GPU chosen by `set_device` (0 if none was).
 
     Raises:
-        DeviceError: there is no GPU. With ``CAFFE_FALLBACK=cpu`` in the environment the CPU is used
-            instead, with a warning.
+        DeviceError: there is no GPU: call `set_mode_cpu`. With ``CAFFE_FALLBACK=cpu`` in the environment
+            the CPU is used instead, with a warning.
     """
     if gpu_kind() is None:
-        _no_gpu("set_mode_gpu()")
+        _no_gpu(_state.device_id)
         return
     # Caffe's float32 is float32: TF32 keeps 10 bits of the mantissa.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -115,22 +115,27 @@ def set_device(device_id: int) -> None:
     if not isinstance(device_id, int):
         raise TypeError(f"set_device: an int is needed, not {type(device_id).__name__}")
     if gpu_kind() is None:
-        _no_gpu(f"set_device({device_id})")
+        _no_gpu(device_id)
         return
     if not 0 <= device_id < gpu_count():
-        raise DeviceError(f"set_device({device_id}): this machine has GPUs 0 to {gpu_count() - 1}")
+        raise _not_among(device_id)
     _state.device_id = device_id
     if gpu_kind() == "cuda":
         torch.cuda.set_device(device_id)
 
 
-def _no_gpu(call: str) -> None:
+def _not_among(device_id: int) -> DeviceError:
+    return DeviceError(f"there is no GPU {device_id}: this machine has GPUs 0 to {gpu_count() - 1}")
+
+
+def _no_gpu(device_id: int) -> None:
+    """Words for any interface: a program is told of functions by their documentation, a user of flags."""
+    found = f"there is no GPU {device_id}: PyTorch {torch.__version__} finds no GPU here"
     if os.environ.get("CAFFE_FALLBACK", "").lower() == "cpu":
-        log.warning("%s: no GPU that PyTorch can use; running on the CPU (CAFFE_FALLBACK=cpu)", call)
+        log.warning("%s; running on the CPU (CAFFE_FALLBACK=cpu)", found)
         return
     raise DeviceError(
-        f"{call}: PyTorch {torch.__version__} finds no GPU here. Call caffe.set_mode_cpu(), or set "
-        "CAFFE_FALLBACK=cpu in the environment to run on with a warning"
+        f"{found} (with CAFFE_FALLBACK=cpu in the environment the CPU takes its place, with a warning)"
     )
 
 

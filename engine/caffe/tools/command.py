@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from .._caffe.errors import CaffeError
+from .._caffe.errors import CaffeError, DeviceError
 from .._caffe.formats.files import replacing_stream
 from .._caffe.log import SEVERITIES, GlogFormatter, log
 from .flags import Answer, Value, read
@@ -96,6 +96,15 @@ def mistakes_of_the_user() -> Iterator[None]:
         yield
     except (ValueError, IndexError) as error:
         raise CaffeError(str(error)) from error
+
+
+@contextmanager
+def device_wish(wish: str, way_out: str) -> Iterator[None]:
+    """A device that is not there, in the words of the command line: what asked for it, and how not to."""
+    try:
+        yield
+    except DeviceError as error:
+        raise DeviceError(f"{wish}: {error}; {way_out}") from error
 
 
 def check_output(path: str) -> None:

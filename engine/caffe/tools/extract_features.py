@@ -13,7 +13,7 @@ from .._caffe.data.db import Writer
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from ..proto.caffe_pb2 import TEST
-from .command import command, parse_flags
+from .command import command, device_wish, parse_flags
 from .usage import Program
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ def _use(mode: str = "CPU", device_id: str = "0") -> None:
     if not device_id.isdecimal():
         raise CaffeError(f"the device id is a whole number, not '{device_id}'")
     log.error("Using GPU, device %s", device_id)
-    _caffe.set_device(int(device_id))
-    _caffe.set_mode_gpu()
+    with device_wish("GPU", "leave that word out to compute on the CPU"):
+        _caffe.set_device(int(device_id))
+        _caffe.set_mode_gpu()
 
 
 def extract(net: Net, names: Sequence[str], writers: Sequence[Writer], batches: int) -> None:

@@ -14,6 +14,7 @@ from .. import _caffe, io
 from .._caffe.errors import CaffeError
 from .._caffe.log import log
 from ..proto.caffe_pb2 import BlobProto
+from .command import device_wish
 
 _MODEL = os.path.join("models", "{0}", "deploy.prototxt"), os.path.join("models", "{0}", "{0}.caffemodel")
 #: The mean file of the package, which is used where none is named, as in Caffe.
@@ -41,7 +42,8 @@ def model_arguments(args: argparse.Namespace) -> dict[str, Any]:
         CaffeError: there is no such mean file, or the channel order is not whole numbers.
     """
     if args.gpu:
-        _caffe.set_mode_gpu()
+        with device_wish("--gpu", "leave it out to compute on the CPU"):
+            _caffe.set_mode_gpu()
         print("GPU mode")
     else:
         _caffe.set_mode_cpu()

@@ -157,6 +157,33 @@ def test_all_gpus_where_there_are_none(in_tmp):
     assert done.returncode == 0 and "running on the CPU" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("argv", "way_out"),
+    [
+        ("train -solver solver.prototxt -gpu 0", "leave out -gpu"),
+        ("train -solver solver.prototxt -gpu all", "leave out -gpu"),
+        ("train -solver wants_gpu.prototxt", "wants_gpu.prototxt: solver_mode: GPU"),
+        ("time -model net.prototxt -gpu 0", "leave out -gpu"),
+        ("test -model net.prototxt -weights w -gpu 1", "-gpu 1"),
+        ("device_query -gpu 0", "-gpu 0"),
+        ("extract_features w net.prototxt fc out 1 lmdb GPU 0", "leave that word out"),
+        ("classify a.png out.npy --gpu", "--gpu: "),
+        ("detect a.csv out.h5 --gpu", "--gpu: "),
+    ],
+)
+def test_without_a_gpu_a_command_speaks_of_its_own_flags(argv, way_out, in_tmp, monkeypatch, capfd):
+    """And not of the functions that a program would call."""
+    if caffe._caffe.gpu_count():
+        pytest.skip("there is a GPU")
+    monkeypatch.delenv("CAFFE_FALLBACK", raising=False)
+    Path("net.prototxt").write_text(DEPLOY)
+    Path("solver.prototxt").write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1')
+    Path("wants_gpu.prototxt").write_text(Path("solver.prototxt").read_text() + " solver_mode: GPU")
+    assert main(argv.split()) == 134
+    said = next(line for line in capfd.readouterr().err.splitlines() if line.startswith("F"))
+    assert way_out in said and "set_mode" not in said and "set_device" not in said
+
+
 @pytest.mark.gpu
 def test_a_gpu_is_described_and_timed(in_tmp):
     if run("device_query", "-gpu", "0").returncode:

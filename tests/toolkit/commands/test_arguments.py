@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import caffe
 from fcn.commands import data, demo, infer, nets, score, train, weights
 
 COMMANDS = {
@@ -51,3 +54,23 @@ def test_a_number_out_of_range_is_refused(
         assert stop.value.code == 2
         said = capsys.readouterr().err
         assert option in said and f"'{value}'" in said and "expected a" in said
+
+
+@pytest.mark.parametrize("command", ["train", "score", "infer", "demo"])
+def test_a_gpu_that_is_not_there_is_told_in_words_of_the_command(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CAFFE_FALLBACK", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.png").touch()
+    (tmp_path / "run").touch()
+    try:
+        caffe.set_device(7)
+        pytest.skip("there are eight GPUs")
+    except RuntimeError:
+        main, needed = COMMANDS[command]
+    if command == "infer":
+        needed = [*needed, "--model", "voc-fcn8s"]
+    assert main([*needed, "--gpu", "7"]) == 1
+    said = capsys.readouterr().err
+    assert "--gpu 7: " in said and "leave out --gpu" in said and "set_" not in said

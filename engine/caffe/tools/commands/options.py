@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ... import _caffe
 from ..._caffe.errors import CaffeError
 from ..._caffe.log import log
+from ..command import device_wish
 from ..flags import Flag, Value
 
 FLAGS = {
@@ -24,6 +25,10 @@ FLAGS = {
     "stage": Flag("", "stages of the network's state, separated by ','"),
     "weights": Flag("", "weights to start from (train: any number, separated by ',') or to test"),
 }  # fmt: skip
+
+
+#: How not to ask for a GPU.
+CPU_INSTEAD = "leave out -gpu to compute on the CPU"
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,21 @@ def gpu_ids(gpu: str) -> list[int]:
     return ids
 
 
-def use_device(ids: list[int]) -> None:
-    """Compute on the first of the devices, or on the CPU; say which."""
-    if not ids:
-        log.info("Use CPU.")
-        _caffe.set_mode_cpu()
-        return
-    log.info("Use GPU with device ID %d", ids[0])
-    _caffe.set_device(ids[0])
-    _caffe.set_mode_gpu()
+def use_device(gpu: str) -> None:
+    """Compute on the first of the devices that `-gpu` names, or on the CPU; say which.
+
+    Raises:
+        CaffeError: see `gpu_ids`. DeviceError: there is no such device.
+    """
+    with device_wish(f"-gpu {gpu}", CPU_INSTEAD):
+        ids = gpu_ids(gpu)
+        if not ids:
+            log.info("Use CPU.")
+            _caffe.set_mode_cpu()
+            return
+        log.info("Use GPU with device ID %d", ids[0])
+        _caffe.set_device(ids[0])
+        _caffe.set_mode_gpu()
     if _caffe.gpu_count():
         log.info("GPU device name: %s", _caffe.gpu_properties(ids[0])["Name"])
 

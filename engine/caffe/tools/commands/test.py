@@ -7,7 +7,7 @@ import numpy as np
 from ..._caffe.log import log
 from ...proto.caffe_pb2 import TEST
 from ...pycaffe import Net
-from .options import Options, gpu_ids, require, use_device
+from .options import Options, require, use_device
 
 
 def run(options: Options) -> None:
@@ -18,7 +18,7 @@ def run(options: Options) -> None:
     """
     require(options.model, "Need a model definition to score: -model net.prototxt")
     require(options.weights, "Need model weights to score: -weights net.caffemodel")
-    use_device(gpu_ids(options.gpu))
+    use_device(options.gpu)
     net = Net(options.model, TEST, level=options.level, stages=options.stages)
     net.copy_from(options.weights)
     log.info("Running for %d iterations.", options.iterations)

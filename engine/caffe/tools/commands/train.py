@@ -17,8 +17,8 @@ from ..._caffe.errors import CaffeError
 from ..._caffe.log import log
 from ...proto.caffe_pb2 import SolverParameter
 from ...pycaffe import SGDSolver, get_solver
-from ..command import ABORTED, fatal
-from .options import Options, gpu_ids, require
+from ..command import ABORTED, device_wish, fatal
+from .options import CPU_INSTEAD, Options, gpu_ids, require
 
 _EFFECTS = ("snapshot", "stop", "none")
 
@@ -36,10 +36,7 @@ def run(options: Options) -> None:
         "Give a snapshot to resume training or weights to finetune but not both.",
     )
     param = _solver_param(options)
-    ids = gpu_ids(options.gpu or _gpu_of(param))
-    log.info("Using GPUs %s" if ids else "Use CPU.%s", ", ".join(map(str, ids)))
-    if ids:
-        _join(param, ids, 0)
+    ids = _take_devices(options, param)
     with SignalActions(options.sigint_effect, options.sighup_effect) as signals:
         solver = _build(param, options.snapshot)
         solver.set_action_function(signals.poll)
@@ -66,6 +63,19 @@ def _gpu_of(param: SolverParameter) -> str:
     """What `-gpu` would say for the solver's own wish; a solver that has none trains on the CPU."""
     wanted = param.HasField("solver_mode") and param.solver_mode == SolverParameter.GPU
     return str(param.device_id) if wanted else ""
+
+
+def _take_devices(options: Options, param: SolverParameter) -> list[int]:
+    """The devices to train on, none for the CPU; this process is on the first of them."""
+    wish = f"-gpu {options.gpu}", CPU_INSTEAD
+    if not options.gpu:
+        wish = f"{options.solver}: solver_mode: GPU", "write solver_mode: CPU there to train on the CPU"
+    with device_wish(*wish):
+        ids = gpu_ids(options.gpu or _gpu_of(param))
+        log.info("Using GPUs %s" if ids else "Use CPU.%s", ", ".join(map(str, ids)))
+        if ids:
+            _join(param, ids, 0)
+    return ids
 
 
 def _join(param: SolverParameter, ids: Sequence[int], rank: int) -> None:
