@@ -15,6 +15,7 @@ from voc_layers.folder import Split, VocFolder
 
 from ..data import check_split
 from ..demo import make_dataset
+from ..outputs import check_folder
 from .options import carry_out, parser
 
 
@@ -30,6 +31,7 @@ def check(args: argparse.Namespace) -> int:
 
 def draw(args: argparse.Namespace) -> int:
     """Draw the demo's images."""
+    check_folder(args.folder)
     print(make_dataset(args.folder, args.seed, args.train, args.val, args.class_images))
     return 0
 

@@ -20,6 +20,7 @@ from nets.arguments import seed
 
 from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
 from ..engine import quiet
+from ..outputs import check_folder
 from ..score import summary
 from .options import add_device, carry_out, compute_on, parser
 
@@ -37,6 +38,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 1 if `--check` was asked for and the paper's effect is missing."""
     compute_on(args.gpu)
+    check_folder(args.runs)
     setting, begun = QUICK if args.quick else FULL, time.monotonic()
     root = args.runs / "demo" / f"seed-{args.seed}{'-quick' if args.quick else ''}"
     print(f"drawing {setting.train} + {setting.val} scenes and {setting.crops} single objects", flush=True)

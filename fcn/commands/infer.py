@@ -27,7 +27,7 @@ from voc_layers.reading import ClassList, SampleError, read_classes, read_image
 
 from ..data.names import check_names, names_in
 from ..figures import drawn, legend, shares
-from ..outputs import refuse_inputs
+from ..outputs import check_folder, refuse_inputs
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
@@ -120,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     listed = class_list(trained, args.classes)
     given = [trained.weights, trained.net, args.classes]
     refuse_inputs(pictures(images, args.out), [*images, *filter(None, given)])
+    check_folder(args.out)
     compute_on(args.gpu)
     net = trained.load(len(listed.names), listed.mean)
     if net.classes != len(listed.names):

@@ -84,7 +84,11 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
     except Interrupted as stop:
         tell(str(stop))
         return 128 + stop.signum
-    except (ValueError, RuntimeError, OSError) as error:
+    except OSError as error:
+        plain = error.filename is not None and error.strerror
+        tell(f"{prog}: {error.filename}: {error.strerror}" if plain else f"{prog}: {error}")
+        return 1
+    except (ValueError, RuntimeError) as error:
         tell(f"{prog}: {error}")
         return 1
 

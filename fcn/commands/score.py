@@ -18,6 +18,7 @@ from pathlib import Path
 
 from nets.arguments import whole
 
+from ..outputs import check_folder
 from ..runs import Run
 from ..score import ScoreRequest, score
 from .options import add_device, add_net, carry_out, compute_on, parser
@@ -50,6 +51,10 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     compute_on(args.gpu)
+    is_run = Run(args.target).net("deploy").is_file()
+    for folder in (args.save, args.out or (args.target if is_run else None)):
+        if folder is not None:
+            check_folder(folder)
     card = score(
         ScoreRequest(
             args.target,
@@ -65,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
-    is_run = Run(args.target).net("deploy").is_file()
     out = args.out or (args.target / f"score-{card.split}" if is_run else None)
     if out:
         print(f"written to {card.write(out)}", file=sys.stderr)

@@ -21,6 +21,7 @@ from nets.arguments import real, seed, whole, width
 from voc_layers.facts import VOID
 
 from ..data import TrainingData
+from ..outputs import check_folder
 from ..runs import Run
 from ..train import chain, recipes, resume_run, train_chain
 from .options import add_device, carry_out, compute_on, parser, show_progress
@@ -62,7 +63,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--width", type=width, metavar="X", help="multiply all widths of the trunk")
     add(
         "--base-lr",
-        type=real(0),
+        type=real(0, above=True),
         metavar="R",
         help="of the first model; the others keep their recipes' ratio",
     )
@@ -101,6 +102,7 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 def run(args: argparse.Namespace) -> int:
     compute_on(args.gpu)
+    check_folder(args.runs)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
         resume_run(Path(args.resume), **changes)

@@ -26,8 +26,9 @@ from .options import add_net, carry_out, parser
 
 def random(args: argparse.Namespace) -> str:
     """Carry out `random`; returns what to print."""
+    out = check_suffix(args.out)
     arch = nets.get(args.model).arch.scaled(args.width)
-    save_random(args.model, args.out, seed=args.seed, classes=args.classes, arch=arch)
+    save_random(args.model, out, seed=args.seed, classes=args.classes, arch=arch)
     return f"{args.out}: {args.model}, width {args.width:g}, random (seed {args.seed})"
 
 

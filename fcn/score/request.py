@@ -195,7 +195,8 @@ def _score_predictions(request: ScoreRequest) -> Scorecard:
 
 def _trained_on(request: ScoreRequest, trained: Trained, split: Split) -> Split | None:
     if request.trained_on is not None:
-        return SbdFolder.open(request.trained_on, like=split.folder).split("train")
+        folder = SbdFolder.open(request.trained_on, like=split.folder)
+        return Split(folder, "train", tuple(folder.ids("train")))
     return trained.job.split("train") if trained.job else None
 
 

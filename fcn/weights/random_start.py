@@ -8,6 +8,7 @@ import caffe
 import nets
 
 from ..engine import open_net
+from .exchange import write
 
 
 def save_random(
@@ -19,14 +20,16 @@ def save_random(
     classes: int | None = None,
     gain: float = 1.0,
 ) -> None:
-    """Write a caffemodel of the classifier `model` ('vgg16', 'caffenet'): He-filled weights, zero biases.
+    """Write weights for the classifier `model` ('vgg16', 'caffenet'): He-filled, zero biases.
+
+    In the format that the name of `path` ends in, see `exchange.write`.
 
     Args:
         arch, classes: as in `nets.build`; the model's own by default.
         gain: what all weights are multiplied by.
 
     Raises:
-        ValueError: a model without fillers of its own.
+        ValueError: a model without fillers of its own, or a name that ends in no format.
     """
     row = nets.get(model)
     if row.stride is not None:
@@ -38,5 +41,4 @@ def save_random(
     net = open_net(None, model, arch=arch or row.arch, classes=classes or row.classes)
     for blobs in net.params.values():
         blobs[0].data[...] *= gain
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    net.save(str(path))
+    write(net, path)

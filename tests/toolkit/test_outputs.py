@@ -16,6 +16,8 @@ import nets
 import score
 import solvers
 from fcn.commands import data as data_command
+from fcn.commands import demo as demo_command
+from fcn.commands import train as train_command
 from fcn.commands import weights as weights_command
 from fcn.job import Job
 from fcn.runs import Run
@@ -119,3 +121,35 @@ def test_images_are_not_drawn_over_somebody_elses(data: Path, capsys: pytest.Cap
     assert data_command.main(["draw", str(data), "--train", "1", "--val", "1", "--class-images", "0"]) == 1
     assert "another data set" in capsys.readouterr().err
     assert digests(data) == before
+
+
+@pytest.mark.parametrize("out", ["taken", "taken/below", "dangling"])
+def test_a_folder_that_cannot_be_is_told_before_the_work(
+    run: Path, data: Path, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = run.parents[1]
+    monkeypatch.chdir(top)
+    (top / "taken").write_text("a file")
+    (top / "dangling").symlink_to("nowhere/at/all")
+    before = digests(top)
+    for main, argv in (
+        (infer.main, ["photos", "--weights", str(run), "-o", out]),
+        (score.main, [str(run), "--save", out]),
+        (score.main, [str(run), "--out", out]),
+        (train_command.main, ["voc-fcn32s", "--data", str(data), "--runs", out]),
+        (demo_command.main, ["--quick", "--runs", out]),
+        (data_command.main, ["draw", out]),
+    ):
+        assert main(argv) == 1
+        said = capsys.readouterr().err
+        assert f"{out}: expected a folder" in said and "Errno" not in said
+    assert digests(top) == before
+
+
+def test_random_weights_are_in_the_format_that_their_name_says(tmp_path: Path) -> None:
+    argv = ["random", "vgg16", "--width", "0.05", "--classes", "2", "-o"]
+    assert weights_command.main([*argv, str(tmp_path / "w.npz")]) == 0
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert "conv1_1.0" in arrays
+    assert weights_command.main([*argv, str(tmp_path / "w.txt")]) == 1
+    assert not (tmp_path / "w.txt").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import io as streams
 import os
 import sys
@@ -33,11 +32,11 @@ def main(argv: Sequence[str]) -> int:
     add_model_options(parser, "bvlc_reference_caffenet")
     add("--center_only", action="store_true", help="score the centre crop, not the mean of ten crops")
     add("--images_dim", default="256,256", help="height,width to resize to (default: %(default)s)")
-    add("--ext", default="jpg", help="extension of a folder's images (default: %(default)s)")
+    add("--ext", default="jpg", help="extension of a folder's images, in any case (default: %(default)s)")
     args = parser.parse_args(argv)
 
     target = args.output_file if args.output_file.endswith(".npy") else f"{args.output_file}.npy"
-    check_output(target)
+    check_output(target, args.input_file, args.model_def, args.pretrained_model, args.mean_file)
     settings = model_arguments(args)
     predictions = _predict(args, settings)
     print(f"Saving results into {args.output_file}")
@@ -49,6 +48,8 @@ def _predict(args: argparse.Namespace, settings: dict[str, Any]) -> np.ndarray:
     from ..classifier import Classifier
 
     dims = whole_numbers(args.images_dim)
+    if len(dims) != 2 or min(dims) < 1:
+        raise CaffeError(f"--images_dim {args.images_dim}: height,width are needed, each 1 or more")
     with mistakes_of_the_user():
         classifier = Classifier(args.model_def, args.pretrained_model, image_dims=dims, **settings)
         images = load(os.path.expanduser(args.input_file), args.ext)
@@ -79,10 +80,15 @@ def load(path: str, extension: str) -> Sequence[np.ndarray]:
         print(f"Loading file: {path}")
         return [io.load_image(path)]
     print(f"Loading folder: {path}")
-    names = sorted(glob.glob(os.path.join(glob.escape(path), f"*.{extension}")))
+    there = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    names = [name for name in there if name.lower().endswith(f".{extension.lower()}")]
     if not names:
-        raise CaffeError(f"there are no *.{extension} in the folder '{path}'; --ext gives another extension")
-    return [io.load_image(name) for name in names]
+        others = sorted({os.path.splitext(name)[1][1:].lower() for name in there} - {""})
+        hint = f"; it has {', '.join(others)}" if others else ""
+        raise CaffeError(
+            f"there are no *.{extension} in the folder '{path}'{hint}; --ext gives another extension"
+        )
+    return [io.load_image(os.path.join(path, name)) for name in names]
 
 
 if __name__ == "__main__":

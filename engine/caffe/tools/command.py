@@ -67,9 +67,16 @@ def fatal(error: BaseException) -> int:
     """Log `error` as a FATAL line from where it was raised; returns the exit status to end with."""
     frames = traceback.extract_tb(error.__traceback__)
     file, line = (os.path.basename(frames[-1].filename), frames[-1].lineno or 0) if frames else ("caffe", 0)
-    record = log.makeRecord(log.name, logging.CRITICAL, file, line, "%s", (error,), None)
+    record = log.makeRecord(log.name, logging.CRITICAL, file, line, "%s", (_said(error),), None)
     log.handle(record)
     return ABORTED
+
+
+def _said(error: BaseException) -> str:
+    """The message of an error; the system's without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fspath(error.filename)!r}: {error.strerror}"
+    return str(error)
 
 
 def parse_flags(argv: Sequence[str], program: Program) -> tuple[dict[str, Value], list[str]]:
@@ -107,12 +114,17 @@ def device_wish(wish: str, way_out: str) -> Iterator[None]:
         raise DeviceError(f"{wish}: {error}; {way_out}") from error
 
 
-def check_output(path: str) -> None:
+def check_output(path: str, *inputs: str) -> None:
     """Look whether a file can be written, before the work that leads to it.
 
+    Args:
+        inputs: what it is made from, and would replace if it were the same file.
+
     Raises:
-        CaffeError: it is a folder, its folder is not there, or one may not write.
+        CaffeError: it is a folder or an input, its folder is not there, or one may not write.
     """
+    if any(os.path.exists(file) and os.path.exists(path) and os.path.samefile(file, path) for file in inputs):
+        raise CaffeError(f"cannot write '{path}': it is read here, and would be replaced")
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):
         raise CaffeError(f"cannot write '{path}': it is a folder")

@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     _check_kinds(args)
 
-    check_output(args.output_file)
+    check_output(args.output_file, args.input_file, args.model_def, args.pretrained_model, args.mean_file)
     settings = model_arguments(args)
     if settings["mean"] is not None:
         settings["mean"] = channel_means(settings["mean"])

@@ -30,11 +30,11 @@ def main(argv: Sequence[str]) -> int:
     add("--display_lrm", action="store_true", help="write learning rate multipliers")
     args = parser.parse_args(argv)
     target = args.output_image_file
-    check_output(target)
+    check_output(target, args.input_net_proto_file)
     net = read_net(args.input_net_proto_file)
     print(f"Drawing net to {target}")
     with mistakes_of_the_user():
-        kind = target.rpartition(".")[2]
+        kind = target.rpartition(".")[2].lower()
         picture = draw.draw_net(net, args.rankdir, kind, _PHASES[args.phase], args.display_lrm)
     write_file(target, picture)
     return 0

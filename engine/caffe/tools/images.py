@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from .._caffe.log import log
 from ..proto.caffe_pb2 import BlobProto
 from .command import device_wish
 
+#: How the files start that NumPy reads without unpickling.
+_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04\x00\x00"
 _MODEL = os.path.join("models", "{0}", "deploy.prototxt"), os.path.join("models", "{0}", "{0}.caffemodel")
 #: The mean file of the package, which is used where none is named, as in Caffe.
 MEAN = str(Path(__file__).resolve().parents[1] / "imagenet" / "ilsvrc_2012_mean.npy")
@@ -52,8 +55,15 @@ def model_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "mean": read_mean(args.mean_file) if args.mean_file else None,
         "input_scale": args.input_scale,
         "raw_scale": args.raw_scale,
-        "channel_swap": whole_numbers(args.channel_swap) if args.channel_swap else None,
+        "channel_swap": _channel_order(args.channel_swap) if args.channel_swap else None,
     }
+
+
+def _channel_order(text: str) -> list[int]:
+    order = whole_numbers(text)
+    if sorted(order) != list(range(len(order))):
+        raise CaffeError(f"--channel_swap {text}: each channel is named once, such as 2,1,0")
+    return order
 
 
 def read_mean(path: str) -> np.ndarray:
@@ -90,10 +100,14 @@ def load_array(path: str) -> np.ndarray:
     Raises:
         CaffeError: it holds something else. OSError: it cannot be opened.
     """
+    with open(path, "rb") as file:
+        is_numpys = file.read(len(_NPY)) in (_NPY, _ZIP)
     try:
-        found = np.load(path)
-    except (ValueError, EOFError) as error:
-        raise CaffeError(f"'{path}' is not an array in NumPy's format (.npy): {error}") from error
+        found = np.load(path) if is_numpys else None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CaffeError(f"'{path}' is a damaged array in NumPy's format (.npy): {error}") from error
+    if found is None:
+        raise CaffeError(f"'{path}' is not an array in NumPy's format (.npy)")
     if not isinstance(found, np.ndarray):
         raise CaffeError(f"'{path}' is an archive of arrays (.npz); one array is needed, in an .npy")
     return found

@@ -79,14 +79,40 @@ def test_scales_swap_and_mean(folder):
     (["--mean_file", "net.prototxt"], "'net.prototxt' is not an array in NumPy's format"),
     (["--mean_file", "flat.npy", "--ext", "png"], "Mean channels incompatible with input: 4, not 3"),
     (["--mean_file=", "--images_dim", "4,4", "--ext", "png"], ""),
+    (["--mean_file", "garbage"], "'garbage' is not an array in NumPy's format (.npy)"),
+    (["--mean_file", "cut.npy"], "'cut.npy' is a damaged array"),
     (["--mean_file=", "--images_dim", "ten"], "'ten': whole numbers separated by commas"),
-    (["--mean_file=", "--ext", "gif"], "there are no *.gif in the folder 'images'"),
+    (["--mean_file=", "--images_dim", "8"], "--images_dim 8: height,width"),
+    (["--mean_file=", "--images_dim", "0,0"], "--images_dim 0,0: height,width"),
+    (["--mean_file=", "--channel_swap", "7,8,9"], "--channel_swap 7,8,9: each channel"),
+    (["--mean_file=", "--ext", "gif"], "there are no *.gif in the folder 'images'; it has png"),
     (["--mean_file=", "--pretrained_model", "no.caffemodel"], "no.caffemodel"),
 ])  # fmt: skip
 def test_what_cannot_be_classified(change, message, folder, capsys):
     np.save("flat.npy", np.zeros(4))
+    Path("garbage").write_bytes(bytes(range(256)))
+    Path("cut.npy").write_bytes(Path("flat.npy").read_bytes()[:-5])
     assert classify.main(["images", "out.npy", *MODEL, *change]) == 134
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_as_a_camera_fills_it(folder):
+    for name in "ab":
+        (folder / f"{name}.png").rename(folder / f"{name}.PNG")
+    argv = ["images", "out.npy", *MODEL, "--images_dim", "10,9", "--mean_file", ""]
+    assert classify.main([*argv, "--ext", "png"]) == 0
+    upper, lower = np.load("out.npy"), len(list(folder.glob("*.png")))
+    assert len(upper) == 3 and lower == 1
+
+
+@pytest.mark.parametrize("path", ["in.npy", "./in.npy", "link.npy"])
+def test_scores_do_not_replace_the_images(path, folder, capsys):
+    np.save("in.npy", np.stack([caffe.io.load_image(f"images/{name}.png") for name in "ab"]))
+    Path("link.npy").symlink_to("in.npy")
+    before = Path("in.npy").read_bytes()
+    assert classify.main(["in.npy", path, *MODEL, "--images_dim=10,9", "--mean_file="]) == 134
+    assert "is read here" in capsys.readouterr().err and Path("in.npy").read_bytes() == before
+    assert draw_net.main(["net.prototxt", "net.prototxt"]) == 134
 
 
 WINDOWS = """\

@@ -253,6 +253,11 @@ def test_a_model_of_nothing_in_the_net_is_worth_a_warning(tmp_path: Path) -> Non
     with logged() as lines:
         weights.load(save(tmp_path / "w", [layer("a", (2,))]), [layer("b", (2,))])
     assert lines[-1].startswith("WARNING ") and "nothing is loaded" in lines[-1]
+    (tmp_path / "empty").touch()  # is a message without layers, to protobuf
+    with logged() as lines:
+        weights.load(tmp_path / "empty", [layer("b", (2,))])
+        weights.load(tmp_path / "empty", [layer("without parameters")])
+    assert len(lines) == 1 and "empty" in lines[0]
 
 
 @pytest.mark.data

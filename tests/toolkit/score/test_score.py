@@ -227,6 +227,7 @@ def test_images_that_the_run_was_trained_on_are_counted(
     caplog.clear()
     (tmp_path / "sbd/dataset").mkdir(parents=True)
     (tmp_path / "sbd/dataset/train.txt").write_text("a\nb\n")
+    assert score.main([str(run_folder), "--sbd-dir", str(tmp_path / "none")]) == 1
     assert score.main([str(run_folder), "--sbd-dir", str(tmp_path / "sbd")]) == 0
     assert "2 of the 2 images of val are also in" in caplog.text
 

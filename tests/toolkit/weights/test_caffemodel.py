@@ -43,9 +43,9 @@ def test_a_file_that_is_no_caffemodel_is_said_to_be_none(tmp_path: Path, base: P
 
 def test_random_weights_are_those_of_the_seed(tmp_path: Path, base: Path) -> None:
     def made(seed: int) -> bytes:
-        save_random("vgg16", tmp_path / "w", seed=seed, arch=nets.VGG16.scaled(WIDTH), classes=4)
-        return (tmp_path / "w").read_bytes()
+        save_random("vgg16", tmp_path / "w.caffemodel", seed=seed, arch=nets.VGG16.scaled(WIDTH), classes=4)
+        return (tmp_path / "w.caffemodel").read_bytes()
 
     assert made(1337) == base.read_bytes() and made(1) != base.read_bytes()
     with pytest.raises(ValueError, match="one of vgg16, caffenet"):
-        save_random("voc-fcn8s", tmp_path / "w")
+        save_random("voc-fcn8s", tmp_path / "w.caffemodel")

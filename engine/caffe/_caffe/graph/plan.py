@@ -82,7 +82,9 @@ class Plan:
 
     def check_range(self, lowest: int, highest: int) -> None:
         """Raise NetError unless there are layers of the numbers `lowest` and `highest`."""
-        if lowest < 0 or highest >= len(self.layers) or not self.layers:
+        if not self.layers:
+            raise NetError("this net has no layers: is its file empty, or every layer of another phase?")
+        if lowest < 0 or highest >= len(self.layers):
             raise NetError(f"layers {lowest} to {highest}: this net has {len(self.layers)} layer(s)")
 
     @cached_property

@@ -20,8 +20,7 @@ from ..formats import wire
 from ..formats.blobproto import proto_dims, proto_values, same_dims
 from ..formats.wire_writer import BlobArrays, write_net
 from ..graph.upgrade import upgrade_net
-from ..log import log
-from .fit import LoadTarget, pairs, wrong_count, wrong_shape
+from .fit import LoadTarget, pairs, warn_of_nothing, wrong_count, wrong_shape
 
 
 class _Values(Protocol):
@@ -90,8 +89,7 @@ def _load(layers: Sequence[Any], read: _Reader, targets: Sequence[LoadTarget], o
                     )
                 if values:
                     copies.append((values, blob, name))
-    if not copies and any(layer.blobs for layer in layers):
-        log.warning("%s: no layer of the net has the name of one with parameters; nothing is loaded", origin)
+    warn_of_nothing(copies, targets, origin)
     for values, blob, name in copies:
         values.read_into(getattr(blob, name))
 

@@ -22,6 +22,12 @@ class LoadTarget:
     owned: Sequence[bool]
 
 
+def warn_of_nothing(copies: Sequence[object], targets: Sequence[LoadTarget], origin: str) -> None:
+    """Warn where a net with parameters gets none: Caffe computes with what its fillers made, in silence."""
+    if not copies and any(target.blobs for target in targets):
+        log.warning("%s has parameters for no layer of the net: nothing is loaded", origin)
+
+
 def wrong_count(origin: str, target: LoadTarget, found: int) -> WeightsError:
     """`origin` (words for an error) has `found` blobs for the layer."""
     return WeightsError(

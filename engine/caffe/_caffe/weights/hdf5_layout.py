@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from ..formats.hdf5 import array_shape, group_of, read_array, reading, save_array, writing
 from ..log import log
-from .fit import LoadTarget, wrong_count, wrong_shape
+from .fit import LoadTarget, warn_of_nothing, wrong_count, wrong_shape
 
 if TYPE_CHECKING:
     import h5py
@@ -37,6 +37,7 @@ def load(path: str | os.PathLike[str], targets: Sequence[LoadTarget]) -> None:
                 copies += _check_layer(group, last[name])
             else:
                 log.info("Ignoring source layer %s", name)
+        warn_of_nothing(copies, targets, f"'{path}'")
         for dataset, blob in copies:
             read_array(dataset, blob.data)
 
