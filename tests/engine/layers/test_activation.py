@@ -213,7 +213,7 @@ def test_threshold_is_strict_and_has_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("where", ["", IN_PLACE], ids=["apart", "in_place"])
-@pytest.mark.parametrize("shape", [(3, 4), (2, 4, 3, 2)])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 4, 3, 2), (2, 4, 3, 2, 2)])
 def test_prelu(where: str, shape: tuple[int, ...]) -> None:
     x, slopes = random(*shape), random(4, seed=1)
     along = slopes.reshape(1, 4, *[1] * (len(shape) - 2))

@@ -91,6 +91,16 @@ def test_what_is_ignored_may_be_nan() -> None:
     np.testing.assert_array_equal(spoilt.bottom_diffs["x"], clean.bottom_diffs["x"])
 
 
+def test_a_loss_is_the_exact_sum_where_one_by_one_float32_loses_digits() -> None:
+    scores = random(1, 2, 500, 500)
+    labels = np.zeros((1, 1, 500, 500))
+    each = np.log(1 + np.exp(scores[0, 1] - scores[0, 0]))
+    one_by_one = np.cumsum(each.astype(np.float32).ravel())[-1]
+    fields = "loss_param { normalization: NONE }"
+    loss = run(f'type: "SoftmaxWithLoss" {fields}', {"x": scores, "label": labels}).tops["top"]
+    assert abs(loss - each.sum()) < 2e-7 * each.sum() < abs(one_by_one - each.sum()) < 1.5e-4 * each.sum()
+
+
 def test_labels_are_cut_toward_zero() -> None:
     x = random(3, 4)
     cut = loss('type: "SoftmaxWithLoss"', {"x": x, "t": np.array([1.0, 0, 3])})

@@ -14,6 +14,7 @@ from ...proto import caffe_pb2
 from ...proto.caffe_pb2 import LayerParameter
 from .. import device
 from ..errors import DataError
+from ..formats import files
 from ..log import log
 from . import datum, db, images
 from .shuffle import Epochs, Random, shard
@@ -206,14 +207,13 @@ def read_list(path: str) -> list[tuple[str, int]]:
     A label is read as C's atoi reads it: what is no number is 0.
 
     Raises:
-        DataError: the file cannot be opened, or is empty.
+        DataError: the file cannot be opened, is empty, or is no text.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            lines = [line.removesuffix("\n") for line in file]
+        lines = files.read_list(path).removesuffix("\n").split("\n")
     except OSError as error:
         raise DataError(f"could not open the list of images '{path}': {error.strerror}") from error
-    if not lines:
+    if lines == [""]:
         raise DataError(f"File is empty: '{path}' must have a line 'path label' for each image")
     return [_parted(line) for line in lines]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import DataError
+from ..formats.files import read_list
 from ..log import log
 from . import images
 from .shuffle import Random
@@ -38,11 +39,11 @@ class _Tokens:
 
     def _read(self) -> Iterator[str]:
         try:
-            with open(self.path, encoding="utf-8", errors="surrogateescape") as file:
-                for self.line, line in enumerate(file, 1):
-                    yield from line.split()
+            lines = read_list(self.path).split("\n")
         except OSError as error:
             raise DataError(f"Failed to open window file '{self.path}': {error.strerror}") from error
+        for self.line, line in enumerate(lines, 1):
+            yield from line.split()
 
     def next(self, default: str | None = None) -> str:
         word = next(self._words, default)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import CaffeError, WeightsError
+from ..errors import CaffeError, DataError, WeightsError
 
 
 def name(path: object) -> str:
@@ -35,6 +36,25 @@ def check_readable(path: str) -> None:
             pass
     except OSError as error:
         raise CaffeError(could_not_open(path, error)) from error
+
+
+def read_list(path: str) -> str:
+    """A list of files as text: UTF-8, or UTF-16 with the mark that Windows puts at its start.
+
+    A mark is no part of the first name. Bytes of another encoding stay in the names of the files.
+
+    Raises:
+        OSError: the file cannot be read. DataError: it is no text.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        text = data.decode("utf-8-sig", "surrogateescape")
+    if "\0" in text:
+        raise DataError(f"'{path}' has bytes that are zero: save the list as UTF-8")
+    return text
 
 
 @contextmanager

@@ -66,8 +66,8 @@ def group_of(file: h5py.File, name: str, what: str) -> h5py.Group:
     found = file.get(name)
     if isinstance(found, h5py.Group):
         return found
-    members = ", ".join(file) or "nothing"
-    reason = f"'{name}' is an array" if name in file else f"it has no '{name}' but {members}"
+    held = f"it holds {', '.join(file)}" if len(file) else "it is empty"
+    reason = f"'{name}' is an array" if name in file else held
     raise ParseError(f"'{file.filename}' is not {what}: {reason}; a group '{name}' is expected")
 
 

@@ -20,6 +20,7 @@ from ..data.samples import DatabaseSamples, ImageSamples
 from ..data.shuffle import Epochs, Random, shard
 from ..data.windows import WindowSamples
 from ..errors import DataError
+from ..formats.files import read_list
 from ..formats.hdf5 import array_shape, reading, save_array, writing
 from ..layer import Arity, Layer
 from ..log import log
@@ -203,10 +204,11 @@ class HDF5Data(Layer):
     def _read_list(self, source: str) -> list[str]:
         log.info("Loading list of HDF5 filenames from: %s", source)
         try:
-            with open(source, encoding="utf-8", errors="surrogateescape") as file:
-                paths = file.read().split()
+            paths = read_list(source).split()
         except OSError as error:
             self.fail(f"Failed to open source file '{source}' (the list of HDF5 files): {error.strerror}")
+        except DataError as error:
+            self.fail(str(error))
         log.info("Number of HDF5 files: %d", len(paths))
         self.check(paths, f"Must have at least 1 HDF5 filename listed in {source}")
         return paths

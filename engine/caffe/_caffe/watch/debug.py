@@ -21,6 +21,7 @@ _FLOAT_BYTES = 4
 def log_connections(plan: Plan, number: int) -> None:
     """Log what layer `number` reads and writes, before it is set up."""
     layer, names = plan.layers[number], plan.blob_names
+    log.info("Creating layer %s", layer.name)  # Caffe's layer factory says it first, in this case
     log.info("Creating Layer %s", layer.name)
     for blob in layer.bottoms:
         log.info("%s <- %s", layer.name, names[blob])
