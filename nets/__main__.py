@@ -25,6 +25,14 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
     args = parser.parse_args(argv)
     for unknown in set(args.models) - set(MODELS):
         parser.error(f"no model is called '{unknown}'; there are {', '.join(MODELS)}")
+    try:
+        _write(args)
+    except OSError as error:
+        parser.error(f"--out {args.out}: {error.filename}: {error.strerror}")
+    return 0
+
+
+def _write(args: argparse.Namespace) -> None:
     data = pascal(args.voc_dir, args.sbd_dir, seed=args.seed)
     for model in args.models or MODELS:
         row = get(model)
@@ -35,7 +43,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
             path = folder / f"{form}.prototxt"
             path.write_text(str(build(model, form, **options)))
             print(path)
-    return 0
 
 
 if __name__ == "__main__":

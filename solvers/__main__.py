@@ -28,8 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             continue
         path = args.out / model / "solver.prototxt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text(row))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text(row))
+        except OSError as error:
+            parser.error(f"--out {args.out}: {error.filename}: {error.strerror}")
         print(path)
     return 0
 

@@ -20,7 +20,7 @@ class NetOnImages(Net):
         mean, input_scale, raw_scale, channel_swap: how the net wants its images; see `io.Transformer`.
 
     Raises:
-        RuntimeError: a file cannot be opened.
+        RuntimeError: a file cannot be opened. IndexError: the net has no input.
     """
 
     def __init__(
@@ -33,6 +33,8 @@ class NetOnImages(Net):
         channel_swap: Sequence[int] | None,
     ) -> None:
         super().__init__(model_file, TEST, weights=pretrained_file)
+        if not self.inputs:
+            raise IndexError(f"'{model_file}' has no input: images are given to an Input layer or an `input`")
         in_ = self.inputs[0]
         self.transformer = io.Transformer({in_: self.blobs[in_].data.shape})
         self.transformer.set_transpose(in_, (2, 0, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -80,10 +81,15 @@ def show_progress() -> None:
 def carry_out(prog: str, work: Callable[[], int]) -> int:
     """Do a command's work; returns its exit status, and tells a mistake in one message."""
     try:
-        return work()
+        status = work()
+        sys.stdout.flush()
+        return status
     except Interrupted as stop:
         tell(str(stop))
         return 128 + stop.signum
+    except BrokenPipeError:  # whoever read the output has seen enough; nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         plain = error.filename is not None and error.strerror
         tell(f"{prog}: {error.filename}: {error.strerror}" if plain else f"{prog}: {error}")

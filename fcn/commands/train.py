@@ -102,7 +102,7 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 def run(args: argparse.Namespace) -> int:
     compute_on(args.gpu)
-    check_folder(args.runs)
+    check_folder(Path(args.resume) if resumes_run(args) else args.runs)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
         resume_run(Path(args.resume), **changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from fcn.commands import train as train_command
 from fcn.commands import weights as weights_command
 from fcn.job import Job
 from fcn.runs import Run
+from nets.__main__ import main as nets_main
+from solvers.__main__ import main as solvers_main
 from voc_layers import VocFolder
 
 NET = """
@@ -144,6 +147,16 @@ def test_a_folder_that_cannot_be_is_told_before_the_work(
         said = capsys.readouterr().err
         assert f"{out}: expected a folder" in said and "Errno" not in said
     assert digests(top) == before
+
+
+@pytest.mark.parametrize("command", [nets_main, solvers_main])
+def test_prototxts_that_cannot_be_written_are_told(
+    command: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(SystemExit) as stop:
+        command(["voc-fcn8s", "--out", str(tmp_path / "taken")])
+    assert stop.value.code == 2 and f"--out {tmp_path / 'taken'}: " in capsys.readouterr().err
 
 
 def test_random_weights_are_in_the_format_that_their_name_says(tmp_path: Path) -> None:

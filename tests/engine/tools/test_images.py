@@ -87,10 +87,14 @@ def test_scales_swap_and_mean(folder):
     (["--mean_file=", "--channel_swap", "7,8,9"], "--channel_swap 7,8,9: each channel"),
     (["--mean_file=", "--ext", "gif"], "there are no *.gif in the folder 'images'; it has png"),
     (["--mean_file=", "--pretrained_model", "no.caffemodel"], "no.caffemodel"),
+    (["--mean_file=", "--model_def", "fed.prototxt"], "'fed.prototxt' has no input"),
 ])  # fmt: skip
 def test_what_cannot_be_classified(change, message, folder, capsys):
     np.save("flat.npy", np.zeros(4))
     Path("garbage").write_bytes(bytes(range(256)))
+    Path("fed.prototxt").write_text(
+        'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 1 } } }'
+    )
     Path("cut.npy").write_bytes(Path("flat.npy").read_bytes()[:-5])
     assert classify.main(["images", "out.npy", *MODEL, *change]) == 134
     assert message in capsys.readouterr().err.splitlines()[-1]

@@ -57,3 +57,12 @@ def test_a_check_counts_the_problems(data: Path, capsys: pytest.CaptureFixture[s
     assert "train: 3 images, no problems" in said and "val: 2 images, 2 problems" in said
     assert data_command.main(["check", str(data / "JPEGImages")]) == 1
     assert "SegmentationClass" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(data: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head -0` does
+    command = [sys.executable, "-m", "fcn", "data", "check", str(data)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(writing)
+    assert done.returncode == 1 and done.stderr == ""
