@@ -188,3 +188,12 @@ def test_a_datum_that_does_not_hold_what_it_says(wrong, message) -> None:
 def test_bytes_that_are_no_datum() -> None:
     with pytest.raises(DataError, match="x is not a Datum"):
         datum.parse(b"\xff\xff\xff", "x")
+
+
+def test_a_suffix_in_the_other_case_is_named(in_tmp):
+    Image.fromarray(RGB).save("im0.JPG")
+    if (in_tmp / "im0.jpg").exists():
+        pytest.skip("names differ in more than their case on this file system")
+    with pytest.raises(DataError, match=r"'im0\.jpg': there is no such file, but 'im0\.JPG' is there"):
+        images.read("im0.jpg")
+    assert images.read("im0.JPG").shape == RGB.shape

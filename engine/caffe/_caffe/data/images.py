@@ -7,6 +7,7 @@ OpenCV does to them afterwards (grey, CMYK, 16 bit, resizing) is done here with 
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -50,9 +51,16 @@ def decode(source: str | bytes, mode: Mode, what: str) -> np.ndarray:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return _pixels(image, mode, what)
     except FileNotFoundError as error:
-        raise DataError(f"could not open {what}: there is no such file") from error
+        raise DataError(f"could not open {what}: there is no such file{_in_other_case(source)}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"could not decode {what}: {error}") from error
+
+
+def _in_other_case(source: str | bytes) -> str:
+    """The file whose suffix differs in its case alone, as the end of a message; '' where there is none."""
+    stem, suffix = os.path.splitext(os.fsdecode(source))
+    there = [other for other in {suffix.lower(), suffix.upper()} - {suffix} if os.path.exists(stem + other)]
+    return f", but '{os.path.basename(stem)}{there[0]}' is there" if there else ""
 
 
 def _pixels(image: Image.Image, mode: Mode, what: str) -> np.ndarray:
