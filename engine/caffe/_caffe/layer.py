@@ -83,6 +83,8 @@ class Layer:
     layer_param: LayerParameter
     phase: int
     param_str: str
+    #: `param_str`, as the first pycaffe with Python layers that have settings called it.
+    param_str_: str
     fork_params: dict[str, Any]
     blobs: BlobVec
     #: Whether forward draws random numbers; set by the layer in setup.
@@ -99,6 +101,7 @@ class Layer:
         self.layer_param = layer_param
         self.phase = layer_param.phase
         self.param_str = layer_param.python_param.param_str
+        self.param_str_ = self.param_str
         self.fork_params = fork_settings.read(layer_param)
         self.blobs = BlobVec()
         self.param_flags = []

@@ -88,6 +88,13 @@ def test_values_and_gradients_are_those_it_writes(layer):
         np.testing.assert_array_equal(net.blobs["x"].diff, np.full((2, 3), 3))
 
 
+def test_param_str_has_its_first_name_too(layer):
+    Path("own_layers.py").write_text(MODULE.replace("self.param_str or", "self.param_str_ or"))
+    net = layer(more='param_str: "3"')
+    net.blobs["x"].data[...] = 1
+    np.testing.assert_array_equal(net.forward()["y"], np.full((2, 3), 3))
+
+
 def test_its_reshape_follows_the_input(layer):
     net = layer()
     net.blobs["x"].reshape(5, 3)
