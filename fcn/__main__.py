@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 
 #: command -> what it does; each is a module of `fcn.commands` with `main(argv, prog)`.
 COMMANDS = {
@@ -16,6 +18,9 @@ COMMANDS = {
     "weights": "random weights to start from; export and import of weights",
     "data": "check a folder of images and labels, or draw one",
 }
+
+#: What the commands import under names that a folder of old scripts has too.
+SHARED_NAMES = ("nets", "solvers", "surgery", "voc_layers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,9 +37,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    _refuse_strangers()
     command = importlib.import_module(f".commands.{args.command}", __package__)
     status: int = command.main(args.arguments, f"fcn {args.command}")
     return status
+
+
+def _refuse_strangers() -> None:
+    """End with a line where Python finds another project's modules in the place of ours.
+
+    The reference release has a voc_layers.py and a surgery.py, and its scripts want its folder on PYTHONPATH.
+    """
+    home = Path(__file__).resolve().parents[1]
+    for name in SHARED_NAMES:
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec and spec.origin else None
+        if found is None or home not in found.parents:
+            raise SystemExit(
+                f"fcn: the module {name} that Python finds is {found}, and fcn needs the one in {home}: "
+                "run fcn without that folder on PYTHONPATH, and from another folder"
+            )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn.__main__ import COMMANDS
+from fcn.__main__ import COMMANDS, SHARED_NAMES
 from fcn.commands import data as data_command
 from tests.source_tree import ROOT
 
@@ -29,6 +29,14 @@ def test_every_command_is_listed_and_explains_itself(tmp_path: Path) -> None:
         assert f"\n  {name} " in listed
         assert fcn(tmp_path, name, "--help").stdout.startswith(f"usage: fcn {name} ")
     assert fcn(tmp_path, "trian").returncode == 2
+
+
+@pytest.mark.parametrize("name", SHARED_NAMES)
+def test_another_projects_module_of_the_same_name_is_told(name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.py").write_text("import caffe\n")
+    done = fcn(tmp_path, "nets", "--out", tmp_path / "nets")
+    assert done.returncode == 1 and not (tmp_path / "nets").exists()
+    assert str(tmp_path / f"{name}.py") in done.stderr and "Traceback" not in done.stderr
 
 
 def test_own_images_from_a_check_to_a_picture(data: Path, tmp_path: Path) -> None:
