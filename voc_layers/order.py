@@ -15,8 +15,8 @@ from typing import Any
 class Order:
     """Indices 0 .. count - 1: in turn, or drawn with replacement from a private generator.
 
-    Drawing is `random.Random(seed).randint(0, count - 1)`: the stream of the reference release's layers,
-    which seed Python's global generator.
+    Drawing is `random.Random(seed).randint(0, count - 1)`: the stream of the reference release's layers
+    under Python 3, which seed Python's global generator (Python 2's `randint` made other numbers of a seed).
     """
 
     def __init__(self, count: int, randomize: bool = False, seed: int | None = None):

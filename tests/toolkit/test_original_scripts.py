@@ -118,3 +118,92 @@ def test_the_originals_solve_scripts_train_score_and_hand_over(
         total += int((truth != 255).sum())
     printed = {name: value for i, name, value in rows if i == 2}
     assert printed["overall accuracy"] == pytest.approx(right / total)
+
+
+TWO_LABELINGS_LAYER = """
+import random
+import numpy as np
+import caffe
+
+class TwoLabelingsLayer(caffe.Layer):
+    def setup(self, bottom, top):
+        params = eval(self.param_str_)
+        if len(top) != 3:
+            raise Exception("Need to define three tops.")
+        self.shapes = params['shapes']
+        self.random = 'train' in params['split']
+        self.idx = 0
+        if self.random:
+            random.seed(params['seed'])
+
+    def reshape(self, bottom, top):
+        h, w = self.shapes[self.idx]
+        self.data = np.arange(3 * h * w).reshape(3, h, w) % 7
+        self.sem = (np.arange(h * w).reshape(1, h, w) % 4).astype(np.uint8)
+        self.sem -= 1  # rotate labels so classes start at 0, void is 255
+        self.geo = self.data[:1] % 2
+        top[0].reshape(1, *self.data.shape)
+        top[1].reshape(1, *self.sem.shape)
+        top[2].reshape(1, *self.geo.shape)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = self.data
+        top[1].data[...] = self.sem
+        top[2].data[...] = self.geo
+        if self.random:
+            self.idx = random.randint(0, len(self.shapes) - 1)
+        else:
+            self.idx = (self.idx + 1) % len(self.shapes)
+
+    def backward(self, top, propagate_down, bottom):
+        pass
+"""
+
+TWO_LABELINGS = """
+import caffe
+from caffe import layers as L
+import score
+
+def net(split):
+    n = caffe.NetSpec()
+    n.data, n.sem, n.geo = L.Python(module='own_layers', layer='TwoLabelingsLayer', ntop=3,
+            param_str=str(dict(split=split, seed=1337, shapes=[(6, 8), (5, 7)])))
+    n.score_sem = L.Convolution(n.data, num_output=3, kernel_size=1, weight_filler=dict(type='xavier'))
+    n.score_geo = L.Convolution(n.data, num_output=2, kernel_size=1, weight_filler=dict(type='xavier'))
+    n.loss = L.SoftmaxWithLoss(n.score_sem, n.sem, loss_param=dict(normalize=False, ignore_label=255))
+    n.loss_geo = L.SoftmaxWithLoss(n.score_geo, n.geo, loss_param=dict(normalize=False, ignore_label=255))
+    return n.to_proto()
+
+for split in ('trainval', 'test'):
+    with open('%s.prototxt' % split, 'w') as f:
+        f.write(str(net(split)))
+
+solver = caffe.SGDSolver('solver.prototxt')
+solver.step(3)
+score.seg_tests(solver, 'sem-{}', ['first', 'second'], layer='score_sem', gt='sem')
+score.seg_tests(solver, 'geo-{}', ['first', 'second'], layer='score_geo', gt='geo')
+"""
+
+
+def test_a_data_layer_of_their_own_with_two_labelings_trains_and_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "own_layers.py").write_text(TWO_LABELINGS_LAYER)
+    (tmp_path / "solve.py").write_text(TWO_LABELINGS)
+    (tmp_path / "solver.prototxt").write_text(
+        'train_net: "trainval.prototxt" test_net: "test.prototxt" test_iter: 2 test_interval: 999999999 '
+        'lr_policy: "fixed" base_lr: 1e-4 momentum: 0.99 test_initialization: false'
+    )
+    rows = run(tmp_path)
+    assert [(i, name) for i, name, _ in rows] == [(3, name) for name in LINES] * 2
+    accuracy = [value for _, name, value in rows if name == "overall accuracy"]
+    for (labeling, classes), printed in zip({"sem": 3, "geo": 2}.items(), accuracy, strict=True):
+        right = total = 0
+        for name, (h, w) in {"first": (6, 8), "second": (5, 7)}.items():
+            truth = np.arange(h * w).reshape(h, w) % 4 - 1
+            if labeling == "geo":
+                truth = np.arange(h * w).reshape(h, w) % 7 % 2
+            with Image.open(tmp_path / f"{labeling}-3/{name}.png") as saved:
+                guess = np.array(saved)
+            assert guess.shape == (h, w) and guess.max() < classes
+            right += int((guess == truth)[truth >= 0].sum())
+            total += int((truth >= 0).sum())
+        assert printed == pytest.approx(right / total)
