@@ -120,10 +120,11 @@ docs: $(READY)  ## generate docs/compat.md, docs/layers.md and the tables of rec
 	$(PY) -m dev.generate_compat
 	$(PY) -m dev.generate_tables
 
-bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic; what scoring costs
+bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic; what data and scoring cost
 	$(PY) benchmarks/bench_fcn.py $(ARGS)
 	$(PY) benchmarks/bench_weights.py
 	$(PY) benchmarks/bench_scoring.py
+	$(PY) benchmarks/bench_data.py
 
 clean:  ## remove caches, builds, and what `make demo`, `nets` and `example` wrote; .venv and your runs stay
 	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets $(RUNS)/examples .pytest_cache .mypy_cache .ruff_cache .hypothesis
