@@ -101,7 +101,7 @@ def correlate(x: torch.Tensor, weight: torch.Tensor, window: ConvWindow, groups:
     """A convolution through `columns`: (N, C, size...) to (N, O, placements...)."""
     cols = columns(x, window)
     places = cols.shape[2:]
-    cols = cols.view(len(x), groups, cols.shape[1] // groups, math.prod(places))
+    cols = cols.reshape(len(x), groups, cols.shape[1] // groups, math.prod(places))
     return (_grouped(weight, groups) @ cols).reshape(len(x), weight.shape[0], *places)
 
 
@@ -117,7 +117,7 @@ def adjoint(
 def weight_gradient(x: torch.Tensor, y: torch.Tensor, window: ConvWindow, groups: int) -> torch.Tensor:
     """The adjoint of `correlate` in the weight, summed over N: (G, O/G, C/G*K)."""
     cols = columns(x, window)
-    cols = cols.view(len(x), groups, cols.shape[1] // groups, math.prod(cols.shape[2:]))
+    cols = cols.reshape(len(x), groups, cols.shape[1] // groups, math.prod(cols.shape[2:]))
     y = y.reshape(len(y), groups, y.shape[1] // groups, math.prod(y.shape[2:]))
     return torch.einsum("ngol,ngkl->gok", y, cols)
 
