@@ -28,7 +28,7 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
 .PHONY: help setup demo example test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
-        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench clean
+        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench bench-parts clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,7 +82,7 @@ format: $(READY)  ## format, sort imports and mend what ruff can mend by itself
 	$(PY) -m ruff check --fix $(CODE)
 	$(PY) -m ruff format $(CODE)
 
-types: $(READY)  ## mypy on the engine and the toolkit
+types: $(READY)  ## mypy on the engine, the toolkit and the benchmarks
 	$(PY) -m mypy
 
 # -- nets and training; a stage first makes the stage it starts from
@@ -120,11 +120,20 @@ docs: $(READY)  ## generate docs/compat.md, docs/layers.md and the tables of rec
 	$(PY) -m dev.generate_compat
 	$(PY) -m dev.generate_tables
 
-bench: $(READY)  ## time and memory against plain PyTorch doing the same arithmetic; what data and scoring cost
-	$(PY) benchmarks/bench_fcn.py $(ARGS)
+bench: $(READY) build/peers/.stamp  ## time, memory and agreement beside other libraries; ARGS=--quick for a look
+	$(PY) -m benchmarks $(ARGS)
+
+bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, beside the obvious alternatives
 	$(PY) benchmarks/bench_weights.py
-	$(PY) benchmarks/bench_scoring.py
 	$(PY) benchmarks/bench_data.py
+	$(PY) benchmarks/bench_scoring.py
+
+build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
+	$(PYTHON) -m venv build/peers
+	grep -v '^#' benchmarks/requirements-peers.txt | while read -r name; do \
+	    build/peers/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt "$$name" \
+	        || echo "left out: $$name"; done
+	touch $@
 
 clean:  ## remove caches, builds, and what `make demo`, `nets` and `example` wrote; .venv and your runs stay
 	rm -rf build dist engine/*.egg-info $(RUNS)/demo $(RUNS)/nets $(RUNS)/examples .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GLOG_minloglevel", "1")
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,7 @@ def prepare(folder: Path, width: float) -> None:
     torch.save(state, folder / "vgg16.pth")
 
 
-def open_net(folder: Path, loaded: bool):
+def open_net(folder: Path, loaded: bool) -> Any:
     """The classifier, its parameters in touched memory."""
     import caffe
 

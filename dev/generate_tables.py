@@ -1,4 +1,4 @@
-"""Write the tables of recipes and of published scores into README.md and docs/reproduction.md.
+"""Write the tables of recipes, published scores and benchmarks into README.md and docs.
 
 python -m dev.generate_tables
 
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import nets
 import solvers
+from benchmarks import report
+from benchmarks.results import newest
 from fcn.score.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "reproduction.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT / "docs" / "benchmarks.md")
 #: model -> our four numbers on seg11valid, in percent, and where they were measured. Empty: not run.
 MEASURED: dict[str, tuple[str, str]] = {}
 CLASSIFIERS = {"vgg16": "VGG16", "caffenet": "CaffeNet"}
@@ -77,7 +79,17 @@ def recipes() -> str:
     return _table(head, rows)
 
 
-TABLES = {"results": results, "scores": scores, "recipes": recipes}
+def peers() -> str:
+    """The newest benchmark beside other libraries."""
+    found = newest()
+    if found is None:
+        return "Not run yet: `make bench`."
+    path = f"../benchmarks/results/{found.stem}"
+    links = f"All of it: [tables]({path}.md), [plots]({path}.png)."
+    return "\n\n".join([report.about(found), report.summary(found), links])
+
+
+TABLES = {"results": results, "scores": scores, "recipes": recipes, "peers": peers}
 
 
 def filled(text: str) -> str:

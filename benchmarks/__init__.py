@@ -1,0 +1,1 @@
+"""Benchmarks beside other libraries; see README.md in this folder."""
