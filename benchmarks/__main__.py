@@ -19,7 +19,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nets.arguments import whole
@@ -41,11 +42,9 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    found.add_argument("--models", type=names_of(MODELS), metavar="ID,ID", help=", ".join(MODELS))
     found.add_argument(
-        "--models", type=names_of(MODELS), default=list(MODELS), metavar="ID,ID", help=", ".join(MODELS)
-    )
-    found.add_argument(
-        "--peers", type=names_of(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME,NAME",
+        "--peers", type=names_of(CONTESTANTS), metavar="NAME,NAME",
         help="who runs beside the engine: " + ", ".join(name for name in CONTESTANTS if name != "engine"),
     )  # fmt: skip
     found.add_argument(
@@ -57,13 +56,14 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--no-training", action="store_true", help="leave the training steps out")
     found.add_argument("--gpu", action="store_true", help="compute on the GPU: the engine and PyTorch")
     found.add_argument("--quick", action="store_true", help="two nets, one round, no training")
-    found.add_argument("--out", type=Path, default=FOLDER, help="folder of the results")
     found.add_argument(
-        "--work",
-        type=Path,
-        default=ROOT / "build/bench",
-        help="weights and converted nets go here; removed after",
-    )
+        "--out", type=Path, metavar="FOLDER",
+        help="of the results; default: benchmarks/results, or build/bench if anything was chosen above",
+    )  # fmt: skip
+    found.add_argument(
+        "--work", type=Path, default=ROOT / "build", metavar="FOLDER",
+        help="where weights and converted nets lie meanwhile, in a folder of their own (10 GB)",
+    )  # fmt: skip
     found.add_argument(
         "--peers-python", type=Path, default=ROOT / "build/peers/bin/python", metavar="FILE",
         help="the interpreter that has the other libraries",
@@ -71,47 +71,64 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
+def settle(args: argparse.Namespace) -> None:
+    """Fill in what was not said.
+
+    Raises:
+        ValueError: sizes are given, and none of the nets takes them.
+    """
+    chosen = bool(args.models or args.peers or args.sizes or args.no_training or args.gpu or args.quick)
+    args.models = args.models or list(QUICK if args.quick else MODELS)
+    if args.sizes and not any(MODELS[name].any_size for name in args.models):
+        able = ", ".join(name for name, model in MODELS.items() if model.any_size)
+        raise ValueError(f"--sizes is for nets that take images of any size: name one of {able} in --models")
+    args.peers = ["engine", *[name for name in args.peers or CONTESTANTS if name != "engine"]]
+    args.out = args.out or (ROOT / "build/bench" if chosen else FOLDER)
+    if args.quick:
+        args.rounds, args.no_training = 1, True
+
+
 def cases(args: argparse.Namespace) -> Iterator[tuple[str, Size]]:
     """Model and image size of what is to be run, in order."""
     for name in args.models:
         model = MODELS[name]
+        sizes = model.sizes
         if args.sizes and model.any_size:
             sizes = tuple(args.sizes)
         elif args.quick:
-            sizes = QUICK[name] if name in QUICK else model.sizes[:1]
-        else:
-            sizes = model.sizes
+            sizes = QUICK.get(name, sizes[:1])
         yield from ((name, size) for size in sizes)
 
 
-def run(args: argparse.Namespace, results: Results, say: Callable[[str], None]) -> None:
-    """Run every case and add its outcome to `results`."""
+def run(args: argparse.Namespace, results: Results, work: Path) -> None:
+    """Run every case, print its rows and add its outcome to `results`."""
     caffe_root = os.environ.get("CAFFE_ROOT")
     interpreters = Interpreters(
         args.peers_python.absolute(),
         os.environ.get("CAFFE_PYTHON", "python3"),
         Path(caffe_root).absolute() if caffe_root else None,
     )
-    trained: set[str] = set()
+    begun: set[str] = set()
     for name, size in cases(args):
-        training = MODELS[name].train is not None and not args.no_training and name not in trained
-        trained.add(name)
-        case = make(args, name, size, training)
+        first = name not in begun
+        begun.add(name)
+        training = first and MODELS[name].train is not None and not args.no_training
+        case = make(args, name, size, training, work)
         for task in (INFERENCE, TRAINING) if training else (INFERENCE,):
             rows = Contest(case, task, interpreters).run(args.peers, args.rounds)
             outcome = Outcome(name, MODELS[name].label, size, task, case.macs, rows)
             results.outcomes.append(outcome)
-            say(f"\n{outcome.title}\n\n{report.rows(outcome, results.limits.gflops)}\n")
-        if not args.gpu and size == MODELS[name].sizes[0]:
+            print(f"\n{outcome.title}\n\n{report.rows(outcome, results.limits.gflops)}", flush=True)
+        if first and not args.gpu:
             text = ask("benchmarks.roofline", str(case.folder), threads=args.threads)
-            results.layers[results.outcomes[-1].label] = [Layer(**row) for row in json.loads(text)]
+            results.layers[case.name] = [Layer(**row) for row in json.loads(text)]
         shutil.rmtree(case.folder)
 
 
-def make(args: argparse.Namespace, name: str, size: Size, training: bool) -> Case:
+def make(args: argparse.Namespace, name: str, size: Size, training: bool, work: Path) -> Case:
     """The files of one case."""
     height, width = size
-    folder = args.work.absolute() / name / f"{height}x{width}"
+    folder = work / name / f"{height}x{width}"
     flags = [flag for flag, wanted in (("--gpu", args.gpu), ("--training", training)) if wanted]
     arguments = (name, f"{height}x{width}", str(folder), "--threads", str(args.threads), *flags)
     ask("benchmarks.make_case", *arguments, threads=args.threads)
@@ -129,12 +146,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what the arguments ask for, print the tables, write the files."""
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(argv)
-    if args.quick:
-        args.models = [name for name in args.models if name in QUICK] or args.models
-        args.rounds, args.no_training = 1, True
-    args.peers = ["engine", *[name for name in args.peers if name != "engine"]]
     try:
-        limits = json.loads(ask("benchmarks.machine", threads=args.threads))
+        settle(args)
+    except ValueError as error:
+        parser().error(str(error))
+    try:
+        limits = json.loads(ask("benchmarks.machine", "--threads", str(args.threads), threads=args.threads))
         results = Results(
             date=datetime.date.today().isoformat(),
             command=shlex.join(["python", "-m", "benchmarks", *argv]),
@@ -143,12 +160,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             threads=args.threads,
             limits=machine.Limits(**limits),
         )
-        run(args, results, lambda text: print(text, flush=True))
+        args.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=args.work.absolute()) as work:
+            run(args, results, Path(work))
     except Failure as failure:
         print(f"python -m benchmarks: {failure}", file=sys.stderr)
         return 1
-    finally:
-        shutil.rmtree(args.work, ignore_errors=True)
     for path in report.write(results, args.out):
         print(path)
     wrong = [outcome.title for outcome in results.outcomes if outcome.rows[0].reason]

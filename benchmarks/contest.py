@@ -115,9 +115,9 @@ class Worker:
     """
 
     def __init__(self, name: str, task: str, case: Case, interpreters: Interpreters) -> None:
+        python, extra = interpreters.command(name)
         self._log = case.file(f"{name}.{task}.log")
         self._errors: IO[bytes] = self._log.open("wb")
-        python, extra = interpreters.command(name)
         extra = {**extra, "TORCHINDUCTOR_CACHE_DIR": str(case.folder.parent / "inductor")}
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", name, task, str(case.folder)],

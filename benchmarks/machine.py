@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 #: Instruction sets that decide how fast a convolution is, as Linux names them.
@@ -95,6 +96,12 @@ def _best(call: Callable[[], object], repeats: int) -> float:
     return min(found)
 
 
+def main() -> None:
+    """Print the limits of this machine as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--threads", type=int, default=cores())
+    print(json.dumps(asdict(measure(parser.parse_args().threads))))
+
+
 if __name__ == "__main__":
-    limits = measure(cores())
-    print(json.dumps({"gflops": limits.gflops, "gbytes": limits.gbytes}))
+    main()

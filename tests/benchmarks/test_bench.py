@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks import report
-from benchmarks.contest import Row, relative_error
+from benchmarks.case import Case
+from benchmarks.contest import Contest, Interpreters, Row, relative_error
 from benchmarks.machine import Limits, describe
 from benchmarks.results import Outcome, Results
 
@@ -35,7 +36,7 @@ def test_a_net_is_timed_compared_and_reported(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     files = {Path(line) for line in done.stdout.splitlines() if line.startswith(str(tmp_path))}
     assert {path.suffix for path in files} == {".json", ".md", ".png"}
-    assert not (tmp_path / "work").exists()
+    assert list((tmp_path / "work").iterdir()) == []
 
     (stored,) = (path for path in files if path.suffix == ".json")
     results = Results.open(stored)
@@ -52,12 +53,31 @@ def test_a_net_is_timed_compared_and_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("interpreter", "reason"), [("/bin/false", "ended with status 1"), ("/nowhere/python", "/nowhere/python")]
+)
+def test_a_process_that_ends_is_a_row_with_the_reason(tmp_path: Path, interpreter: str, reason: str) -> None:
+    case = Case(tmp_path / "8x8", "a case", macs=1, threads=1)
+    case.save()
+    (row,) = Contest(case, "inference", Interpreters(Path(interpreter))).run(["onnxruntime"], 1)
+    assert reason in row.reason and row.median is None
+
+
+def test_who_cannot_do_a_task_says_so(tmp_path: Path) -> None:
+    case = Case(tmp_path / "8x8", "a case", macs=1, threads=1, gpu=True)
+    case.save()
+    for task, reason in (("training", "does not train"), ("inference", "CPU only")):
+        (row,) = Contest(case, task, Interpreters(Path(sys.executable))).run(["ncnn"], 1)
+        assert reason in row.reason
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--models", "vgg19"), "vgg19"),
         (("--peers", "darknet"), "darknet"),
         (("--sizes", "334"), "HxW"),
         (("--rounds", "0"), "--rounds"),
+        (("--sizes", "64x64", "--models", "alexnet"), "--sizes"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: tuple[str, ...], said: str) -> None:
