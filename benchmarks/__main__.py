@@ -135,6 +135,19 @@ def make(args: argparse.Namespace, name: str, size: Size, training: bool, work: 
     return Case.open(folder)
 
 
+def begin(args: argparse.Namespace, argv: Sequence[str]) -> Results:
+    """Results without outcomes: what is run, where, and what this machine can do."""
+    limits = json.loads(ask("benchmarks.machine", "--threads", str(args.threads), threads=args.threads))
+    return Results(
+        date=datetime.date.today().isoformat(),
+        command=shlex.join(["python", "-m", "benchmarks", *argv]),
+        commit=commit(),
+        machine=machine.describe(),
+        threads=args.threads,
+        limits=machine.Limits(**limits),
+    )
+
+
 def commit() -> str:
     """This project's commit, with a `+` if files differ from it."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
@@ -150,28 +163,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         settle(args)
     except ValueError as error:
         parser().error(str(error))
+    problems: list[str] = []
+    results = begin(args, argv)
     try:
-        limits = json.loads(ask("benchmarks.machine", "--threads", str(args.threads), threads=args.threads))
-        results = Results(
-            date=datetime.date.today().isoformat(),
-            command=shlex.join(["python", "-m", "benchmarks", *argv]),
-            commit=commit(),
-            machine=machine.describe(),
-            threads=args.threads,
-            limits=machine.Limits(**limits),
-        )
         args.work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="bench-", dir=args.work.absolute()) as work:
             run(args, results, Path(work))
     except Failure as failure:
-        print(f"python -m benchmarks: {failure}", file=sys.stderr)
-        return 1
+        problems.append(f"ended early: {failure}")
     for path in report.write(results, args.out):
         print(path)
-    wrong = [outcome.title for outcome in results.outcomes if outcome.rows[0].reason]
-    for title in wrong:
-        print(f"python -m benchmarks: the engine has no time for {title}", file=sys.stderr)
-    return 1 if wrong else 0
+    failed = [outcome.title for outcome in results.outcomes if outcome.rows[0].reason]
+    problems += [f"the engine has no time for {title}" for title in failed]
+    for problem in problems:
+        print(f"python -m benchmarks: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

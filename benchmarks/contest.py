@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-3
 #: Seconds between two turns, in which the threads of the one before stop waiting for work.
 PAUSE = 0.3
+#: The part of the machine's memory that loaded processes may need together.
+_SHARE = 0.75
 #: Seconds after which a contestant that does not answer is given up.
 LIMIT = 900.0
 
@@ -173,8 +175,8 @@ def _last_line(text: str) -> str:
 class Contest:
     """Runs `names` on a case, `rounds` turns each, in turn.
 
-    Processes stay loaded between their turns as long as all together need less than half of the
-    machine's memory; one that does not fit is ended after its turn and loaded anew for the next.
+    Processes stay loaded between their turns as long as all together need less than a part of
+    the machine's memory; one that does not fit is ended after its turn and loaded anew for the next.
     """
 
     def __init__(self, case: Case, task: str, interpreters: Interpreters) -> None:
@@ -205,7 +207,7 @@ class Contest:
         if not warm_up:
             row.seconds.append(statistics.median(worker.ask("turn")))
         self._peaks[name] = row.peak = max(row.peak or 0, int(worker.ask("memory")))
-        if sum(self._peaks[other] for other in self._loaded) > memory_bytes() / 2:
+        if sum(self._peaks[other] for other in self._loaded) > _SHARE * memory_bytes():
             self._unload(row)
 
     def _qualify(self, row: Row) -> None:
