@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,7 +27,7 @@ def draw(results: Results, path: Path) -> None:
     _against_size(results, time, "seconds", lambda row: row.median)
     _against_size(results, memory, "GiB", lambda row: row.peak / 2**30 if row.median and row.peak else None)
     time.set(title="Time of a forward", xscale="log", yscale="log")
-    memory.set(title="Peak memory of the process", xscale="log")
+    memory.set(title="Peak memory of the process", xscale="log", ylim=(0, None))
     _ratios(results, ratios)
     _roofline(results, roof)
     figure.savefig(path, dpi=100)
@@ -36,13 +37,12 @@ def _against_size(results: Results, axes: Axes, unit: str, value: Callable[[Row]
     """A line for each contestant over the sizes of the first model."""
     inference = [outcome for outcome in results.outcomes if outcome.task == INFERENCE]
     outcomes = [outcome for outcome in inference if outcome.model == inference[0].model]
-    for name, contestant in CONTESTANTS.items():
+    for number, (name, contestant) in enumerate(CONTESTANTS.items()):
         found = [(o.size[0] * o.size[1] / 1e6, value(row)) for o in outcomes if (row := o.row(name))]
         points = sorted((x, y) for x, y in found if y is not None)
         if points:
-            axes.plot(
-                *zip(*points), marker="o", label=contestant.label, linewidth=3 if name == "engine" else 1
-            )
+            style: dict[str, Any] = {"color": f"C{number}", "linewidth": 3 if name == "engine" else 1}
+            axes.plot(*zip(*points), marker="o", label=contestant.label, **style)
     axes.set(xlabel=f"{inference[0].label if inference else ''}: megapixels of the image", ylabel=unit)
     axes.grid(alpha=0.3, which="both")
     if axes.lines:
@@ -52,11 +52,11 @@ def _against_size(results: Results, axes: Axes, unit: str, value: Callable[[Row]
 def _ratios(results: Results, axes: Axes) -> None:
     """A dot for each contestant in each case."""
     titles = [outcome.title for outcome in results.outcomes]
-    for name, contestant in CONTESTANTS.items():
+    for number, (name, contestant) in enumerate(CONTESTANTS.items()):
         found = [(o.ratio(name), index) for index, o in enumerate(results.outcomes)]
         points = [(ratio, index) for ratio, index in found if ratio is not None]
         if points and name != "engine":
-            axes.plot(*zip(*points), "o", label=contestant.label)
+            axes.plot(*zip(*points), "o", color=f"C{number}", label=contestant.label)
     axes.axvline(1, color="black", linewidth=1)
     axes.set(title="Time over the engine's (right of the line the engine is faster)", xscale="log")
     axes.set_yticks(range(len(titles)), titles)

@@ -21,7 +21,7 @@ def document(results: Results) -> str:
         head = ["layer", "type", "operations a byte", "ms", "GFLOP/s", "of the peak"]
         body = [
             [layer.name, layer.type, f"{layer.intensity:.1f}", f"{layer.seconds * 1e3:.2f}",
-             f"{layer.gflops:.0f}", f"{layer.gflops / results.limits.gflops:.0%}"]
+             f"{layer.gflops:.3g}", f"{layer.gflops / results.limits.gflops:.0%}"]
             for layer in layers
         ]  # fmt: skip
         parts += [f"## Layers of the engine: {title}", table(head, body)]

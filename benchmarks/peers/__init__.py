@@ -50,7 +50,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "engine": Contestant("this engine", "pycaffe", OURS, tasks=_BOTH, on_gpu=True),
     "eager": Contestant("PyTorch eager", "pytorch", variant="eager", tasks=_BOTH, on_gpu=True),
     "channels-last": Contestant(
-        "PyTorch eager, channels-last", "pytorch", variant="channels-last", tasks=_BOTH, on_gpu=True
+        "PyTorch channels-last", "pytorch", variant="channels-last", tasks=_BOTH, on_gpu=True
     ),
     "compiled": Contestant("PyTorch compiled", "pytorch", variant="compiled", tasks=_BOTH, on_gpu=True),
     "onnxruntime": Contestant("ONNX Runtime", "onnxruntime"),
