@@ -95,6 +95,49 @@ def test_parameter_gradients_accumulate_until_zeroed():
     assert held.tolist() == [1, 1]
 
 
+@given(st.lists(st.sampled_from(["zero", "add", "write", "look", "let go", "put"]), max_size=12))
+def test_a_diff_is_what_was_done_to_it_whoever_looks_in_between(actions):
+    blob, held, wanted = make_blob((2, 3)), None, np.zeros((2, 3), np.float32)
+    for number, action in enumerate(actions, 1):
+        if action == "zero":
+            blob.zero_grad()
+            wanted = np.zeros_like(wanted)
+        elif action == "add":
+            blob.add_grad(torch.full((2, 3), float(number)))
+            wanted = wanted + number
+        elif action == "write":
+            target = blob.blank_grad()
+            ones = torch.ones(2, 3)
+            blob.add_grad(ones if target is None else target.copy_(ones))
+            wanted = wanted + 1
+        elif action == "put":
+            blob.put_grad(torch.full((2, 3), -float(number)))
+            wanted = np.full_like(wanted, -number)
+        else:
+            held = blob.diff if action == "look" else None
+        if held is not None:
+            np.testing.assert_array_equal(held, wanted)
+    np.testing.assert_array_equal(blob.grad.numpy(), wanted)
+    np.testing.assert_array_equal(blob.diff, wanted)
+
+
+def test_a_zeroed_diff_that_is_too_large_to_keep_is_zero():
+    blob = make_blob((1 << 17,))
+    blob.add_grad(torch.ones(1 << 17))
+    blob.zero_grad()
+    assert blob.blank_grad() is None and not blob.diff.any()
+
+
+def test_shapes_of_one_memory_see_the_same_numbers_wherever_these_move():
+    a, b = make_blob((2, 3)), make_blob((6,))
+    b.share_data(a)
+    for number in range(3):
+        a.put(torch.full((2, 3), float(number)))
+        assert b.value.tolist() == a.value_as((6,)).tolist() == [number] * 6
+        a.resize((3, 2) if number == 1 else (2, 3))
+        assert a.value.tolist() == a.data.tolist() and a.value.shape == a.dims
+
+
 def test_legacy_dims():
     blob = make_blob((2, 5))
     assert (blob.num, blob.channels, blob.height, blob.width) == (2, 5, 1, 1)

@@ -67,6 +67,53 @@ def test_reshape_carries_through_at_the_next_forward(net_of):
     assert net.forward()["ip"].shape == (5, 2)
 
 
+def test_shapes_are_followed_wherever_they_change(net_of):
+    top = 'layer { name: "top" type: "Reduction" bottom: "ip" top: "top" reduction_param { axis: 1 } }'
+    net = net_of(INPUT + IP + top)
+    for items in (2, 5, 1, 5):
+        net.blobs["data"].reshape(items, 3)
+        for _ in range(2):
+            assert net.forward()["top"].shape == (items,)
+    net.blobs["ip"].reshape(2, 2)  # the next forward shapes it again
+    assert net.forward()["top"].shape == (5,)
+    net.blobs["data"].reshape(5, 4)
+    with pytest.raises(LayerError, match="'ip'"):
+        net.forward()
+    with pytest.raises(LayerError, match="'ip'"):
+        net.forward()
+
+
+def test_a_part_of_a_net_that_was_left_out_is_shaped_when_it_runs(net_of):
+    net = net_of(INPUT + IP + LOSS)
+    net.forward()
+    net.blobs["data"].reshape(4, 3)
+    net.blobs["target"].reshape(4, 2)
+    net.forward(end="ip")
+    net.forward(start="target")
+    assert net.blobs["ip"].data.shape == net.blobs["target"].data.shape == (4, 2)
+
+
+def test_a_users_layer_is_reshaped_before_every_forward_whatever_it_derives_from(net_of):
+    dense = type(net_of(INPUT + IP).layer_dict["ip"])
+
+    class Counting(dense):
+        calls = 0
+
+        def reshape(self, bottom, top):
+            Counting.calls += 1
+            super().reshape(bottom, top)
+
+    caffe.register_layer("InnerProduct", Counting, replace=True)
+    try:
+        net = net_of(INPUT + IP)
+        built = Counting.calls
+        for _ in range(3):
+            net.forward()
+    finally:
+        caffe.register_layer("InnerProduct", dense, replace=True)
+    assert Counting.calls == built + 3
+
+
 def test_forward_ranges_and_extra_blobs(net_of):
     net = net_of(
         INPUT + IP + 'layer { name: "sq" type: "Power" bottom: "ip" top: "sq" power_param { power: 2 } }'

@@ -97,9 +97,23 @@ def check_dims(dims: Sequence[int]) -> tuple[int, ...]:
     return shape
 
 
-def make_blob(dims: Iterable[int] | None = None) -> Blob:
-    """A new blob: unshaped (no axes and count 0), or zero-filled of the given shape."""
+class Layout:
+    """Shapes and memory of the blobs of one net; `version` grows whenever one of them changes."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
+def make_blob(dims: Iterable[int] | None = None, layout: Layout | None = None) -> Blob:
+    """A new blob: unshaped (no axes and count 0), or zero-filled of the given shape.
+
+    Args:
+        layout: of the net that it is part of.
+    """
     blob = Blob.__new__(Blob)
+    blob.layout = layout or Layout()
     blob._dims = None
     blob._count = 0
     blob._data, blob._diff = Memory(), Memory()
@@ -115,12 +129,13 @@ class Blob:
     `grad`, `put_grad`, `add_grad`). Cannot be constructed from Python, as in pycaffe.
     """
 
-    __slots__ = ("__weakref__", "_count", "_data", "_diff", "_dims")
+    __slots__ = ("__weakref__", "_count", "_data", "_diff", "_dims", "layout")
 
     _dims: tuple[int, ...] | None
     _count: int
     _data: Memory
     _diff: Memory
+    layout: Layout  #: that it tells of its changes
 
     def __init__(self, *args: object) -> None:
         raise RuntimeError("This class cannot be instantiated from Python: a net makes its blobs")
@@ -146,8 +161,9 @@ class Blob:
         raise AttributeError("a blob's diff cannot be assigned: write into it, blob.diff[...] = value")
 
     def _array(self, memory: Memory) -> np.ndarray:
-        self._require_shape()
-        return memory.array()[: self._count].reshape(self.dims)
+        if self._dims is None:
+            self._refuse_shapeless()
+        return memory.array()[: self._count].reshape(self._dims)
 
     @property
     def shape(self) -> IntVec:
@@ -239,17 +255,26 @@ class Blob:
         if count > self._diff.size:
             self._diff = Memory(count)
         self._dims, self._count = shape, count
+        self.layout.version += 1
 
-    def _require_shape(self) -> None:
-        if self._dims is None:
-            raise BlobError("this blob has no shape yet: reshape it (an Input layer without `shape`?)")
+    @staticmethod
+    def _refuse_shapeless() -> NoReturn:
+        raise BlobError("this blob has no shape yet: reshape it (an Input layer without `shape`?)")
 
     @property
     def value(self) -> torch.Tensor:
         """The data on the current device, in the blob's shape. Do not write into it."""
-        self._require_shape()
-        flat = self._data.read()
-        return (flat if flat.numel() == self._count else flat[: self._count]).view(self.dims)
+        if self._dims is None:
+            self._refuse_shapeless()
+        return self._data.view(self._dims)
+
+    def value_as(self, dims: tuple[int, ...]) -> torch.Tensor:
+        """The data like `value`, in another shape of as many values."""
+        return self._data.view(dims)
+
+    def grad_as(self, dims: tuple[int, ...]) -> torch.Tensor:
+        """The diff like `grad`, in another shape of as many values."""
+        return self._diff.view(dims)
 
     def taken(self) -> torch.Tensor:
         """The data, for a layer that replaces them in place and still needs them: `put` leaves them alone."""
@@ -266,9 +291,9 @@ class Blob:
     @property
     def grad(self) -> torch.Tensor:
         """The diff on the current device, in the blob's shape. Do not write into it."""
-        self._require_shape()
-        flat = self._diff.read()
-        return (flat if flat.numel() == self._count else flat[: self._count]).view(self.dims)
+        if self._dims is None:
+            self._refuse_shapeless()
+        return self._diff.view(self._dims)
 
     def put_grad(self, tensor: torch.Tensor) -> None:
         """diff := `tensor`, on the terms of `put`."""
@@ -277,19 +302,27 @@ class Blob:
     def _put(self, memory: Memory, tensor: torch.Tensor) -> None:
         if tensor.numel() != self._count:
             raise BlobError(f"{tuple(tensor.shape)} does not fit a blob of shape {self.dims}")
-        if memory.allocated and self._count and tensor.data_ptr() == memory.read().data_ptr():
+        if memory.holds(tensor):
             memory.touched()
             return
         # Before detach(), which forgets that a tensor is a view.
         borrowed = tensor._is_view() or not tensor.is_contiguous()
-        tensor = tensor.detach()
+        if tensor.requires_grad:
+            tensor = tensor.detach()
         if borrowed:
             tensor = tensor.clone(memory_format=torch.contiguous_format)
         memory.adopt(tensor.view(-1))
 
+    def blank_grad(self) -> torch.Tensor | None:
+        """Where the next `add_grad` may be computed in place: the memory of a diff that is zero.
+
+        Whoever asks writes all of it. None if there is something to add to, or no memory yet.
+        """
+        return None if self._dims is None else self._diff.blank(self._dims)
+
     def add_grad(self, tensor: torch.Tensor) -> None:
-        """diff += `tensor` (parameter gradients accumulate)."""
-        if not self._diff.allocated:
+        """diff += `tensor` (parameter gradients accumulate), which may be what `blank_grad` returned."""
+        if self._diff.zeroed or self._diff.holds(tensor):
             self.put_grad(tensor)
             return
         self.grad.add_(tensor.reshape(self.dims))
@@ -307,12 +340,16 @@ class Blob:
     def share_data(self, other: Blob) -> None:
         """Use `other`'s data memory; counts must agree, shapes may differ."""
         self._check_count(other)
-        self._data = other._data
+        if self._data is not other._data:
+            self._data = other._data
+            self.layout.version += 1
 
     def share_diff(self, other: Blob) -> None:
         """Use `other`'s diff memory; counts must agree, shapes may differ."""
         self._check_count(other)
-        self._diff = other._diff
+        if self._diff is not other._diff:
+            self._diff = other._diff
+            self.layout.version += 1
 
     def _check_count(self, other: Blob) -> None:
         if self._count != other._count:

@@ -18,6 +18,9 @@ from .log import log
 
 threads.survive_forks()
 
+#: The CPU. `current` returns this very object, so that `is` tells.
+HOST = torch.device("cpu")
+
 
 @dataclass
 class _State:
@@ -142,12 +145,9 @@ def _no_gpu(device_id: int) -> None:
 def current() -> torch.device:
     """The device the next operation runs on."""
     if not _state.gpu:
-        return _CPU
+        return HOST
     kind = gpu_kind()
     return torch.device(kind, _state.device_id) if kind == "cuda" else torch.device(kind or "cpu")
-
-
-_CPU = torch.device("cpu")
 
 
 def synchronize() -> None:

@@ -43,9 +43,10 @@ class Layer:
     """Base of every layer (``caffe.Layer``).
 
     A Python layer defines `setup(bottom, top)`, run once; `reshape(bottom, top)`, run after setup and
-    before every forward; `forward(bottom, top)`; `backward(top, propagate_down, bottom)`. Before setup
-    it has `param_str` (str), `phase` (0 TRAIN, 1 TEST) and, if its type was registered, `fork_params`: what
-    the prototxt says of it that Caffe's schema does not know, as a dictionary. Its parameters are in `blobs`
+    before every forward (with a built-in layer, where a shape has changed since the last);
+    `forward(bottom, top)`; `backward(top, propagate_down, bottom)`. Before setup it has `param_str` (str),
+    `phase` (0 TRAIN, 1 TEST) and, if its type was registered, `fork_params`: what the prototxt says of it
+    that Caffe's schema does not know, as a dictionary. Its parameters are in `blobs`
     (`self.blobs.add_blob(*shape)`). Bottom diffs are overwritten, parameter diffs accumulate.
 
     Built-in layers add class attributes: `bottoms` and `tops` (`Arity`), `same_tops` (as many tops as
@@ -70,6 +71,8 @@ class Layer:
     is_input: ClassVar[bool] = False
     #: Whether its top is the memory of its parameter, and so no memory of its own.
     tops_are_params: ClassVar[bool] = False
+    #: Whether reshape looks at what the bottoms hold, not only at shapes.
+    reshape_reads_values: ClassVar[bool] = False
     #: What is said of parameters that the prototxt gives no `param` for.
     param_specs: ClassVar[tuple[ParamSpec, ...]] = ()
     #: Whether blobs in the prototxt need only have the right count, as the 1x1xNxK of old files.

@@ -8,6 +8,7 @@ results are adopted without a copy.
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import numpy as np
@@ -15,13 +16,20 @@ import torch
 
 from . import device
 
-HOST = torch.device("cpu")
+HOST = device.HOST
+
+#: Up to this many numbers it costs less to write zeros than to ask for memory that holds them.
+_SMALL = 1 << 16
+_MOST_VIEWS = 8
 
 
 class Memory:
     """`size` numbers, zero until written. Blobs that share data hold the same Memory."""
 
-    __slots__ = ("_device", "_export", "_host", "_host_fresh", "_host_leads", "_where", "size")
+    __slots__ = (
+        "_cleared", "_device", "_export", "_host", "_host_fresh", "_host_leads", "_settled", "_views",
+        "_where", "size",
+    )  # fmt: skip
 
     def __init__(self, size: int = 0) -> None:
         self.size = size
@@ -31,6 +39,9 @@ class Memory:
         self._host_fresh = True
         self._host_leads = False
         self._export: weakref.ref[np.ndarray] | None = None
+        self._settled: torch.Tensor | None = None  # the host tensor, while it is all there is
+        self._views: dict[tuple[int, ...], torch.Tensor] = {}  # of `_settled`, by their shape
+        self._cleared = False  # whether zeros are still to be written into the host tensor
 
     @property
     def exported(self) -> bool:
@@ -42,6 +53,11 @@ class Memory:
         """Whether anything was ever written or looked at."""
         return self._host is not None or self._device is not None
 
+    @property
+    def zeroed(self) -> bool:
+        """Whether nothing was written since the last `zero`, nor could be: nobody has looked."""
+        return self._cleared or not self.allocated
+
     def host(self) -> torch.Tensor:
         """The flat host tensor, up to date."""
         if self._host is None:
@@ -51,6 +67,9 @@ class Memory:
         elif not self._host_fresh and self._device is not None:
             self._host.copy_(self._device)
             self._host_fresh = True
+        elif self._cleared:
+            self._host.zero_()
+        self._cleared = False
         return self._host
 
     def array(self) -> np.ndarray:
@@ -66,14 +85,43 @@ class Memory:
     def read(self) -> torch.Tensor:
         """The flat tensor on the current device, up to date."""
         target = device.current()
-        if target == HOST:
-            host = self.host()
-            self._device = None
-            return host
+        if target is HOST:
+            if self._settled is None:
+                self._settled, self._device = self.host(), None
+            return self._settled
         if self._device is None or self._where != target or self._host_leads:
             self._device, self._where = self.host().to(target, copy=True), target
             self._host_leads = self.exported
+        self._unsettle()
         return self._device
+
+    def view(self, dims: tuple[int, ...]) -> torch.Tensor:
+        """`read` in the shape `dims`, of at most `size` numbers: the same tensor as long as nothing moved."""
+        view = self._views.get(dims)
+        if view is not None and device.current() is HOST:
+            return view
+        flat, count = self.read(), math.prod(dims)
+        view = (flat if flat.numel() == count else flat[:count]).view(dims)
+        if flat is self._settled:
+            if len(self._views) == _MOST_VIEWS:  # of a blob whose shape changes from pass to pass
+                self._views.clear()
+            self._views[dims] = view
+        return view
+
+    def blank(self, dims: tuple[int, ...]) -> torch.Tensor | None:
+        """Like `view`, for somebody who writes all of it, if there is memory that holds zeros; else None."""
+        if not self._cleared or device.current() is not HOST:
+            return None
+        self._cleared = False
+        return self.view(dims)
+
+    def holds(self, tensor: torch.Tensor) -> bool:
+        """Whether `tensor` is on the memory that `read` returns."""
+        if self._settled is not None and device.current() is HOST:
+            return tensor.data_ptr() == self._settled.data_ptr()
+        if self._cleared or not self.allocated:
+            return False  # what was read before the memory was cleared is void
+        return tensor.data_ptr() == self.read().data_ptr()
 
     def adopt(self, tensor: torch.Tensor) -> None:
         """Take over a flat tensor of at most `size` numbers as the new contents."""
@@ -82,9 +130,11 @@ class Memory:
             self.touched()
             return
         target = device.current()
+        self._unsettle()
         self.size = tensor.numel()
-        if target == HOST:
-            self._host, self._device, self._host_fresh = tensor.to(HOST), None, True
+        if target is HOST:
+            self._host = self._settled = tensor.to(HOST)
+            self._device, self._host_fresh = None, True
         else:
             self._host, self._device, self._host_fresh = None, tensor.to(target), False
             self._where, self._host_leads = target, False
@@ -98,13 +148,21 @@ class Memory:
             self.host()
 
     def zero(self) -> None:
-        """All zeros, by forgetting the contents where nobody holds an array over them."""
+        """All zeros; where nobody holds an array over the contents, by forgetting them."""
         if self.exported:
             self.read().zero_()
             self.touched()
-        else:
+        elif self._settled is not None and self.size <= _SMALL:
+            self._unsettle()
+            self._cleared = True
+        elif not self._cleared:
+            self._unsettle()
             self._host = self._device = None
             self._host_fresh, self._host_leads = True, False
+
+    def _unsettle(self) -> None:
+        self._settled, self._cleared = None, False
+        self._views.clear()
 
 
 def _zeros(size: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 
@@ -24,25 +24,23 @@ def naming_file(path: str) -> Iterator[None]:
         raise
 
 
-class naming:
+@contextmanager
+def naming(param: LayerParameter) -> Iterator[None]:
     """Adds the layer's name to what goes wrong inside it, unless it is the user's own exception."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise_named(param, error)
 
-    def __init__(self, param: LayerParameter) -> None:
-        self._param = param
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if self._param.type == "Python" or error is None:
-            return
-        if isinstance(error, (LayerError, MissingExtraError)):
-            return
-        where = f"layer '{self._param.name}' ({self._param.type})"
-        if isinstance(error, torch.OutOfMemoryError):
-            raise LayerError(
-                f"{where}: out of device memory: {error}. Use smaller images or a smaller batch, or "
-                "the CPU (caffe.set_mode_cpu())"
-            ) from error
-        if isinstance(error, RuntimeError):
-            raise LayerError(f"{where}: {error}") from error
+def raise_named(param: LayerParameter, error: RuntimeError) -> NoReturn:
+    """Raise what went wrong inside a layer with the layer's name, unless it is the user's own exception."""
+    if param.type == "Python" or isinstance(error, (LayerError, MissingExtraError)):
+        raise error
+    where = f"layer '{param.name}' ({param.type})"
+    if isinstance(error, torch.OutOfMemoryError):
+        raise LayerError(
+            f"{where}: out of device memory: {error}. Use smaller images or a smaller batch, or "
+            "the CPU (caffe.set_mode_cpu())"
+        ) from error
+    raise LayerError(f"{where}: {error}") from error

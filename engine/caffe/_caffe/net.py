@@ -12,7 +12,7 @@ import torch
 
 from ..proto import caffe_pb2
 from . import device, weights
-from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, StringVec, make_blob
+from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, Layout, StringVec, make_blob
 from .errors import CaffeError
 from .formats import files
 from .graph.backward import plan_backward
@@ -115,7 +115,8 @@ class Net:
             log.info("Initializing net from parameters: \n%s", filtered)
         text = insert_splits(filtered)
         plan = wire(text, layer_classes(text.layer))
-        blobs = [make_blob() for _ in plan.blob_names]
+        layout = Layout()
+        blobs = [make_blob(layout=layout) for _ in plan.blob_names]
         layers: list[Layer] = []
         try:
             _set_up_layers(plan, blobs, layers)
@@ -128,8 +129,10 @@ class Net:
         plan = plan_backward(plan, _forced(plan, layers) if param.force_backward else None)
         for planned, layer in zip(plan.layers, layers):
             layer.param_flags = list(planned.param_flags)
+            for blob in layer.blobs:
+                blob.layout = layout
         self.plan = plan
-        self.runner = ReferencePath(plan, layers, blobs)
+        self.runner = ReferencePath(plan, layers, blobs, layout)
         self.learnable = tuple(layers[owner.layer].blobs[owner.index] for owner in plan.learnable)
         self._trace = debug.Trace(plan, self.runner.layers, self.runner.blobs)
         self.debug_info = param.debug_info

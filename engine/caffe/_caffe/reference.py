@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .blob import Blob
+from .blob import Blob, Layout
 from .graph.plan import LayerPlan, Plan
 from .layer import Layer
-from .naming import naming
+from .naming import raise_named
+from .registry import is_built_in
 
 Callback = Callable[[int], None]
 
@@ -28,34 +29,48 @@ class Hooks:
 class Step:
     """One layer and all that a pass hands it, looked up once."""
 
-    def __init__(self, planned: LayerPlan, layer: Layer, blobs: Sequence[Blob]) -> None:
+    def __init__(self, planned: LayerPlan, layer: Layer, blobs: Sequence[Blob], layout: Layout) -> None:
         # Lists, not tuples: this is what Python layers are given.
         self._bottom = [blobs[number] for number in planned.bottoms]
         self._top = [blobs[number] for number in planned.tops]
         self._losses = [top for top, weight in zip(self._top, planned.loss_weights) if weight]
         self._propagate_down = list(planned.propagate_down)
         self._layer = layer
-        self._naming = naming(planned.param)
+        self._param = planned.param
+        self._layout = layout
+        self._reshaped: int | None = None  # at which version of the layout
+        self._follows_layout = is_built_in(type(layer)) and not layer.reshape_reads_values
 
     def reshape(self) -> None:
         """Give the tops their shapes for the bottoms' present ones."""
-        with self._naming:
+        version = self._layout.version
+        try:
             self._layer.reshape(self._bottom, self._top)
+        except RuntimeError as error:
+            raise_named(self._param, error)
+        self._reshaped = version
 
-    def forward(self) -> torch.Tensor | float:
+    def forward(self) -> torch.Tensor | None:
         """Compute the tops; returns the layer's part of the loss, each top times the weights in its diff."""
-        with self._naming:
-            self._layer.reshape(self._bottom, self._top)
+        if self._reshaped != self._layout.version or not self._follows_layout:
+            self.reshape()
+        try:
             self._layer.forward(self._bottom, self._top)
-        loss: torch.Tensor | float = 0.0
+        except RuntimeError as error:
+            raise_named(self._param, error)
+        loss: torch.Tensor | None = None
         for blob in self._losses:
-            loss = loss + torch.dot(blob.value.reshape(-1), blob.grad.reshape(-1))
+            flat = (blob.count,)
+            part = torch.dot(blob.value_as(flat), blob.grad_as(flat))
+            loss = part if loss is None else loss + part
         return loss
 
     def backward(self) -> None:
         """Compute the diffs of bottoms and parameters that the plan names, from those of the tops."""
-        with self._naming:
+        try:
             self._layer.backward(self._top, self._propagate_down, self._bottom)
+        except RuntimeError as error:
+            raise_named(self._param, error)
 
 
 class ReferencePath:
@@ -65,11 +80,13 @@ class ReferencePath:
 
     Args:
         layers, blobs: set up, one for each that the plan names.
+        layout: that all the blobs, the parameters too, tell of their changes. A layer is reshaped only after
+            one, unless it is a user's own or its shapes depend on values.
     """
 
-    def __init__(self, plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob]) -> None:
-        self.plan, self.layers, self.blobs = plan, tuple(layers), tuple(blobs)
-        self.steps = tuple(Step(planned, layer, blobs) for planned, layer in zip(plan.layers, layers))
+    def __init__(self, plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob], layout: Layout) -> None:
+        self.plan, self.layers, self.blobs, self.layout = plan, tuple(layers), tuple(blobs), layout
+        self.steps = tuple(Step(planned, layer, blobs, layout) for planned, layer in zip(plan.layers, layers))
         self.hooks = Hooks()
         for planned, layer in zip(plan.layers, self.layers):
             layer.wants_gradient = planned.runs_backward
@@ -85,15 +102,17 @@ class ReferencePath:
         """
         last = len(self.steps) - 1 if last is None else last
         self.plan.check_range(first, last)
-        loss: torch.Tensor | float = 0.0
+        loss: torch.Tensor | None = None
         with torch.no_grad():
             for number in range(first, last + 1):
                 for call in self.hooks.before_forward:
                     call(number)
-                loss = loss + self.steps[number].forward()
+                part = self.steps[number].forward()
+                if part is not None:
+                    loss = part if loss is None else loss + part
                 for call in self.hooks.after_forward:
                     call(number)
-        return float(loss)
+        return 0.0 if loss is None else 0.0 + float(loss)  # 0, not -0
 
     def backward(self, first: int | None = None, last: int = 0) -> None:
         """Run layers `first` (default the last) down to `last`, both included, backward.

@@ -101,6 +101,11 @@ def _type_advice(kind: str) -> str:
     return forks.type_advice(kind, _TYPES) or (f"did you mean {near[0]}?" if near else "")
 
 
+def is_built_in(cls: type[Layer]) -> bool:
+    """Whether a class is one of the engine's own, not a user's (which may derive from one)."""
+    return _BUILT_IN.get(cls.type) is cls
+
+
 def text_types() -> LayerTypes:
     """The types that a prototxt may use, those of the user among them."""
     _load_built_in()

@@ -38,7 +38,8 @@ def folder(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def idle(net: caffe.Net) -> ReferencePath:
     """A path over the net's layers that runs none of them backward."""
     layers = tuple(replace(layer, runs_backward=False) for layer in net.plan.layers)
-    return ReferencePath(replace(net.plan, layers=layers), net.runner.layers, net.runner.blobs)
+    plan, old = replace(net.plan, layers=layers), net.runner
+    return ReferencePath(plan, old.layers, old.blobs, old.layout)
 
 
 def backward_all_the_same(net: caffe.Net, path: ReferencePath) -> None:

@@ -70,11 +70,11 @@ def check_legacy(layer: Layer, bottom: Sequence[Blob], *indices: int) -> None:
         LayerError: one has more than 4 axes.
     """
     for index in indices:
-        layer.check(
-            len(bottom[index].dims) <= 4,
-            f"Cannot use legacy accessors on Blobs with > 4 axes: {shown(layer, bottom, index)}; put a "
-            "Flatten or Reshape layer before it",
-        )
+        if len(bottom[index].dims) > 4:
+            layer.fail(
+                f"Cannot use legacy accessors on Blobs with > 4 axes: {shown(layer, bottom, index)}; put a "
+                "Flatten or Reshape layer before it"
+            )
 
 
 class Labels(NamedTuple):

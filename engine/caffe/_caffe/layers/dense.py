@@ -35,11 +35,15 @@ class _Dense(Layer):
 
     def _bias(self) -> torch.Tensor | None:
         """(N,)"""
-        return self.blobs[1].value.view(-1) if len(self.blobs) > 1 else None
+        if len(self.blobs) < 2:
+            return None
+        bias = self.blobs[1]
+        return bias.value_as((bias.count,))
 
     def _bias_backward(self, dy: torch.Tensor) -> None:
         if len(self.blobs) > 1 and self.param_flags[1]:
-            self.blobs[1].add_grad(dy.sum(0))
+            bias = self.blobs[1]
+            bias.add_grad(torch.sum(dy, 0, out=bias.blank_grad()))
 
 
 @register("InnerProduct")
@@ -61,8 +65,8 @@ class InnerProduct(_Dense):
         param = self.layer_param.inner_product_param
         self.check(param.num_output > 0, "num_output must be given and positive")
         self.features = math.prod(bottom[0].dims[bottom[0].axis(param.axis) :])
-        shape = (param.num_output, self.features)
-        self._make_params(shape[::-1] if param.transpose else shape, param.bias_term, param)
+        self._shape, self._transposed = (param.num_output, self.features), param.transpose
+        self._make_params(self._shape[::-1] if param.transpose else self._shape, param.bias_term, param)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.inner_product_param
@@ -73,28 +77,33 @@ class InnerProduct(_Dense):
             f"the weights are for {self.features} inputs; the bottom {dims} has {found} from axis {axis} on",
         )
         top[0].resize((*dims[:axis], param.num_output))
+        items = math.prod(dims[:axis])
+        self._x, self._y = (items, self.features), (items, param.num_output)
 
     def _weight(self) -> torch.Tensor:
         """(N, K)"""
-        param = self.layer_param.inner_product_param
-        weight = self.blobs[0].value
-        if param.transpose:
-            return weight.view(self.features, param.num_output).t()
-        return weight.view(param.num_output, self.features)
+        weight = self.blobs[0]
+        if self._transposed:
+            return weight.value_as(self._shape[::-1]).t()
+        return weight.value_as(self._shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        x = bottom[0].value.view(-1, self.features)
-        top[0].put(torch.nn.functional.linear(x, self._weight(), self._bias()))
+        x, y = bottom[0].value_as(self._x), top[0].value_as(self._y)
+        weight, bias = self._weight().t(), self._bias()
+        if top[0].data_memory is bottom[0].data_memory:
+            x = x.clone()
+        top[0].put(torch.mm(x, weight, out=y) if bias is None else torch.addmm(bias, x, weight, out=y))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        param = self.layer_param.inner_product_param
-        dy = top[0].grad.view(-1, param.num_output)
+        dy = top[0].grad_as(self._y)
         if self.param_flags[0]:
-            x = bottom[0].value.view(-1, self.features)
-            self.blobs[0].add_grad(x.t() @ dy if param.transpose else dy.t() @ x)
+            x, weight = bottom[0].value_as(self._x), self.blobs[0]
+            left, right = (x, dy) if self._transposed else (dy, x)
+            weight.add_grad(torch.mm(left.t(), right, out=weight.blank_grad()))
         self._bias_backward(dy)
         if propagate_down[0]:
-            bottom[0].put_grad(dy @ self._weight())
+            target = None if bottom[0].diff_memory is top[0].diff_memory else bottom[0].grad_as(self._x)
+            bottom[0].put_grad(torch.mm(dy, self._weight(), out=target))
 
 
 @register("Embed")

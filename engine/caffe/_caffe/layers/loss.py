@@ -314,7 +314,8 @@ class EuclideanLoss(_Loss):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
-        self._difference.resize((bottom[0].count,))
+        self._flat = (bottom[0].count,)
+        self._difference.resize(self._flat)
         self.check(
             bottom[0].count == bottom[1].count,
             f"Inputs must have the same dimension: {shown(self, bottom, 0)}, {shown(self, bottom, 1)}",
@@ -325,7 +326,7 @@ class EuclideanLoss(_Loss):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         check_legacy(self, bottom, 0)
-        a, b = bottom[0].value.view(-1), bottom[1].value.view(-1)
+        a, b = (blob.value_as(self._flat) for blob in bottom)
         difference = torch.sub(a, b, out=self._difference.value)
         self._difference.put(difference)
         top[0].put(torch.dot(difference, difference) / (2 * bottom[0].dims[0]))

@@ -185,6 +185,7 @@ class Filter(Layer):
     reads = ()
     bottoms = Arity(2, None)
     tops = Arity(1, None)
+    reshape_reads_values = True
     saves = "the numbers of the chosen items"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

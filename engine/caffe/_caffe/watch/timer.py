@@ -51,7 +51,8 @@ class NetTimer:
 
     def __init__(self, runner: ReferencePath) -> None:
         layers = tuple(replace(layer, runs_backward=True) for layer in runner.plan.layers)
-        self._steps = ReferencePath(replace(runner.plan, layers=layers), runner.layers, runner.blobs).steps
+        plan = replace(runner.plan, layers=layers)
+        self._steps = ReferencePath(plan, runner.layers, runner.blobs, runner.layout).steps
         self.layer_forward_ms = [0.0 for _ in self._steps]
         self.layer_backward_ms = [0.0 for _ in self._steps]
         self.forward_ms = self.backward_ms = 0.0
