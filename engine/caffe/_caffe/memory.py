@@ -62,7 +62,7 @@ class Memory:
         """The flat host tensor, up to date."""
         if self._host is None:
             source = self._device
-            self._host = _zeros(self.size) if source is None else source.to(HOST, copy=True)
+            self._host = _host_zeros(self.size) if source is None else source.to(HOST, copy=True)
             self._host_fresh = True
         elif not self._host_fresh and self._device is not None:
             self._host.copy_(self._device)
@@ -165,6 +165,12 @@ class Memory:
         self._views.clear()
 
 
-def _zeros(size: int) -> torch.Tensor:
+def zeros(size: int) -> torch.Tensor:
+    """A flat tensor of zeros on the current device; on the host it costs nothing until it is written."""
+    target = device.current()
+    return _host_zeros(size) if target is HOST else torch.zeros(size, dtype=device.dtype(), device=target)
+
+
+def _host_zeros(size: int) -> torch.Tensor:
     # NumPy's zeros cost nothing until written; torch.zeros touches every page at once.
     return torch.from_numpy(np.zeros(size, str(device.dtype()).removeprefix("torch.")))

@@ -12,7 +12,7 @@ import torch
 
 from ...proto import caffe_pb2
 from .. import device
-from ..blob import Blob, NetVec
+from ..blob import NetVec
 from ..errors import SolverError
 from ..graph.read import read_solver
 from ..log import log
@@ -21,6 +21,7 @@ from ..watch import debug
 from . import report, resume, state, updates
 from .build import check_prefix, check_settings, test_nets, train_net
 from .control import SolverAction, SolverParameter
+from .fused import Updates
 from .lr_policy import learning_rate
 
 AnySolver = TypeVar("AnySolver", bound="Solver")
@@ -78,13 +79,7 @@ class Solver:
         self._action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopped = False
         self._displayed = (time.perf_counter(), 0)
-        self._history = [
-            [
-                torch.zeros(parameter.shape, dtype=device.dtype(), device=device.current())
-                for _ in range(self.histories)
-            ]
-            for parameter in self.net.plan.learnable
-        ]
+        self._updates = Updates(self.net.plan.learnable, self.net.learnable, type(self).rule, self.histories)
         log.info("Solver scaffolding done.")
 
     def _load_weights(self, net: Net) -> None:
@@ -191,12 +186,7 @@ class Solver:
             log.info("Iteration %d, lr = %g", self._iter, rate)
         with torch.no_grad():
             self._clip()
-            for planned, blob, history in zip(self.net.plan.learnable, self.net.learnable, self._history):
-                gradient = blob.grad
-                self._regularize(planned.decay_mult, blob, gradient)
-                blob.put_grad(type(self).rule(param, gradient, rate * planned.lr_mult, history, self._iter))
-            for blob in self.net.learnable:
-                blob.update()
+            self._updates.apply(param, rate, self._iter)
         self._iter += 1
 
     def snapshot(self) -> None:
@@ -239,11 +229,12 @@ class Solver:
             if loaded.learned_net:
                 self.net.copy_from(loaded.learned_net)
         loaded.read_history(self._saved_history())
+        self._updates.history_changed()
         self._iter, self._current_step = loaded.iter, loaded.current_step
 
     def _saved_history(self) -> list[torch.Tensor]:
         """The history in the order of solver states: first of all parameters one kind, then the other."""
-        return [history[kind] for kind in range(self.histories) for history in self._history]
+        return [history[kind] for kind in range(self.histories) for history in self._updates.history]
 
     # ---- one iteration -------------------------------------------------------------------------
 
@@ -310,20 +301,6 @@ class Solver:
             )  # fmt: skip
             for blob in self.net.learnable:
                 blob.put_grad(blob.grad.mul_(limit / norm))
-
-    def _regularize(self, decay_mult: float, blob: Blob, gradient: torch.Tensor) -> None:
-        param = self._message
-        if param.iter_size != 1:
-            gradient.div_(param.iter_size)
-        decay = param.weight_decay * decay_mult
-        if not decay:
-            return
-        if param.regularization_type == "L2":
-            gradient.add_(blob.value, alpha=decay)
-        elif param.regularization_type == "L1":
-            gradient.add_(blob.value.sign(), alpha=decay)
-        else:
-            raise SolverError(f"Unknown regularization type: {param.regularization_type}; known: L2, L1")
 
     # ---- reports -------------------------------------------------------------------------------
 

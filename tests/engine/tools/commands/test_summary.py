@@ -100,7 +100,7 @@ def test_training_memory_is_what_a_training_step_leaves(net, solver, histories):
     )
     running = caffe.get_solver("solver.prototxt")
     running.step(1)
-    assert predicted == held(running.net, running._history)
+    assert predicted == held(running.net, running._updates.history)
 
 
 def test_testing_memory_is_what_a_forward_leaves(net):

@@ -1,0 +1,83 @@
+"""Updates of many parameters at once: each follows its own multipliers, in the memory it always had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import caffe
+
+DATA = """layer { name: "data" type: "Input" top: "x" top: "t"
+  input_param { shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 } } }
+"""
+LOSS = 'layer { name: "loss" type: "EuclideanLoss" bottom: "%s" bottom: "t" top: "loss" }'
+
+
+def dense(name: str, bottom: str, outputs: int, specs: str) -> str:
+    return f"""layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" {specs}
+  inner_product_param {{ num_output: {outputs} weight_filler {{ type: "xavier" }} }} }}\n"""
+
+
+def solver_of(net: str, settings: str = "") -> caffe.SGDSolver:
+    Path("net.prototxt").write_text(net)
+    Path("solver.prototxt").write_text(
+        f'net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 random_seed: 2 {settings}'
+    )
+    solver = caffe.get_solver("solver.prototxt")
+    for name in ("x", "t"):
+        array = solver.net.blobs[name].data
+        array[...] = np.random.default_rng(0).standard_normal(array.shape)
+    return solver
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_every_parameter_follows_its_own_multipliers(in_tmp, held):
+    specs = ["param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }", "param { lr_mult: 0.5 }", ""]
+    sizes = [5, 30000, 2]  # the second is updated on its own, the others together
+    bottoms = ["x", "a", "b"]
+    net = "".join(dense(name, *rest) for name, *rest in zip("abc", bottoms, sizes, specs))
+    solver = solver_of(DATA + net + LOSS % "c", "weight_decay: 0.1")
+    multipliers = [(1, 1), (2, 0), (0.5, 1), (1, 1), (1, 1), (1, 1)]
+    blobs = [blob for name in "abc" for blob in solver.net.params[name]]
+    kept = [(blob.data, blob.diff) for blob in blobs] if held else []
+    history = [np.zeros_like(blob.data) for blob in blobs]
+    for _ in range(3):
+        before = [blob.data.copy() for blob in blobs]
+        solver.net.clear_param_diffs()
+        solver.net.forward()
+        solver.net.backward()
+        gradients = [blob.diff.copy() for blob in blobs]
+        solver.step(1)
+        for blob, (rate, decay), h, g, w in zip(blobs, multipliers, history, gradients, before):
+            h[...] = 0.9 * h + 0.05 * rate * (g + 0.1 * decay * w)
+            np.testing.assert_allclose(blob.diff, h, rtol=1e-4, atol=1e-7)
+            np.testing.assert_allclose(blob.data, w - h, rtol=1e-4, atol=1e-7)
+    for blob, (data, diff) in zip(blobs, kept):
+        assert np.shares_memory(blob.data, data) and np.shares_memory(blob.diff, diff)
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Nesterov", "Adam"])
+def test_what_does_not_learn_stays_as_it_is(in_tmp, kind):
+    frozen = dense("a", "x", 5, "param { lr_mult: 0 } param { lr_mult: 0 }")
+    solver = solver_of(DATA + frozen + dense("b", "a", 2, "") + LOSS % "b", f'type: "{kind}"')
+    before = [blob.data.copy() for blob in solver.net.params["a"]]
+    solver.net.params["a"][0].diff[...] = 1
+    solver.step(3)
+    for blob, data in zip(solver.net.params["a"], before):
+        np.testing.assert_array_equal(blob.data, data)
+        assert not blob.diff.any()
+
+
+def test_a_momentum_that_was_restored_is_spent_though_the_parameter_no_longer_learns(in_tmp):
+    learning = solver_of(DATA + dense("a", "x", 2, "") + LOSS % "a", 'snapshot_prefix: "run"')
+    learning.step(2)
+    momentum = learning.net.params["a"][0].diff.copy()
+    learning.snapshot()
+    specs = "param { lr_mult: 0 } param { lr_mult: 0 }"
+    resting = solver_of(DATA + dense("a", "x", 2, specs) + LOSS % "a")
+    resting.restore("run_iter_2.solverstate")
+    before = resting.net.params["a"][0].data.copy()
+    resting.step(1)
+    np.testing.assert_allclose(before - resting.net.params["a"][0].data, 0.9 * momentum, rtol=1e-4)
