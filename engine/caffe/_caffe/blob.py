@@ -9,8 +9,9 @@ from typing import NoReturn, SupportsIndex, TypeVar, overload
 import numpy as np
 import torch
 
+from . import device
 from .errors import BlobError
-from .memory import Memory
+from .memory import HOST, Memory
 
 Item = TypeVar("Item")
 
@@ -264,6 +265,9 @@ class Blob:
     @property
     def value(self) -> torch.Tensor:
         """The data on the current device, in the blob's shape. Do not write into it."""
+        view = self._data.views.get(self._dims)
+        if view is not None and device.current() is HOST:
+            return view
         if self._dims is None:
             self._refuse_shapeless()
         return self._data.view(self._dims)
@@ -286,18 +290,23 @@ class Blob:
         A tensor that is a view of other storage is copied, so that no two blobs ever share memory
         by accident; the blob's own memory is left as it is.
         """
-        self._put(self._data, tensor)
+        if tensor is not self._data.views.get(self._dims):
+            self._put(self._data, tensor)
 
     @property
     def grad(self) -> torch.Tensor:
         """The diff on the current device, in the blob's shape. Do not write into it."""
+        view = self._diff.views.get(self._dims)
+        if view is not None and device.current() is HOST:
+            return view
         if self._dims is None:
             self._refuse_shapeless()
         return self._diff.view(self._dims)
 
     def put_grad(self, tensor: torch.Tensor) -> None:
         """diff := `tensor`, on the terms of `put`."""
-        self._put(self._diff, tensor)
+        if tensor is not self._diff.views.get(self._dims):
+            self._put(self._diff, tensor)
 
     def _put(self, memory: Memory, tensor: torch.Tensor) -> None:
         if tensor.numel() != self._count:
@@ -322,6 +331,8 @@ class Blob:
 
     def add_grad(self, tensor: torch.Tensor) -> None:
         """diff += `tensor` (parameter gradients accumulate), which may be what `blank_grad` returned."""
+        if tensor is self._diff.views.get(self._dims):
+            return
         if self._diff.zeroed or self._diff.holds(tensor):
             self.put_grad(tensor)
             return

@@ -27,8 +27,8 @@ class Memory:
     """`size` numbers, zero until written. Blobs that share data hold the same Memory."""
 
     __slots__ = (
-        "_cleared", "_device", "_export", "_host", "_host_fresh", "_host_leads", "_settled", "_views",
-        "_where", "size",
+        "_device", "_export", "_hidden", "_host", "_host_fresh", "_host_leads", "_settled", "_where", "size",
+        "views",
     )  # fmt: skip
 
     def __init__(self, size: int = 0) -> None:
@@ -40,8 +40,10 @@ class Memory:
         self._host_leads = False
         self._export: weakref.ref[np.ndarray] | None = None
         self._settled: torch.Tensor | None = None  # the host tensor, while it is all there is
-        self._views: dict[tuple[int, ...], torch.Tensor] = {}  # of `_settled`, by their shape
-        self._cleared = False  # whether zeros are still to be written into the host tensor
+        #: Of the host tensor while it is all there is, by their shape; good while computing on the host.
+        self.views: dict[tuple[int, ...] | None, torch.Tensor] = {}
+        #: The views while zeros are still to be written into the host tensor; else None.
+        self._hidden: dict[tuple[int, ...] | None, torch.Tensor] | None = None
 
     @property
     def exported(self) -> bool:
@@ -56,7 +58,7 @@ class Memory:
     @property
     def zeroed(self) -> bool:
         """Whether nothing was written since the last `zero`, nor could be: nobody has looked."""
-        return self._cleared or not self.allocated
+        return self._hidden is not None or not self.allocated
 
     def host(self) -> torch.Tensor:
         """The flat host tensor, up to date."""
@@ -67,9 +69,9 @@ class Memory:
         elif not self._host_fresh and self._device is not None:
             self._host.copy_(self._device)
             self._host_fresh = True
-        elif self._cleared:
+        elif self._hidden is not None:
             self._host.zero_()
-        self._cleared = False
+            self._reveal()
         return self._host
 
     def array(self) -> np.ndarray:
@@ -97,31 +99,30 @@ class Memory:
 
     def view(self, dims: tuple[int, ...]) -> torch.Tensor:
         """`read` in the shape `dims`, of at most `size` numbers: the same tensor as long as nothing moved."""
-        view = self._views.get(dims)
+        view = self.views.get(dims)
         if view is not None and device.current() is HOST:
             return view
         flat, count = self.read(), math.prod(dims)
         view = (flat if flat.numel() == count else flat[:count]).view(dims)
         if flat is self._settled:
-            if len(self._views) == _MOST_VIEWS:  # of a blob whose shape changes from pass to pass
-                self._views.clear()
-            self._views[dims] = view
+            if len(self.views) == _MOST_VIEWS:  # of a blob whose shape changes from pass to pass
+                self.views.clear()
+            self.views[dims] = view
         return view
 
     def blank(self, dims: tuple[int, ...]) -> torch.Tensor | None:
         """Like `view`, for somebody who writes all of it, if there is memory that holds zeros; else None."""
-        if not self._cleared or device.current() is not HOST:
+        if self._hidden is None or device.current() is not HOST:
             return None
-        self._cleared = False
+        self._reveal()
         return self.view(dims)
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """Whether `tensor` is on the memory that `read` returns."""
         if self._settled is not None and device.current() is HOST:
             return tensor.data_ptr() == self._settled.data_ptr()
-        if self._cleared or not self.allocated:
-            return False  # what was read before the memory was cleared is void
-        return tensor.data_ptr() == self.read().data_ptr()
+        # What was read before the memory was zeroed is void.
+        return not self.zeroed and tensor.data_ptr() == self.read().data_ptr()
 
     def adopt(self, tensor: torch.Tensor) -> None:
         """Take over a flat tensor of at most `size` numbers as the new contents."""
@@ -153,16 +154,19 @@ class Memory:
             self.read().zero_()
             self.touched()
         elif self._settled is not None and self.size <= _SMALL:
-            self._unsettle()
-            self._cleared = True
-        elif not self._cleared:
+            self._hidden, self.views, self._settled = self.views, {}, None
+        elif self._hidden is None:
             self._unsettle()
             self._host = self._device = None
             self._host_fresh, self._host_leads = True, False
 
+    def _reveal(self) -> None:
+        """What `zero` hid, for whoever has written the zeros or will write something else."""
+        self._settled, self.views, self._hidden = self._host, self._hidden or {}, None
+
     def _unsettle(self) -> None:
-        self._settled, self._cleared = None, False
-        self._views.clear()
+        self._settled = self._hidden = None
+        self.views.clear()
 
 
 def zeros(size: int) -> torch.Tensor:

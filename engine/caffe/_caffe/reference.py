@@ -35,6 +35,7 @@ class Step:
         self._top = [blobs[number] for number in planned.tops]
         self._losses = [top for top, weight in zip(self._top, planned.loss_weights) if weight]
         self._propagate_down = list(planned.propagate_down)
+        self.runs_backward = planned.runs_backward
         self._layer = layer
         self._param = planned.param
         self._layout = layout
@@ -102,15 +103,16 @@ class ReferencePath:
         """
         last = len(self.steps) - 1 if last is None else last
         self.plan.check_range(first, last)
+        hooks, steps = self.hooks, self.steps
         loss: torch.Tensor | None = None
         with torch.no_grad():
             for number in range(first, last + 1):
-                for call in self.hooks.before_forward:
+                for call in hooks.before_forward:
                     call(number)
-                part = self.steps[number].forward()
+                part = steps[number].forward()
                 if part is not None:
                     loss = part if loss is None else loss + part
-                for call in self.hooks.after_forward:
+                for call in hooks.after_forward:
                     call(number)
         return 0.0 if loss is None else 0.0 + float(loss)  # 0, not -0
 
@@ -122,13 +124,14 @@ class ReferencePath:
         """
         first = len(self.steps) - 1 if first is None else first
         self.plan.check_range(last, first)
+        hooks, steps = self.hooks, self.steps
         with torch.no_grad():
             for number in range(first, last - 1, -1):
-                for call in self.hooks.before_backward:
+                for call in hooks.before_backward:
                     call(number)
-                if self.plan.layers[number].runs_backward:
-                    self.steps[number].backward()
-                for call in self.hooks.after_backward:
+                if steps[number].runs_backward:
+                    steps[number].backward()
+                for call in hooks.after_backward:
                     call(number)
 
     def reshape(self) -> None:

@@ -22,6 +22,8 @@ from ..registry import register
 
 Blobs = Sequence[Blob]
 
+_relu_backward = torch.ops.aten.threshold_backward.grad_input
+
 
 class ElementWise(Layer):
     """y = function(x), dx = gradient(x, y, dy), all of one shape.
@@ -90,7 +92,7 @@ class ReLU(ElementWise):
         if self.slope:
             torch.ops.aten.leaky_relu_backward.grad_input(dy, x, self.slope, False, grad_input=dx)
         else:
-            torch.ops.aten.threshold_backward.grad_input(dy, x, 0, grad_input=dx)
+            _relu_backward(dy, x, 0, grad_input=dx)
         bottom[0].put_grad(dx)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -63,11 +63,12 @@ class DummyData(Layer):
             f"{len(fillers)} data fillers",
         )
         self._fillers = fillers * len(top) if len(fillers) == 1 else fillers or [FillerParameter()] * len(top)
-        self.draws_random = any(filler.type != "constant" for filler in self._fillers)
         for blob, dims in zip(top, self._shapes(len(top))):
             blob.resize(dims)
         # All of them: a filler that cannot work is found now, not at the first forward.
-        self._fill(top, self._fillers)
+        self._fill(top, range(len(top)))
+        self._drawn = [i for i, filler in enumerate(self._fillers) if filler.type != "constant"]
+        self.draws_random = bool(self._drawn)
 
     def _shapes(self, tops: int) -> list[tuple[int, ...]]:
         param = self.layer_param.dummy_data_param
@@ -88,13 +89,12 @@ class DummyData(Layer):
         columns = [dims * tops if len(dims) == 1 else dims for dims in legacy.values()]
         return list(zip(*columns))
 
-    def _fill(self, top: Sequence[Blob], fillers: Sequence[FillerParameter | None]) -> None:
-        for i, (blob, filler) in enumerate(zip(top, fillers)):
-            if filler is not None:
-                fill(blob, filler, f"layer '{self.layer_param.name}' ({self.type}), top {i}")
+    def _fill(self, top: Sequence[Blob], which: Iterable[int]) -> None:
+        for i in which:
+            fill(top[i], self._fillers[i], f"layer '{self.layer_param.name}' ({self.type}), top {i}")
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._fill(top, [None if filler.type == "constant" else filler for filler in self._fillers])
+        self._fill(top, self._drawn)
 
 
 @register("MemoryData")

@@ -38,7 +38,7 @@ class _Dense(Layer):
         if len(self.blobs) < 2:
             return None
         bias = self.blobs[1]
-        return bias.value_as((bias.count,))
+        return bias.value if len(bias.dims) == 1 else bias.value_as((bias.count,))
 
     def _bias_backward(self, dy: torch.Tensor) -> None:
         if len(self.blobs) > 1 and self.param_flags[1]:

@@ -44,11 +44,11 @@ class _Loss(Layer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for i in range(1 + (1 not in self.label_bottoms), len(bottom)):
-            self.check(
-                not propagate_down[i],
-                f"cannot backpropagate to label inputs: {shown(self, bottom, i)}; "
-                "set propagate_down: false for it",
-            )
+            if propagate_down[i]:
+                self.fail(
+                    f"cannot backpropagate to label inputs: {shown(self, bottom, i)}; "
+                    "set propagate_down: false for it"
+                )
         if any(propagate_down):
             grad = self.gradient(bottom, top[0].grad)
             if propagate_down[0]:

@@ -29,6 +29,8 @@ def learning_rate(param: SolverParameter, iteration: int, current_step: int) -> 
         SolverError: no such policy, or a field it needs is missing.
     """
     policy = param.lr_policy
+    if policy == "fixed":
+        return float(_single(param.base_lr)), current_step
     if policy not in POLICIES:
         advice = forks.value_advice(policy)
         raise SolverError(
@@ -37,7 +39,7 @@ def learning_rate(param: SolverParameter, iteration: int, current_step: int) -> 
         )
     if policy in ("step", "sigmoid"):
         _require(param, "stepsize", param.stepsize > 0)
-    if policy not in ("fixed", "poly"):
+    if policy != "poly":
         _require(param, "gamma", param.gamma >= 0)
     if policy == "step":
         current_step = iteration // param.stepsize
