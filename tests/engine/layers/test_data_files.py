@@ -70,6 +70,20 @@ def test_of_several_solvers_each_takes_every_so_many(net_of, make) -> None:
         assert labels(net_of(text, caffe.TEST), 5) == [i % count for i in range(10)]
 
 
+@pytest.mark.parametrize("solvers", [1, 2, 5, 13])
+@pytest.mark.parametrize("batch", [1, 4, 5, 12, 31])
+def test_rows_of_hdf5_files_go_on_across_files_and_the_end(net_of, solvers, batch) -> None:
+    make_hdf5()
+    caffe.set_solver_count(solvers)
+    caffe.set_solver_rank(solvers - 1)
+    net = net_of(hdf5_data(f"batch_size: {batch}"), caffe.TRAIN)
+    for start in range(0, 3 * batch, batch):
+        expected = [(solvers - 1 + solvers * i) % 12 for i in range(start, start + batch)]
+        found = net.forward()
+        np.testing.assert_array_equal(found["label"], expected)
+        np.testing.assert_array_equal(found["data"], [[row, 10 * row] for row in expected])
+
+
 def test_two_nets_read_one_database(net_of) -> None:
     make_lmdb()
     first, second = net_of(data()), net_of(data(), caffe.TRAIN)

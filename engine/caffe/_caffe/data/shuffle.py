@@ -69,9 +69,19 @@ class Epochs:
         """The number whose turn it is."""
         return self._position if self._random is None else int(self._order[self._position])
 
-    def advance(self) -> bool:
-        """Go on to the next number; returns whether that began a new epoch."""
-        self._position += 1
+    @property
+    def left(self) -> int:
+        """How many numbers are still to come in this epoch, `current` among them."""
+        return self.count - self._position
+
+    def upcoming(self, first: int, stop: int, step: int = 1) -> slice | np.ndarray:
+        """An index of the numbers `first`, `first` + `step`, ... before `stop`, counted from `current` on."""
+        places = slice(self._position + first, self._position + stop, step)
+        return places if self._random is None else self._order[places]
+
+    def advance(self, by: int = 1) -> bool:
+        """Go on by at most as many numbers as are `left`; returns whether that began a new epoch."""
+        self._position += by
         if self._position < self.count:
             return False
         self._position = 0

@@ -98,20 +98,25 @@ def read_labels(
         LayerError: a label is neither a class, 0 to K-1, nor `ignore`.
     """
     outer, classes, inner = shape
-    raw = bottom[1].value.reshape(outer, 1, inner)
+    raw = bottom[1].value_as((outer, 1, inner))
     ids, ignored, counted = raw.long(), None, raw.numel()
     if not counted:
         return Labels(ids, ignored, counted)
     if ignore is not None:
         ignored = ids == ignore
         ids.masked_fill_(ignored, 0)
-        low, high, skipped = torch.stack((*ids.aminmax(), ignored.sum())).tolist()
+        low, high, skipped = _numbers(*ids.aminmax(), ignored.sum())
         counted -= skipped
     else:
-        low, high = torch.stack(ids.aminmax()).tolist()
+        low, high = _numbers(*ids.aminmax())
     if low < 0 or high >= classes:
         _refuse_label(layer, bottom, (ids < 0) | (ids >= classes), classes, ignore)
     return Labels(ids, ignored, counted)
+
+
+def _numbers(*tensors: Tensor) -> list[int]:
+    # One transfer from a device; on the host stacking is what takes time.
+    return [int(tensor) for tensor in tensors] if tensors[0].is_cpu else torch.stack(tensors).tolist()
 
 
 def _refuse_label(

@@ -6,6 +6,7 @@ that loads ahead met it: it comes up at the forward that would have given the ba
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -241,26 +242,39 @@ class HDF5Data(Layer):
             f"rows must have the shapes of the first file's, {', '.join(map(str, wanted))}: {found}",
         )
 
-    def _advance(self) -> None:
-        if self._rows.advance() and len(self._paths) > 1:
+    def _advance(self, rows: int) -> None:
+        self._passed += rows
+        if self._rows.advance(rows) and len(self._paths) > 1:
             if self._files.advance():
                 log.debug("Looping around to first file.")
             self._open_file()
-        self._passed += 1
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         count = self.layer_param.hdf5_data_param.batch_size
-        batch = [np.empty((count, *dims), np.float32) for dims in self._dims]
-        for index in range(count):
-            while self._passed % self._solvers != self._rank:
-                self._advance()
-            for target, array in zip(batch, self._arrays):
-                target[index] = array[self._rows.current]
-            self._advance()
-        for blob, array in zip(top, batch):
-            if blob.count != array.size:  # a shape of the user's own stays, as in Caffe
-                blob.resize(array.shape)
-            _fill(blob, array)
+        for blob, dims in zip(top, self._dims):
+            if blob.count != count * math.prod(dims):  # a shape of the user's own stays, as in Caffe
+                blob.resize((count, *dims))
+        targets = [blob.value_as((count, *dims)) for blob, dims in zip(top, self._dims)]
+        done = 0
+        while done < count:
+            done += self._copy_rows([target[done:] if done else target for target in targets])
+        for blob, target in zip(top, targets):
+            blob.put(target)
+
+    def _copy_rows(self, targets: Sequence[torch.Tensor]) -> int:
+        """Copy the next rows of this solver from the file at hand, as many as it has or fit; how many."""
+        skipped, left = (self._rank - self._passed) % self._solvers, self._rows.left
+        if skipped >= left:
+            self._advance(left)
+            return 0
+        rows = min(len(targets[0]), -(-(left - skipped) // self._solvers))
+        passed = skipped + (rows - 1) * self._solvers + 1
+        index = self._rows.upcoming(skipped, passed, self._solvers)
+        for target, array in zip(targets, self._arrays):
+            source = torch.from_numpy(array[index])
+            (target if len(target) == rows else target[:rows]).copy_(source)
+        self._advance(passed)
+        return rows
 
     def snapshot_state(self) -> dict[str, Any]:
         """The position after the last forward."""

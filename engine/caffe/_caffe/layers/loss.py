@@ -119,15 +119,14 @@ class _SoftmaxLoss(_Loss):
         labels = read_labels(self, bottom, self._shape, self._ignore)
         outer, _, inner = self._shape
         self.saved = _Counted(labels, _normaliser(self._mode, outer, inner, labels.counted))
-        prob = self._prob.value.view(self._shape)
-        torch.softmax(bottom[0].value.view(self._shape), 1, out=prob)
+        prob = torch.softmax(bottom[0].value_as(self._shape), 1, out=self._prob.value_as(self._shape))
         self._prob.put(prob)
         return prob, self.saved
 
     def _predicted(self) -> tuple[Tensor, _Counted]:
         """What the last forward predicted, as `_predict` returned it."""
         counted = self.recall(_Counted)
-        return self._prob.value.view(self._shape), counted
+        return self._prob.value_as(self._shape), counted
 
 
 @register("SoftmaxWithLoss")
@@ -152,16 +151,17 @@ class SoftmaxWithLoss(_SoftmaxLoss):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
         logs = prob.gather(1, ids).clamp_min_(FLT_MIN).log_()
-        self.saved = self.saved._replace(any_nan=logs.sum().isnan())
         if ignored is not None:
+            self.saved = self.saved._replace(any_nan=logs.sum().isnan())
             logs.masked_fill_(ignored, 0)
-        top[0].put((0 - logs.sum()) / norm)  # 0, not -0, if every label is ignored
+        # No logarithm of a probability is positive. 0, not -0, if every label is ignored.
+        top[0].put(torch.div(logs.sum().abs_(), norm, out=top[0].value))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         prob, ((ids, ignored, _), norm, any_nan) = self._predicted()
         scale = weight / norm
         scale = scale.expand(ids.shape) if ignored is None else torch.where(ignored, 0, scale)
-        grad = torch.mul(prob, scale, out=bottom[0].grad.view(self._shape)).scatter_add_(1, ids, -scale)
+        grad = torch.mul(prob, scale, out=bottom[0].grad_as(self._shape)).scatter_add_(1, ids, -scale)
         if ignored is not None and any_nan:
             grad.masked_fill_(ignored, 0)  # 0 * NaN
         return grad
@@ -329,7 +329,8 @@ class EuclideanLoss(_Loss):
         a, b = (blob.value_as(self._flat) for blob in bottom)
         difference = torch.sub(a, b, out=self._difference.value)
         self._difference.put(difference)
-        top[0].put(torch.dot(difference, difference) / (2 * bottom[0].dims[0]))
+        squares = torch.dot(difference, difference)
+        top[0].put(torch.div(squares, 2 * bottom[0].dims[0], out=top[0].value))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         return self._difference.value * (weight / bottom[0].dims[0])

@@ -23,6 +23,7 @@ from ..layer import Arity, Layer
 from ..registry import register
 
 FLOOR = -torch.finfo(torch.float32).max  # C's -FLT_MAX: what a maximum starts from
+_QUICK_FROM = 1 << 13  # numbers; with fewer, the many calls of `max_values` cost more than they save
 Pair = tuple[int, int]
 
 
@@ -319,8 +320,8 @@ class Pooling(_Pool):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x = bottom[0].value
-        quick = self._method == PoolingParameter.MAX and len(top) == 1 and not self.wants_gradient
-        values = max_values(x, self._window) if quick else None
+        plain = self._method == PoolingParameter.MAX and len(top) == 1 and not self.wants_gradient
+        values = max_values(x, self._window) if plain and x.numel() >= _QUICK_FROM else None
         pooled = Pooled(values) if values is not None else self._pool(x, self._window, self._method)
         top[0].put(pooled.values)
         if len(top) > 1 and pooled.picks is not None:
