@@ -110,7 +110,7 @@ def test_max_pooling_takes_the_first_maximum_of_each_clipped_window(geometry, co
             dx[at[0], at[1], int(mask[at])] += dy[at]
     np.testing.assert_allclose(result.bottom_diffs["x"], dx.reshape(x.shape), atol=1e-5)
     # Without a backward pass to come, and without a mask, the picks of many numbers are not computed.
-    many = -(-(1 << 13) // x.size)
+    many = -(-(1 << 14) // x.size)
     for copies in (1, many):
         images = np.tile(x, (copies, 1, 1, 1))
         values = run(text(*window, extra=extra), {"x": images}, force_backward=False).tops["top"]

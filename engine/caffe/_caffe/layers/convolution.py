@@ -250,6 +250,8 @@ class _Correlation(_WindowLayer):
     def _folded(self, tensor: torch.Tensor) -> torch.Tensor:
         """(N, channels, size...), with one spatial axis of 1 where there is none."""
         dims = tensor.shape
+        if self.channel_axis == 1 and len(dims) > 2:
+            return tensor
         batch = math.prod(dims[: self.channel_axis])
         return tensor.view(batch, dims[self.channel_axis], *(dims[self.channel_axis + 1 :] or (1,)))
 

@@ -267,12 +267,12 @@ class HDF5Data(Layer):
         if skipped >= left:
             self._advance(left)
             return 0
-        rows = min(len(targets[0]), -(-(left - skipped) // self._solvers))
+        rows = min(targets[0].shape[0], -(-(left - skipped) // self._solvers))
         passed = skipped + (rows - 1) * self._solvers + 1
         index = self._rows.upcoming(skipped, passed, self._solvers)
         for target, array in zip(targets, self._arrays):
             source = torch.from_numpy(array[index])
-            (target if len(target) == rows else target[:rows]).copy_(source)
+            (target if target.shape[0] == rows else target[:rows]).copy_(source)
         self._advance(passed)
         return rows
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 
 from ...proto.caffe_pb2 import FillerParameter
-from .. import device
 from ..blob import Blob
 from ..filler import fill
 from ..layer import Arity, Layer
@@ -175,5 +173,5 @@ class MemoryData(Layer):
         top[1].resize((self._dims[0], 1, 1, 1))
         for blob, array in zip(top, (self._data, self._labels)):
             # The batch is copied: what is written into the blob stays out of the user's array.
-            blob.put(torch.tensor(array[batch], dtype=device.dtype(), device=device.current()))
+            blob.data[...] = array[batch].reshape(blob.dims)
         self._position = batch.stop % len(self._data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ from ..layer import Arity, Layer
 from ..registry import register
 
 FLOOR = -torch.finfo(torch.float32).max  # C's -FLT_MAX: what a maximum starts from
-_QUICK_FROM = 1 << 13  # numbers; with fewer, the many calls of `max_values` cost more than they save
+_QUICK_FROM = 1 << 14  # numbers; with fewer, the many calls of `max_values` cost more than they save
 Pair = tuple[int, int]
 
 
@@ -62,7 +63,7 @@ class PoolWindow:
         # axes as soon as one is padded; without any padding windows may start beyond the image.
         return count - 1 if any(self.pad) and (count - 1) * stride >= size + pad else count
 
-    @property
+    @cached_property
     def native(self) -> bool:
         """Whether torch's pooling, told `ceil_mode`, has the same windows."""
         return all(
@@ -109,7 +110,7 @@ def max_pool(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
             x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
         )
         # torch picks NaN and starts from -inf; both are rare, and both show in the result.
-        if bool(values.min() > FLOOR):
+        if values.min().item() > FLOOR:
             return Pooled(values, index, native=True)
     low = -math.inf
     padded = F.pad(x.nan_to_num(nan=low, posinf=math.inf, neginf=low), window.cover, value=low)
@@ -134,7 +135,7 @@ def max_values(x: torch.Tensor, window: PoolWindow) -> torch.Tensor | None:
         for other in others:
             best = x.narrow(axis, 0, other.shape[axis])  # the last windows may be clipped
             torch.maximum(best, other, out=best)
-    return x if bool(x.min() > FLOOR) else None
+    return x if x.min().item() > FLOOR else None
 
 
 def pick_backward(
