@@ -127,6 +127,7 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) benchmarks/bench_weights.py
 	$(PY) benchmarks/bench_data.py
 	$(PY) benchmarks/bench_scoring.py
+	$(PY) benchmarks/bench_small.py
 
 build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv build/peers

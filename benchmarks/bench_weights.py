@@ -1,4 +1,4 @@
-"""Loading and saving VGG16-sized weights: the engine against torch.load/save and against Python protobuf.
+"""Weights of VGG16's size: building the net, loading, saving; against torch.load/save and protobuf.
 
     python benchmarks/bench_weights.py [--runs 5] [--width 1.0]
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.memory import peak_bytes  # noqa: E402
 
-TASKS = ("engine load", "torch.load", "protobuf parse", "engine save", "torch.save")
+TASKS = ("engine build", "engine load", "torch.load", "protobuf parse", "engine save", "torch.save")
 
 
 def prepare(folder: Path, width: float) -> None:
@@ -69,6 +69,11 @@ def task(name: str, folder: Path) -> Callable[[], object]:
 
     if name == "torch.load":
         return lambda: torch.load(tensors, weights_only=True)
+    if name == "engine build":
+        import caffe
+
+        caffe.layer_type_list()  # what is imported at the first use of the engine
+        return lambda: caffe.Net(str(folder / "vgg16.prototxt"), caffe.TEST)
     net = open_net(folder, name == "engine save")
     if name == "engine load":
         return lambda: net.copy_from(str(model))

@@ -1,6 +1,8 @@
 """Fillers: what a parameter holds before it has learned anything.
 
 Numbers come from `device.cpu_generator()` whatever the device, so one seed gives one net everywhere.
+They are drawn when the net is built, in the order of its parameters, also where weights are loaded over
+them: a draw left out would move all later ones. What is constant zero is neither drawn nor written.
 Source: Caffe's filler.hpp. fan_in = count / dim 0, fan_out = count / dim 1 (count if there is one axis).
 """
 
