@@ -154,7 +154,7 @@ def test_a_gpu_that_is_not_there_is_named(
 ) -> None:
     monkeypatch.delenv("CAFFE_FALLBACK", raising=False)
     assert run_solve(data, "voc-fcn32s", "--weights", base, "--iters", 1, "--gpu", 99) == 1
-    assert capsys.readouterr().err.startswith("solve.py: set_")
+    assert capsys.readouterr().err.startswith("solve.py: --gpu 99: ")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(
