@@ -63,7 +63,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--width", type=width, metavar="X", help="multiply all widths of the trunk")
     add(
         "--base-lr",
-        type=real(0, above=True),
+        type=real(0),
         metavar="R",
         help="of the first model; the others keep their recipes' ratio",
     )

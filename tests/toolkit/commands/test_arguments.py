@@ -28,7 +28,7 @@ COMMANDS = {
         ("train", "--test-every", ("-1",)),
         ("train", "--classes", ("1", "0", "-2", "256")),
         ("train", "--width", ("0", "-1", "nan", "inf")),
-        ("train", "--base-lr", ("0", "-0.5", "nan")),
+        ("train", "--base-lr", ("-0.5", "nan")),
         ("train", "--seed", ("-1", "99999999999")),
         ("train", "--gpu", ("-1", "first")),
         ("score", "--limit", ("0", "-1")),
