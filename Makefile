@@ -124,10 +124,10 @@ bench: $(READY) build/peers/.stamp  ## time, memory and agreement beside other l
 	$(PY) -m benchmarks $(ARGS)
 
 bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, beside the obvious alternatives
-	$(PY) benchmarks/bench_weights.py
-	$(PY) benchmarks/bench_data.py
-	$(PY) benchmarks/bench_scoring.py
-	$(PY) benchmarks/bench_small.py
+	$(PY) -m benchmarks.parts.weights
+	$(PY) -m benchmarks.parts.data
+	$(PY) -m benchmarks.parts.scoring
+	$(PY) -m benchmarks.parts.small
 
 build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv build/peers

@@ -54,13 +54,18 @@ def make(case: Case, model: str, size: Size, training: bool) -> None:
         case.write(TRAINING, reference.losses(twin, image, label, COMPARED[TRAINING]))
 
 
-def _write_weights(case: Case, net: Any, image: np.ndarray) -> None:
+def fill(net: Any) -> None:
+    """Draw the parameters of a `caffe.Net`, the same each time; bilinear kernels where it upsamples."""
     stream = np.random.default_rng(0)
     for name, blobs in net.params.items():
         kind = net.layer_dict[name].type
         for index, blob in enumerate(blobs):
             blob.data[...] = _draw(stream, kind, index, tuple(blob.shape))
     surgery.interp(net, [name for name in net.params if net.layer_dict[name].type == "Deconvolution"])
+
+
+def _write_weights(case: Case, net: Any, image: np.ndarray) -> None:
+    fill(net)
     _spread_scores(net, image)
     net.save(str(case.caffemodel))
     arrays = {f"{i}/{name}": b.data for name, blobs in net.params.items() for i, b in enumerate(blobs)}

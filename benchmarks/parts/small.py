@@ -1,6 +1,6 @@
 """The fixed cost of a pass: nets with next to nothing to compute, the engine against eager PyTorch.
 
-    python benchmarks/bench_small.py [--runs 21] [--threads 1] [--engine FOLDER]
+    python -m benchmarks.parts.small [--runs 21] [--threads 1] [--engine FOLDER]
 
 Each task runs in turn on both sides of one process: the figures are medians of the CPU time of an
 iteration and of the paired ratios engine / PyTorch (below 1: the engine is faster). The PyTorch side is
@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 os.environ.setdefault("GLOG_minloglevel", "2")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 #: The iterations of one run, the engine's and PyTorch's.
 Pair = tuple[Callable[[], object], Callable[[], object]]
@@ -87,7 +87,9 @@ def solver(name: str, net: str) -> Callable[[int], None]:
     return caffe.SGDSolver(f"{name}_solver.prototxt").step
 
 
-def trained(module: nn.Module, batch: Callable[[], tuple[torch.Tensor, ...]], loss: nn.Module, count: int):
+def trained(
+    module: nn.Module, batch: Callable[[], tuple[torch.Tensor, ...]], loss: nn.Module, count: int
+) -> Callable[[], None]:
     """`count` iterations of SGD with momentum on a module."""
     optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9)
 

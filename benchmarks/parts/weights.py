@@ -1,6 +1,6 @@
 """Weights of VGG16's size: building the net, loading, saving; against torch.load/save and protobuf.
 
-    python benchmarks/bench_weights.py [--runs 5] [--width 1.0]
+    python -m benchmarks.parts.weights [--runs 5] [--width 1.0]
 
 Every measurement is a process of its own: seconds of the one call, files warm in the page cache, and the
 growth of its peak resident memory over the moment before the call, in units of the file's size.
@@ -20,10 +20,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GLOG_minloglevel", "1")
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.memory import peak_bytes  # noqa: E402
+from ..memory import peak_bytes
 
 TASKS = ("engine build", "engine load", "torch.load", "protobuf parse", "engine save", "torch.save")
 
@@ -108,7 +105,7 @@ def main() -> None:
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in TASKS}
         for _ in range(args.runs):
             for name in TASKS:
-                command = [sys.executable, __file__, "--child", name, str(folder)]
+                command = [sys.executable, "-m", __spec__.name, "--child", name, str(folder)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 seconds, growth = map(float, done.stdout.split())
                 found[name].append((seconds, growth / size))

@@ -1,6 +1,6 @@
 """Scoring against inference: the class of each pixel, the histogram, and label files against label files.
 
-    python benchmarks/bench_scoring.py [--runs 5] [--width 1.0] [--pairs 736] [--gpu]
+    python -m benchmarks.parts.scoring [--runs 5] [--width 1.0] [--pairs 736] [--gpu]
 
 The parts of scoring an image are timed right after the inference of FCN-8s that they follow; the figures are
 medians, and medians of the ratios to that inference. Folder against folder is `fcn score` as one calls it,
@@ -22,19 +22,22 @@ from pathlib import Path
 import numpy as np
 
 os.environ.setdefault("GLOG_minloglevel", "1")
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import caffe
+import nets
+from fcn.predictor import best_class
+from fcn.score import fast_hist
 
-import caffe  # noqa: E402
-from benchmarks.bench_fcn import CLASSES, H, W, fill, write_nets  # noqa: E402
-from benchmarks.drawn import write_pairs  # noqa: E402
-from fcn.predictor import best_class  # noqa: E402
-from fcn.score import fast_hist  # noqa: E402
+from ..make_case import fill
+from .drawn import write_pairs
+
+H, W, CLASSES = 334, 500, 21
 
 
 def steps(folder: Path, width: float) -> dict[str, Callable[[], object]]:
     """What scoring an image does, in its order; NumPy's own way beside ours."""
-    net = caffe.Net(str(write_nets(folder, width)[0]), caffe.TEST)
+    deploy = folder / "deploy.prototxt"
+    deploy.write_text(str(nets.build("voc-fcn8s", "deploy", arch=nets.VGG16.scaled(width), size=(H, W))))
+    net = caffe.Net(str(deploy), caffe.TEST)
     fill(net)
     image = np.random.default_rng(1).standard_normal((1, 3, H, W)).astype(np.float32) * 60
     truth = np.random.default_rng(2).integers(0, CLASSES, (H // 20 + 1, W // 20 + 1))
@@ -72,7 +75,7 @@ def score_folders(folder: Path, pairs: int) -> float:
     write_pairs(folder / "predictions", folder / "labels", pairs)
     names = [str(folder / "predictions"), "--labels", str(folder / "labels")]
     begun = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "fcn", "score", *names], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "fcn", "score", *names], check=True, capture_output=True)
     return time.perf_counter() - begun
 
 

@@ -1,6 +1,6 @@
 """Training on files against training on arrays in memory: FCN-8s, one image of 375 x 500 a step.
 
-    python benchmarks/bench_data.py [--runs 8] [--width 0.5] [--gpu]
+    python -m benchmarks.parts.data [--runs 8] [--width 0.5] [--gpu]
 
 Every side trains the same net on the same images in the same order; they take turns, step by step, and the
 figures are medians, and medians of the ratios to the side in memory: of the time that passed, and of that of
@@ -23,17 +23,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 os.environ.setdefault("GLOG_minloglevel", "1")
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import caffe
+import nets
+import solvers
+from voc_layers.facts import MEAN_BGR
+from voc_layers.folder import SbdFolder
+from voc_layers.reading import to_blob
 
-import caffe  # noqa: E402
-import nets  # noqa: E402
-import solvers  # noqa: E402
-from benchmarks.bench_fcn import fill  # noqa: E402
-from benchmarks.drawn import write_sbd  # noqa: E402
-from voc_layers.facts import MEAN_BGR  # noqa: E402
-from voc_layers.folder import SbdFolder  # noqa: E402
-from voc_layers.reading import to_blob  # noqa: E402
+from ..make_case import fill
+from .drawn import write_sbd
 
 IMAGES = 4
 #: side -> what its data layer is told besides the folder; None: it holds the arrays.
@@ -71,7 +69,7 @@ def open_solver(folder: Path, told: dict[str, Any] | None, width: float) -> caff
     """The recipe's solver on a data layer that reads `folder`/sbd."""
     params = {"sbdd_dir": str(folder / "sbd"), "split": "train", "mean": MEAN_BGR, "randomize": False}
     if told is None:
-        data = nets.PythonData("InMemory", params, "bench_data")
+        data = nets.PythonData("InMemory", params, __spec__.name)
     else:
         data = nets.PythonData("SBDDSegDataLayer", {**params, **told})
     train, solver = folder / "train.prototxt", folder / "solver.prototxt"

@@ -1,0 +1,1 @@
+"""What weights, data layers, scoring and small nets cost: one program each, see `make bench-parts`."""
