@@ -26,7 +26,7 @@ LISTS = {
 
 
 @pytest.fixture
-def samples(in_tmp) -> None:
+def samples(in_tmp: Path) -> None:
     Image.fromarray(np.full((4, 4, 3), 90, np.uint8)).save("ä.png")
     with h5py.File("ä.h5", "w") as file:
         file["x"], file["y"] = np.full((2, 3), 90.0), np.zeros(2)

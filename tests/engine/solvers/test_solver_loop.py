@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -103,11 +104,11 @@ def test_restoring_a_model_or_another_solvers_state_changes_nothing(solver_of):
     assert other.iter == 0 and (weights(other) == before).all()
 
 
-def cut_random(saved):
+def cut_random(saved: dict[str, Any]) -> None:
     saved["random"] = {key: text[:-200] for key, text in saved["random"].items()}
 
 
-def other_position(saved):
+def other_position(saved: dict[str, Any]) -> None:
     saved["layers"][0]["d"] = {"files": 3}
 
 
