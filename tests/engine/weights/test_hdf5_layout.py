@@ -88,7 +88,7 @@ def test_hdf5_with_something_else_inside(tmp_path: Path) -> None:
         weights.load(tmp_path / "text", [layer("a", ())])
     with h5py.File(tmp_path / "images", "w") as file:
         file["label"] = [1, 2]
-    with pytest.raises(ParseError, match="images' is not a model: it has no 'data' but label"):
+    with pytest.raises(ParseError, match="images' is not a model.*label.*'data'"):
         weights.load(tmp_path / "images", [layer("a", (2,))])
     raw = (tmp_path / "images").read_bytes()
     (tmp_path / "cut").write_bytes(raw[: len(raw) // 2])
@@ -110,8 +110,8 @@ def test_hdf5_layer_names_with_slashes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("members", "message"), [
     ({"data": np.zeros((4, 1, 4, 4)), "label": np.zeros(4)}, "'data' is an array"),
-    ({"label": np.zeros(4)}, "it has no 'data' but label"),
-    ({}, "it has no 'data' but nothing"),
+    ({"label": np.zeros(4)}, "label.*'data'"),
+    ({}, "empty.*'data'"),
     ({"data/a/0": np.zeros(2), "data/a/x": np.zeros(1)}, "/data/a holds x; the blobs of layer a"),
     ({"data/a/0/0": np.zeros(2), "data/a/b": np.zeros(1)}, "/data/a holds b; the blobs of layer a"),
     ({"data/a/0": np.array([b"w"])}, "/data/a/0 is not an array of numbers"),
