@@ -82,6 +82,8 @@ def imports(path: Path) -> tuple[Import, ...]:
 def part(path: Path) -> str:
     """The key of the import tables that a file falls under; empty for tests, tools and the like."""
     dotted = name_of(path)
+    if dotted.startswith(f"{CORE}.machine"):
+        return "engine/caffe/_caffe/machine"
     if dotted.startswith(CORE):
         return "engine/caffe/_caffe"
     if dotted.startswith("caffe.tools"):

@@ -37,10 +37,11 @@ from tests.source_tree import (
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
     ("errors", "log", "threads", "device", "naming"),
-    ("formats", "memory", "blob", "filler"),
+    ("formats", "memory", "blob", "filler", "machine"),
     ("registry", "layer"),
     ("data", "graph"),
     ("layers", "weights", "watch", "reference"),
+    ("fast",),
     ("net",),
     ("solvers",),
 )
@@ -56,6 +57,7 @@ THIRD_PARTY = {
     "engine/caffe": {"numpy", "PIL", "scipy", "pydot"},
     "engine/caffe/tools": {"numpy", "google", "h5py", "matplotlib"},
     "engine/caffe/_caffe": {"torch", "numpy", "google", "h5py", "PIL"},
+    "engine/caffe/_caffe/machine": {"torch", "numpy", "numba", "llvmlite"},
     "nets": set(),
     "solvers": set(),
     "surgery": {"numpy"},
@@ -94,12 +96,13 @@ MORE_MODULES = {
 #: pycaffe's own names with an underscore, which its users call.
 PYCAFFE = {"_blobs", "_blob_names", "_forward", "_layer_names", "_top_ids"}
 #: Underscored names of other libraries that they document.
-LIBRARIES = {"_exit", "_is_view", "_replace", "_softmax_backward_data"}
+LIBRARIES = {"_exit", "_fields", "_is_view", "_replace", "_softmax_backward_data", "_version"}
 
 # -- who may import whom ------------------------------------------------------------------------------
 
 OURS = {"caffe", *TOOLKIT}
-ENGINE = ("engine/caffe", "engine/caffe/tools", "engine/caffe/_caffe")
+CORE_PARTS = ("engine/caffe/_caffe", "engine/caffe/_caffe/machine")
+ENGINE = ("engine/caffe", "engine/caffe/tools", *CORE_PARTS)
 
 
 def test_third_party_packages_stay_in_their_part() -> None:
@@ -210,7 +213,7 @@ def test_the_tools_take_what_files_and_messages_need_from_the_core() -> None:
 def test_the_core_does_not_import_the_facade() -> None:
     complain(
         f"{where(path, i.line)}: {i.name}"
-        for path in members("engine/caffe/_caffe")
+        for path in members(*CORE_PARTS)
         for i in imports(path)
         if i.top == "caffe" and not i.name.startswith((CORE, "caffe.proto"))
     )
@@ -226,13 +229,13 @@ def row_of(dotted: str) -> tuple[int, str]:
 
 
 def test_every_core_module_has_a_row() -> None:
-    names = {name_of(path) for path in members("engine/caffe/_caffe")} - {CORE}
+    names = {name_of(path) for path in members(*CORE_PARTS)} - {CORE}
     complain([f"{name}: give it a row in ROWS" for name in sorted(names) if row_of(name)[0] < 0])
 
 
 def test_rows_of_the_core_import_downwards() -> None:
     problems = []
-    for path in members("engine/caffe/_caffe"):
+    for path in members(*CORE_PARTS):
         row, module = row_of(name_of(path))
         for i in imports(path):
             other_row, other = row_of(i.name)
@@ -248,7 +251,7 @@ def test_layer_modules_never_import_each_other() -> None:
     layers = CORE + ".layers"
     complain(
         f"{where(path, i.line)}: {i.name}"
-        for path in members("engine/caffe/_caffe")
+        for path in members(*CORE_PARTS)
         for i in imports(path)
         if name_of(path).startswith(layers + ".")
         and i.name.startswith(layers)
@@ -259,7 +262,7 @@ def test_layer_modules_never_import_each_other() -> None:
 def test_net_rewriting_is_free_of_tensors() -> None:
     complain(
         f"{where(path, i.line)}: {i.name}"
-        for path in members("engine/caffe/_caffe")
+        for path in members(*CORE_PARTS)
         for i in imports(path)
         if name_of(path).startswith(CORE + ".graph") and i.top in ("torch", "numpy")
     )
@@ -411,7 +414,7 @@ def test_layer_modules_register_layers_and_the_package_loads_them_all() -> None:
 
 # -- what loads when ----------------------------------------------------------------------------------
 
-HEAVY = ("torch", "h5py", "scipy", "PIL", "matplotlib", "lmdb")
+HEAVY = ("torch", "h5py", "scipy", "PIL", "matplotlib", "lmdb", "numba", "llvmlite")
 
 
 @pytest.mark.parametrize(

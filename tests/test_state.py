@@ -24,6 +24,12 @@ KEPT = {
     "caffe._caffe.log.log": "the logger `caffe`: its handlers and level are the log's settings",
     "caffe._caffe.registry._TYPES": "the layer types; caffe.register_layer adds to them",
     "caffe._caffe.registry._BUILT_IN": "which of them are Caffe's own",
+    "caffe._caffe.machine.compiling._lock": "Numba's folder is set while one function is declared",
+    "caffe._caffe.machine.compiling._stamp": "computed from the sources, which do not change",
+    "caffe._caffe.machine.toom.short": "computed from its arguments: matrices of an algorithm",
+    "caffe._caffe.machine.workers.workers": "the fast path's threads: one set, as PyTorch has",
+    "caffe._caffe.fast.choice._measured": "what was timed once is not timed again",
+    "caffe._caffe.fast.convolve.cache_size": "of the processor, which does not change",
     "caffe._caffe.formats.schema.fields": "computed from caffe.proto, which does not change",
     "caffe._caffe.formats.schema.homes": "computed from caffe.proto, which does not change",
     "caffe._caffe.formats.schema.required": "computed from caffe.proto, which does not change",
@@ -42,12 +48,16 @@ CHANGED = {
     "fcn.commands.demo: logging.basicConfig": "a command line: it shows its progress",
     "fcn.train.stopping: signal.signal": "Ctrl-C stops after the present step, with a snapshot",
     "fcn.commands.options: logging.basicConfig": "a command line: it shows its progress",
+    "caffe._caffe.machine.compiling: numba.config.CACHE_DIR": "Numba asks there; put back at once",
+    "caffe._caffe.machine.workers: os.register_at_fork": "a forked process has none of the threads",
     "caffe._caffe.threads: os.register_at_fork": "a forked process has none of OpenMP's threads",
     "caffe._caffe.threads: torch.set_num_threads": "in a forked process, where OpenMP is old",
 }
 
 #: Makers of what cannot change, by the name they are called by; frozen classes of the project come besides.
-CONSTANT = {"Path", "Struct", "TypeVar"}
+CONSTANT = {
+    "FloatType", "IntType", "NamedUniTuple", "Path", "Struct", "TypeVar", "VectorType",
+}  # fmt: skip
 #: Functions that make what is there to change.
 STATEFUL = {"bytearray", "count", "cycle", "deque", "defaultdict", "iter", "local", "open"}
 MUTATORS = {

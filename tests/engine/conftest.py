@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,16 @@ from typing import Any
 import pytest
 
 import caffe
+
+ALGORITHMS = os.environ.get("FCN_TEST_ALGORITHMS", "")
+
+
+@pytest.fixture(autouse=True)
+def algorithms(request, monkeypatch) -> None:
+    """Runs nets by what FCN_TEST_ALGORITHMS names; "mixed" draws it for each test by its name."""
+    if ALGORITHMS:
+        drawn = random.Random(request.node.nodeid).choice(["auto", "fast", "measure", "reference"])
+        monkeypatch.setenv("CAFFE_ALGORITHMS", drawn if ALGORITHMS == "mixed" else ALGORITHMS)
 
 
 @pytest.fixture

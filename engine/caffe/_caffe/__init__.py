@@ -28,6 +28,7 @@ _LAZY = {
     "registry": ("register_layer", "layer_type_list", "layer_types"),
     "layer": ("Layer",),
     "net": ("Net",),
+    "fast.runner": ("fast_summary",),
     "formats.version": ("ENGINE",),
     "formats.blobproto": ("proto_dims",),
     "graph.read": ("read_net", "read_solver"),
@@ -72,6 +73,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors; a test compa
     )
     from .layer import Layer as Layer
     from .net import Net as Net
+    from .fast.runner import fast_summary as fast_summary
     from .formats.blobproto import proto_dims as proto_dims
     from .graph.read import read_net as read_net, read_solver as read_solver
     from .watch.footprint import Footprint as Footprint, net_footprint as net_footprint

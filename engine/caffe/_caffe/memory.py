@@ -3,13 +3,14 @@
 NumPy arrays handed out share the host buffer. While one of them is alive the host copy leads: what
 is computed on a device is brought back at once and what was written through the array is sent before
 the next use, so an array obtained earlier behaves on a GPU as on the CPU. When nobody holds an array,
-results are adopted without a copy.
+results are adopted without a copy. Results may also be promised: they are made when somebody looks.
 """
 
 from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import torch
@@ -27,8 +28,8 @@ class Memory:
     """`size` numbers, zero until written. Blobs that share data hold the same Memory."""
 
     __slots__ = (
-        "_device", "_export", "_hidden", "_host", "_host_fresh", "_host_leads", "_settled", "_where", "size",
-        "views",
+        "_changes", "_device", "_export", "_handed_out", "_hidden", "_host", "_host_fresh", "_host_leads",
+        "_judged", "_promise", "_promised_at", "_settled", "_where", "size", "views",
     )  # fmt: skip
 
     def __init__(self, size: int = 0) -> None:
@@ -44,6 +45,11 @@ class Memory:
         self.views: dict[tuple[int, ...] | None, torch.Tensor] = {}
         #: The views while zeros are still to be written into the host tensor; else None.
         self._hidden: dict[tuple[int, ...] | None, torch.Tensor] | None = None
+        self._promise: Callable[[], torch.Tensor] | None = None
+        self._changes = 0  # how often the contents were replaced
+        self._handed_out = 0  # how often an array was given to somebody who may write through it
+        self._promised_at = -1  # `_handed_out` when the contents were last promised
+        self._judged: tuple[int, int] | None = None  # `_handed_out` and the contents when `state` last looked
 
     @property
     def exported(self) -> bool:
@@ -53,7 +59,43 @@ class Memory:
     @property
     def allocated(self) -> bool:
         """Whether anything was ever written or looked at."""
-        return self._host is not None or self._device is not None
+        return self._host is not None or self._device is not None or self._promise is not None
+
+    @property
+    def promised(self) -> bool:
+        """Whether the contents are still to be made."""
+        return self._promise is not None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody was given an array to write through since the contents were last promised."""
+        return self._handed_out == self._promised_at
+
+    def promise(self, make: Callable[[], torch.Tensor], size: int) -> None:
+        """Let `make()`, a flat tensor of `size` numbers of its own, be the contents; called when needed."""
+        if self.exported:
+            self.adopt(make())
+            return
+        self._forget()
+        self.size, self._promise, self._promised_at = size, make, self._handed_out
+
+    def _fulfil(self) -> None:
+        if self._promise is not None:
+            self.adopt(self._promise())  # which forgets the promise; one that fails stays, and fails again
+
+    def state(self, judge: Callable[[torch.Tensor], int]) -> Hashable:
+        """What is equal to an earlier `state` as long as nobody changed the contents, also through an array.
+
+        Args:
+            judge: tells contents apart; called when somebody may have written without saying so.
+        """
+        values = self.host()
+        if self.exported or self._judged is None or self._judged[0] != self._handed_out:
+            found = judge(values)
+            if self._judged is not None and self._judged[1] != found:
+                self._changes += 1
+            self._judged = (self._handed_out, found)
+        return self, self._changes, values._version
 
     @property
     def zeroed(self) -> bool:
@@ -62,6 +104,8 @@ class Memory:
 
     def host(self) -> torch.Tensor:
         """The flat host tensor, up to date."""
+        if self._promise is not None:
+            self._fulfil()
         if self._host is None:
             source = self._device
             self._host = _host_zeros(self.size) if source is None else source.to(HOST, copy=True)
@@ -77,6 +121,7 @@ class Memory:
     def array(self) -> np.ndarray:
         """The flat NumPy array over the host tensor; the host copy leads while it lives."""
         host = self.host()
+        self._handed_out += 1
         array = self._export() if self._export is not None else None
         if array is None:
             array = host.numpy()
@@ -91,6 +136,8 @@ class Memory:
             if self._settled is None:
                 self._settled, self._device = self.host(), None
             return self._settled
+        if self._promise is not None:
+            self._fulfil()
         if self._device is None or self._where != target or self._host_leads:
             self._device, self._where = self.host().to(target, copy=True), target
             self._host_leads = self.exported
@@ -122,10 +169,12 @@ class Memory:
         if self._settled is not None and device.current() is HOST:
             return tensor.data_ptr() == self._settled.data_ptr()
         # What was read before the memory was zeroed is void.
-        return not self.zeroed and tensor.data_ptr() == self.read().data_ptr()
+        return not self.zeroed and not self.promised and tensor.data_ptr() == self.read().data_ptr()
 
     def adopt(self, tensor: torch.Tensor) -> None:
         """Take over a flat tensor of at most `size` numbers as the new contents."""
+        self._promise = None
+        self._changes += 1
         if self.exported:
             self.read()[: tensor.numel()].copy_(tensor)
             self.touched()
@@ -142,6 +191,7 @@ class Memory:
 
     def touched(self) -> None:
         """Tell that the tensor `read` returned was written in place."""
+        self._changes += 1
         if self._device is None:
             return
         self._host_fresh = False
@@ -150,15 +200,19 @@ class Memory:
 
     def zero(self) -> None:
         """All zeros; where nobody holds an array over the contents, by forgetting them."""
+        self._changes += 1
         if self.exported:
             self.read().zero_()
             self.touched()
         elif self._settled is not None and self.size <= _SMALL:
             self._hidden, self.views, self._settled = self.views, {}, None
         elif self._hidden is None:
-            self._unsettle()
-            self._host = self._device = None
-            self._host_fresh, self._host_leads = True, False
+            self._forget()
+
+    def _forget(self) -> None:
+        self._unsettle()
+        self._host = self._device = self._promise = None
+        self._host_fresh, self._host_leads = True, False
 
     def _reveal(self) -> None:
         """What `zero` hid, for whoever has written the zeros or will write something else."""

@@ -14,6 +14,7 @@ from ..proto import caffe_pb2
 from . import device, weights
 from .blob import Blob, BlobVec, DtypeVec, IntVec, LayerVec, Layout, StringVec, make_blob
 from .errors import CaffeError
+from .fast.runner import Runner
 from .formats import files
 from .graph.backward import plan_backward
 from .graph.filter import filter_net
@@ -25,7 +26,7 @@ from .graph.wiring import wire
 from .layer import Layer, TakesArrays
 from .log import log
 from .naming import naming, naming_file
-from .reference import Callback, ReferencePath
+from .reference import Callback
 from .registry import create, layer_classes
 from .watch import debug
 
@@ -56,7 +57,7 @@ class Net:
     #: what the net is: its layers over numbered blobs, its parameters, who runs backward
     plan: Plan
     #: what runs the plan, with the layers and the blobs
-    runner: ReferencePath
+    runner: Runner
     #: the blobs of `plan.learnable`
     learnable: tuple[Blob, ...]
 
@@ -132,7 +133,7 @@ class Net:
             for blob in layer.blobs:
                 blob.layout = layout
         self.plan = plan
-        self.runner = ReferencePath(plan, layers, blobs, layout)
+        self.runner = Runner(plan, layers, blobs, layout)
         self.learnable = tuple(layers[owner.layer].blobs[owner.index] for owner in plan.learnable)
         self._trace = debug.Trace(plan, self.runner.layers, self.runner.blobs)
         self.debug_info = param.debug_info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -29,7 +29,9 @@ class Hooks:
 class Step:
     """One layer and all that a pass hands it, looked up once."""
 
-    def __init__(self, planned: LayerPlan, layer: Layer, blobs: Sequence[Blob], layout: Layout) -> None:
+    def __init__(
+        self, planned: LayerPlan, layer: Layer, blobs: Sequence[Blob] | Mapping[int, Blob], layout: Layout
+    ) -> None:
         # Lists, not tuples: this is what Python layers are given.
         self._bottom = [blobs[number] for number in planned.bottoms]
         self._top = [blobs[number] for number in planned.tops]

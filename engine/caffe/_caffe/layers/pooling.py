@@ -87,18 +87,18 @@ class PoolWindow:
         ]
         return [self.pad[1], far[1], self.pad[0], far[0]]
 
-    def areas(self) -> torch.Tensor:
-        """(oh, ow): the window's area within the padded image, and the divisor of AVE.
-
-        0 or negative where a window starts beyond the image.
-        """
+    def sizes(self) -> tuple[list[int], list[int]]:
+        """Heights and widths of the windows within the padded image; 0 or less for one that starts beyond."""
         heights, widths = (
-            torch.tensor(
-                [min(i * stride - pad + kernel, size + pad) - (i * stride - pad) for i in range(count)],
-                dtype=device.dtype(),
-                device=device.current(),
-            )
+            [min(i * stride - pad + kernel, size + pad) - (i * stride - pad) for i in range(count)]
             for size, kernel, stride, pad, count in zip(*self._axes(), self.places)
+        )
+        return heights, widths
+
+    def areas(self) -> torch.Tensor:
+        """(oh, ow): the window's area within the padded image, and the divisor of AVE."""
+        heights, widths = (
+            torch.tensor(sizes, dtype=device.dtype(), device=device.current()) for sizes in self.sizes()
         )
         return torch.outer(heights, widths)
 
@@ -265,7 +265,7 @@ class Pooling(_Pool):
     reads = ("pooling_param",)
     without_effect = ("pooling_param.engine",)
     bottoms, tops = Arity(1), Arity(1, 2)
-    _window: PoolWindow
+    window: PoolWindow
     saves = "what was picked"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -308,22 +308,22 @@ class Pooling(_Pool):
         self._check_axes(bottom)
         *planes, height, width = bottom[0].dims
         param = self.layer_param.pooling_param
-        self._window = PoolWindow(
+        self.window = PoolWindow(
             size=(height, width),
             kernel=(height, width) if param.global_pooling else self._kernel,
             stride=self._stride,
             pad=self._pad,
             ceil=param.round_mode == PoolingParameter.CEIL,
         )
-        self._check_window(self._window, self._method)
+        self._check_window(self.window, self._method)
         for blob in top:
-            blob.resize((*planes, *self._window.places))
+            blob.resize((*planes, *self.window.places))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x = bottom[0].value
         plain = self._method == PoolingParameter.MAX and len(top) == 1 and not self.wants_gradient
-        values = max_values(x, self._window) if plain and x.numel() >= _QUICK_FROM else None
-        pooled = Pooled(values) if values is not None else self._pool(x, self._window, self._method)
+        values = max_values(x, self.window) if plain and x.numel() >= _QUICK_FROM else None
+        pooled = Pooled(values) if values is not None else self._pool(x, self.window, self._method)
         top[0].put(pooled.values)
         if len(top) > 1 and pooled.picks is not None:
             top[1].put(pooled.picks.to(device.dtype()))
@@ -334,8 +334,8 @@ class Pooling(_Pool):
             return
         x = bottom[0].value
         lost = self.saved is None and not self.draws_random
-        pooled = self._pool(x, self._window, self._method) if lost else self.recall(Pooled)
-        bottom[0].put_grad(self._unpool(top[0].grad, x, pooled, self._window, self._method))
+        pooled = self._pool(x, self.window, self._method) if lost else self.recall(Pooled)
+        bottom[0].put_grad(self._unpool(top[0].grad, x, pooled, self.window, self._method))
 
 
 @register("SPP")
@@ -363,14 +363,12 @@ class SPP(_Pool):
         self._check_axes(bottom)
         batch, channels, *size = bottom[0].dims
         self.check(min(size) > 0, f"input {bottom[0].dims} has no height or no width")
-        self._windows = [self._level(2**i, size) for i in range(self.layer_param.spp_param.pyramid_height)]
-        for window in self._windows:
+        self.windows = [self._level(2**i, size) for i in range(self.layer_param.spp_param.pyramid_height)]
+        for window in self.windows:
             self._check_window(window, self._method)
-        bins = [math.prod(window.places) for window in self._windows]
+        bins = [math.prod(window.places) for window in self.windows]
         single = len(bins) == 1
-        top[0].resize(
-            (batch, channels, *self._windows[0].places) if single else (batch, channels * sum(bins))
-        )
+        top[0].resize((batch, channels, *self.windows[0].places) if single else (batch, channels * sum(bins)))
 
     @staticmethod
     def _level(bins: int, size: Sequence[int]) -> PoolWindow:
@@ -380,7 +378,7 @@ class SPP(_Pool):
         return PoolWindow((height, width), kernel, kernel, pad)
 
     def _levels(self, x: torch.Tensor) -> tuple[Pooled, ...]:
-        return tuple(self._pool(x, window, self._method) for window in self._windows)
+        return tuple(self._pool(x, window, self._method) for window in self.windows)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         levels = self._levels(bottom[0].value)
@@ -396,6 +394,6 @@ class SPP(_Pool):
         parts = torch.split(top[0].grad.flatten(1), sizes, 1)
         grads = [
             self._unpool(part.reshape(pooled.values.shape), x, pooled, window, self._method)
-            for part, pooled, window in zip(parts, levels, self._windows)
+            for part, pooled, window in zip(parts, levels, self.windows)
         ]
         bottom[0].put_grad(sum(grads[1:], grads[0]))

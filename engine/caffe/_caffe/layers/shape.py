@@ -50,18 +50,18 @@ class Crop(Layer):
                 f"{shown(self, bottom, 0)} cropped to {shown(self, bottom, 1)}: on axis {axis} "
                 f"offset {offset} + size {wanted[axis]} exceeds {dims[axis]}; {mend}",
             )
-        self._cut = (slice(None),) * start + tuple(
+        self.cut = (slice(None),) * start + tuple(
             slice(offset, offset + size) for offset, size in zip(offsets, wanted[start:])
         )
         top[0].resize(dims[:start] + wanted[start : len(dims)])
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        top[0].put(top[0].value.copy_(bottom[0].value[self._cut]))
+        top[0].put(top[0].value.copy_(bottom[0].value[self.cut]))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             grad = bottom[0].grad.zero_()
-            grad[self._cut] = top[0].grad
+            grad[self.cut] = top[0].grad
             bottom[0].put_grad(grad)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..._caffe.errors import install_command
+from ..._caffe.errors import CaffeError, install_command
 
 OURS = Path(__file__).resolve().parents[2]
 LEAST_PYTHON = (3, 10)
@@ -43,6 +43,7 @@ EXTRAS = (
     Extra("lmdb", {"lmdb": "lmdb"}, "Data layers and tools on LMDB"),
     Extra("leveldb", {"plyvel": "plyvel"}, "Data layers and tools on LevelDB"),
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
+    Extra("fast", {"numba": "numba"}, "inference on the CPU by faster algorithms"),
     Extra("report", {"matplotlib": "matplotlib"}, "figures, plot_training_log"),
 )
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report() -> tuple[list[str], str]:
     """The report and the next command to run, empty if all is well."""
-    sections = (_python, _packages, _imports, _devices, _extras)
+    sections = (_python, _packages, _imports, _devices, _extras, _fast)
     lines, advice = [], []
     for section in sections:
         for line, command in section():
@@ -168,6 +169,20 @@ def _extras() -> Findings:
         missing = [module for module in extra.modules if importlib.util.find_spec(module) is None]
         text = f"missing: {install_command(extra.name)}" if missing else "present"
         yield _row("" if number else "extras", extra.name, f"{text}   ({extra.purpose})"), ""
+
+
+def _fast() -> Findings:
+    """What the fast path computes with, where its extra is there."""
+    if importlib.util.find_spec("numba") is None:
+        return
+    try:
+        from ..._caffe import fast_summary
+
+        yield _row("fast path", *fast_summary()), ""
+    except (ImportError, OSError) as error:
+        yield _row("fast path", "broken", str(error)), install_command("fast")
+    except CaffeError as error:
+        yield _row("fast path", "unknown", str(error)), "unset CAFFE_ALGORITHMS"
 
 
 if __name__ == "__main__":

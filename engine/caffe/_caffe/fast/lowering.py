@@ -1,0 +1,246 @@
+"""From a net's plan to what the fast path runs: operations, and the layers that stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...proto.caffe_pb2 import EltwiseParameter, PoolingParameter
+from ..graph.plan import LayerPlan
+from ..layer import Layer
+from ..layers.activation import ReLU
+from ..layers.affine import Scale
+from ..layers.arithmetic import Eltwise
+from ..layers.convolution import Convolution, Deconvolution
+from ..layers.noise import Dropout
+from ..layers.normalization import LRN, BatchNorm
+from ..layers.pooling import Pooling
+from ..layers.routing import Concat
+from ..layers.shape import Crop
+from ..machine.simd import LANES
+from ..reference import ReferencePath
+from .convolution import algorithms, rounded
+from .convolve import Convolve, ConvolveEach, window_of
+from .light import Adjust, Join, Normalize, Pool, Sum
+from .operation import Chain, Operation
+from .training import TrainedConvolve, TrainedDense, TrainedPool
+from .upscale import Upscale
+
+Item = Operation | Upscale | int  #: an operation, or the number of a layer
+
+
+def lower(net: ReferencePath) -> list[Item]:
+    """What to run, in order."""
+    return list(_Lowering(net).items())
+
+
+def lower_training(net: ReferencePath) -> list[Item]:
+    """What to run where a backward pass follows, in order."""
+    return list(_TrainingLowering(net).items())
+
+
+class _Lowering:
+    def __init__(self, net: ReferencePath) -> None:
+        self._net, self._plan, self._layers, self._blobs = net, net.plan, net.layers, net.blobs
+        self._taken: set[int] = set()
+
+    def items(self) -> Iterator[Item]:
+        """One for each layer that no operation before it has taken in."""
+        for number in range(len(self._layers)):
+            if number in self._taken:
+                continue
+            operation = self._operation(number) if self._fits(number) else None
+            yield number if operation is None else operation
+
+    def _fits(self, number: int) -> bool:
+        """Whether a layer may be part of an operation: ordinary, on maps, keeping nothing for backward."""
+        planned, layer = self._plan.layers[number], self._layers[number]
+        in_place = bool(set(planned.tops) & set(planned.bottoms))
+        keeps = (
+            bool(layer.saves)
+            and not isinstance(layer, (Pooling, Eltwise))
+            and (in_place or isinstance(layer, BatchNorm))
+        )
+        return (
+            len(planned.tops) == 1
+            and not any(planned.loss_weights)
+            and not (keeps and planned.runs_backward)
+            and all(len(self._blobs[blob].dims) == 4 for blob in (*planned.bottoms, *planned.tops))
+        )
+
+    def _operation(self, number: int) -> Operation | Upscale | None:
+        layer, planned = self._layers[number], self._plan.layers[number]
+        kind = type(layer)
+        if kind is Convolution and len(planned.bottoms) == 1:
+            return self._convolution(number)
+        if kind is Deconvolution and len(planned.bottoms) == 1 and _upscales(layer):
+            return Upscale(self._chain([number, *self._crop(number)]))
+        if kind is Pooling and layer.layer_param.pooling_param.pool != PoolingParameter.STOCHASTIC:
+            return Pool(self._chain([number]))
+        if kind is Eltwise and layer.operation == EltwiseParameter.SUM and not _in_place(planned):  # type: ignore[attr-defined]
+            after = self._following(number, (ReLU,))
+            return Sum(self._chain([number, *after]), self._layers[after[0]].slope if after else 1.0)  # type: ignore[attr-defined]
+        if kind is LRN and layer.across and layer.beta == 0.75 and not _in_place(planned):  # type: ignore[attr-defined]
+            return Normalize(self._chain([number]))
+        if kind is Concat and self._joins_channels(number):
+            return Join(self._chain([number]))
+        if self._adjusts(number):
+            numbers = [number, *self._epilogue(number)] if kind is not ReLU else [number]
+            return Adjust(
+                self._chain(numbers),
+                [self._layers[n] for n in numbers],
+                self._blobs[planned.bottoms[0]].dims[1],
+            )
+        return None
+
+    def _convolution(self, number: int) -> Operation | None:
+        layer = self._layers[number]
+        assert isinstance(layer, Convolution)
+        if layer.channel_axis != 1 or len(layer.window.kernel) != 2 or not all(layer.window.dilation):
+            return None
+        group, outputs = (
+            layer.layer_param.convolution_param.group,
+            layer.layer_param.convolution_param.num_output,
+        )
+        numbers = [number, *self._epilogue(number)]
+        epilogue = [self._layers[n] for n in numbers[1:]]
+        if group > 1 and group == layer.channels == outputs:
+            return ConvolveEach(self._chain(numbers), epilogue)
+        if group > 1 and ((layer.channels // group) % LANES or (outputs // group) % LANES):
+            return None
+        lanes = (
+            rounded(layer.channels, LANES)
+            if group == 1 and layer.channels >= LANES
+            else layer.channels // group
+        )
+        pooling = self._pooling(numbers[-1]) if algorithms(window_of(layer), lanes, pooled=True) else []
+        return Convolve(self._chain([*numbers, *pooling]), epilogue, bool(pooling))
+
+    def _chain(self, numbers: Sequence[int]) -> Chain:
+        self._taken.update(numbers)
+        return Chain(self._net, numbers)
+
+    def _reader(self, number: int) -> int | None:
+        """The layer that reads what layer `number` makes."""
+        made = self._plan.layers[number].tops[0]
+        for later in range(number + 1, len(self._layers)):
+            if made in self._plan.layers[later].bottoms:
+                return later
+        return None
+
+    def _following(self, number: int, kinds: tuple[type[Layer], ...]) -> list[int]:
+        """The reader of what layer `number` makes, if it is of these kinds and reads nothing else."""
+        reader = self._reader(number)
+        if reader is None or type(self._layers[reader]) not in kinds or not self._fits(reader):
+            return []
+        alone = len(self._plan.layers[reader].bottoms) == 1
+        return (
+            [reader]
+            if alone and (type(self._layers[reader]) is not Dropout or self._layers[reader].phase == 1)
+            else []
+        )
+
+    def _epilogue(self, number: int) -> list[int]:
+        """The layers after layer `number` that work on each value alone: BatchNorm, Scale; ReLU; Dropout."""
+        found: list[int] = []
+        while after := self._following(([number, *found])[-1], (BatchNorm, Scale)):
+            if not self._adjusts(after[0]):
+                break
+            found += after
+        found += self._following(([number, *found])[-1], (ReLU,))
+        while after := self._following(([number, *found])[-1], (Dropout,)):
+            found += after
+        return found
+
+    def _adjusts(self, number: int) -> bool:
+        """Whether a layer does the same to all values of a channel."""
+        layer, planned = self._layers[number], self._plan.layers[number]
+        if len(planned.bottoms) != 1 or not self._fits(number):
+            return False
+        if type(layer) is Scale:
+            return layer.span == (1, 2)
+        return type(layer) is ReLU or (type(layer) is BatchNorm and layer.use_global)
+
+    def _pooling(self, number: int) -> list[int]:
+        """The reader of what layer `number` makes, if it takes the maximum of each 2 x 2."""
+        found = self._following(number, (Pooling,))
+        if not found:
+            return []
+        window = self._layers[found[0]].window  # type: ignore[attr-defined]
+        param = self._layers[found[0]].layer_param.pooling_param
+        plain = (window.kernel, window.stride, window.pad) == (
+            (2, 2),
+            (2, 2),
+            (0, 0),
+        ) and not param.global_pooling
+        return found if plain and window.ceil and param.pool == PoolingParameter.MAX else []
+
+    def _crop(self, number: int) -> list[int]:
+        """The reader of what layer `number` makes, if it cuts rows and columns of it."""
+        reader = self._reader(number)
+        if reader is None or type(self._layers[reader]) is not Crop or not self._fits(reader):
+            return []
+        made, planned = self._plan.layers[number].tops[0], self._plan.layers[reader]
+        crop = self._layers[reader].layer_param.crop_param
+        return [reader] if planned.bottoms[0] == made and crop.axis in (2, -2) else []
+
+    def _joins_channels(self, number: int) -> bool:
+        planned, param = self._plan.layers[number], self._layers[number].layer_param.concat_param
+        axis = param.concat_dim if param.HasField("concat_dim") else param.axis
+        return len(planned.bottoms) > 1 and axis in (1, -3)
+
+
+class _TrainingLowering(_Lowering):
+    """Convolutions with a ReLU in place, and poolings: the layers whose gradients the fast path knows."""
+
+    def _fits(self, number: int) -> bool:
+        planned = self._plan.layers[number]
+        ends = (*planned.bottoms, *planned.tops)
+        return (
+            len(planned.tops) == len(planned.bottoms) == 1
+            and not any(planned.loss_weights)
+            and all(len(self._blobs[blob].dims) == 4 for blob in ends)
+        )
+
+    def _operation(self, number: int) -> Operation | Upscale | None:
+        layer = self._layers[number]
+        if type(layer) is Convolution:
+            return self._trained_convolution(number, layer)
+        if type(layer) is Pooling:
+            apart = all(k <= s for k, s in zip(layer.window.kernel, layer.window.stride))
+            covered = all(k >= s for k, s in zip(layer.window.kernel, layer.window.stride))
+            plain = layer.layer_param.pooling_param.pool == PoolingParameter.MAX and layer.window.pad == (
+                0,
+                0,
+            )
+            return (
+                TrainedPool(self._chain([number]))
+                if plain and apart and covered and layer.window.ceil
+                else None
+            )
+        return None
+
+    def _trained_convolution(self, number: int, layer: Convolution) -> Operation | None:
+        param, window = layer.layer_param.convolution_param, layer.window
+        plain = layer.channel_axis == 1 and len(window.kernel) == 2 and all(window.dilation)
+        if not plain or window.stride != (1, 1) or param.group != 1 or param.num_output < LANES:
+            return None
+        after = [n for n in self._following(number, (ReLU,)) if _in_place(self._plan.layers[n])]
+        chain = self._chain([number, *after])
+        height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
+        if TrainedDense.suits_layer(layer, height * width):
+            return TrainedDense(
+                chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags
+            )
+        return TrainedConvolve(chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags)
+
+
+def _upscales(layer: Layer) -> bool:
+    """Whether a Deconvolution makes as many maps as it reads, and may do so map by map."""
+    assert isinstance(layer, Deconvolution)
+    param, window = layer.layer_param.convolution_param, layer.window
+    alike = layer.channels == param.num_output and param.group in (1, layer.channels)
+    return alike and layer.channel_axis == 1 and len(window.kernel) == 2 and window.dilation == (1, 1)
+
+
+def _in_place(planned: LayerPlan) -> bool:
+    return bool(set(planned.tops) & set(planned.bottoms))

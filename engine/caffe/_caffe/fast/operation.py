@@ -1,0 +1,156 @@
+"""Operation: what the fast path runs in place of one layer, or of several that follow one another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+import torch
+
+from ..blob import Blob, Layout, make_blob
+from ..graph.plan import LayerPlan
+from ..layer import Layer
+from ..reference import ReferencePath, Step
+from .parameters import contents
+from .planes import Plane, PlaneLayout
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Kept(Generic[K, V]):
+    """A function of one argument that keeps its latest results, a bounded number of them."""
+
+    def __init__(self, make: Callable[[K], V], bound: int = 16) -> None:
+        self._make, self._bound = make, bound
+        self._found: OrderedDict[K, V] = OrderedDict()
+
+    def __call__(self, key: K) -> V:
+        """The result for `key`."""
+        if key in self._found:
+            self._found.move_to_end(key)
+            return self._found[key]
+        made = self._found[key] = self._make(key)
+        if len(self._found) > self._bound:
+            self._found.popitem(last=False)
+        return made
+
+
+class Recipe:
+    """How blobs between the layers of a chain are made when somebody reads them: by the layers themselves.
+
+    It knows no blob of the net, so that a promise in one does not keep the net alive.
+
+    Args:
+        plans, layers: of the chain, in the order they would run.
+    """
+
+    def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[Layer]) -> None:
+        self._plans, self._layers = tuple(plans), tuple(layers)
+
+    def parameters(self) -> Hashable:
+        """Equal to an earlier result as long as nobody changed a parameter."""
+        blobs = (blob for layer in self._layers for blob in layer.blobs)
+        return tuple(blob.data_memory.state(contents) for blob in blobs)
+
+    def values(self, wanted: int, bottoms: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What blob `wanted` would hold, flat, for these values of the bottoms."""
+        blobs: dict[int, Blob] = {}
+        for number, values in zip(self._plans[0].bottoms, bottoms):
+            blobs[number] = make_blob(values.shape)
+            blobs[number].put(values)
+        for planned in self._plans:
+            blobs.setdefault(planned.tops[0], make_blob())
+        last = max(n for n, planned in enumerate(self._plans) if wanted in planned.tops)
+        with torch.no_grad():
+            for planned, layer in list(zip(self._plans, self._layers))[: last + 1]:
+                Step(planned, layer, blobs, Layout()).forward()
+        for layer in self._layers:
+            layer.saved = None
+        return blobs[wanted].value.reshape(-1).clone()
+
+
+class Chain:
+    """Layers that an operation stands for, in the order they would run.
+
+    Args:
+        net: that they are part of.
+        numbers: of the layers in the plan.
+    """
+
+    def __init__(self, net: ReferencePath, numbers: Sequence[int]) -> None:
+        plan, blobs = net.plan, net.blobs
+        self._blobs, self.numbers = blobs, tuple(numbers)
+        self._plans = [plan.layers[number] for number in numbers]
+        self._layers = [net.layers[number] for number in numbers]
+        self.recipe = Recipe(self._plans, self._layers)
+        self.bottoms = plan.layers[numbers[0]].bottoms
+        self.top = plan.layers[numbers[-1]].tops[0]
+        #: the blobs between the first and the last layer that no other layer reads
+        self.skipped = tuple({plan.layers[number].tops[0] for number in numbers} - {self.top})
+        self._steps = [net.steps[number] for number in numbers]
+
+    def layer(self, index: int) -> Layer:
+        """Layer `index` of the chain."""
+        return self._layers[index]
+
+    def made(self, index: int) -> tuple[int, ...]:
+        """The present shape of what layer `index` of the chain makes."""
+        return self._blobs[self._plans[index].tops[0]].dims
+
+    def reshape(self) -> None:
+        """Give all tops their shapes for the present ones of the bottoms."""
+        for step in self._steps:
+            step.reshape()
+
+    def forget(self) -> None:
+        """What the layers kept of an earlier forward is no longer so."""
+        for layer in self._layers:
+            layer.saved = None
+
+    def forward(self) -> torch.Tensor | float:
+        """Run the layers themselves; returns their part of the loss."""
+        parts = [step.forward() for step in self._steps]
+        return sum((part for part in parts if part is not None), 0.0)
+
+
+class Operation(ABC):
+    """Makes the plane of a chain's top from those of its bottoms, in memory kept from pass to pass."""
+
+    #: Whether bottoms of fewer channels than a vector has lanes are taken as they are, not filled up.
+    takes_narrow = False
+    #: Whether it gains only where a bottom is a plane already.
+    light = False
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.plane = Plane()
+        self._seen: tuple[PlaneLayout, ...] = ()
+
+    def run(self, planes: Sequence[Plane]) -> bool:
+        """Compute `plane` from the planes of the bottoms; False if there is nothing to compute."""
+        layouts = tuple(plane.layout for plane in planes)
+        if layouts != self._seen or self.chain.made(-1) != self.plane.layout.dims:
+            self._seen = ()
+            self.chain.reshape()
+            if 0 in self.chain.made(-1):
+                return False
+            self.lay_out(layouts)
+            self._seen = layouts
+        self.chain.forget()
+        self.compute(planes)
+        return True
+
+    def suits(self, layouts: Sequence[PlaneLayout]) -> bool:
+        """Whether bottoms of these layouts can be worked on."""
+        return True
+
+    @abstractmethod
+    def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
+        """Get ready for bottoms of these layouts, and lay out `plane`; the blobs have their shapes."""
+
+    @abstractmethod
+    def compute(self, planes: Sequence[Plane]) -> None:
+        """Fill `plane`."""

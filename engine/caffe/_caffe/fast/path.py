@@ -1,0 +1,219 @@
+"""The fast path: runs a plan by operations on planes where it can, with the results of the reference path."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from functools import partial
+
+import torch
+
+from ..blob import Blob
+from ..errors import CaffeError
+from ..machine.simd import LANES
+from ..reference import ReferencePath
+from .convolution import rounded
+from .lowering import Item, lower, lower_training
+from .operation import Chain, Operation, Recipe
+from .planes import Plane, whole
+from .training import Trained
+from .upscale import Upscale
+
+
+class FastPath:
+    """Runs whole forward passes on the CPU; whatever else there is to run, the reference path runs.
+
+    Blobs hold what the reference path would leave in them. Most are made only when somebody reads them:
+    from the plane that holds their values, or, where an operation skipped them, by their own layers.
+
+    Args:
+        reference: the net.
+    """
+
+    def __init__(self, reference: ReferencePath) -> None:
+        # Not `reference` itself, which holds this path: a net that nobody holds is let go at once.
+        self._plan, self._steps, self._blobs = reference.plan, reference.steps, reference.blobs
+        self._items = self._lower(reference)
+        self._inputs: dict[tuple[int, bool], Plane] = {}
+
+    def _lower(self, net: ReferencePath) -> list[Item]:
+        return lower(net)
+
+    @property
+    def applies(self) -> bool:
+        """Whether there is anything that it does better."""
+        return any(not isinstance(item, int) for item in self._items)
+
+    def forward(self) -> float:
+        """Run all layers; returns the weighted sum of their losses."""
+        loss: torch.Tensor | float = 0.0
+        planes: dict[int, Plane] = {}
+        with torch.no_grad():
+            for item in self._items:
+                if isinstance(item, Operation):
+                    loss = loss + self._run(item, planes)
+                elif isinstance(item, Upscale):
+                    self._upscale(item, planes)
+                else:
+                    part = self._steps[item].forward()
+                    loss = loss if part is None else loss + part
+                    self._follow(item, planes)
+        return float(loss)
+
+    def _follow(self, number: int, planes: dict[int, Plane]) -> None:
+        """A layer has run by itself: what it wrote is in no plane, unless it handed a plane's blob on."""
+        planned = self._plan.layers[number]
+        source = planes.get(planned.bottoms[0]) if planned.bottoms else None
+        for top in planned.tops:
+            planes.pop(top, None)
+            if planned.type == "Split" and source is not None:
+                planes[top] = source
+
+    def _run(self, operation: Operation, planes: dict[int, Plane]) -> torch.Tensor | float:
+        chain = operation.chain
+        if any(
+            0 in self._blobs[number].dims or len(self._blobs[number].dims) != 4 for number in chain.bottoms
+        ):
+            return self._give_up(operation, planes)
+        if operation.light and not any(number in planes for number in chain.bottoms):
+            return self._give_up(operation, planes)
+        bottoms = [self._plane(number, planes, operation.takes_narrow) for number in chain.bottoms]
+        if not operation.suits([plane.layout for plane in bottoms]):
+            return self._give_up(operation, planes)
+        if not operation.run(bottoms):
+            return self._give_up(operation, planes)
+        self._ran(operation, bottoms)
+        planes[chain.top] = operation.plane
+        self._promise(self._blobs[chain.top], partial(_values, operation.plane))
+        for number in chain.skipped:
+            planes.pop(number, None)
+            self._promise(self._blobs[number], self._skipped(chain, number, bottoms))
+        return 0.0
+
+    def _upscale(self, operation: Upscale, planes: dict[int, Plane]) -> None:
+        chain = operation.chain
+        source = self._blobs[chain.bottoms[0]]
+        for number in (chain.top, *chain.skipped):
+            planes.pop(number, None)
+        if not operation.ready(source):
+            chain.forward()
+            return
+        self._blobs[chain.top].put(operation.values(source))
+        for number in chain.skipped:
+            self._promise(self._blobs[number], partial(chain.recipe.values, number, [source.value.clone()]))
+
+    def _ran(self, operation: Operation, bottoms: list[Plane]) -> None:
+        """An operation has run on these planes."""
+
+    def _give_up(self, operation: Operation, planes: dict[int, Plane]) -> torch.Tensor | float:
+        for number in (operation.chain.top, *operation.chain.skipped):
+            planes.pop(number, None)
+        return operation.chain.forward()
+
+    def _plane(self, number: int, planes: dict[int, Plane], narrow: bool) -> Plane:
+        """The plane of a blob, filled from the blob if no operation made it."""
+        found = planes.get(number)
+        if found is not None:
+            return found
+        batch, channels, height, width = self._blobs[number].dims
+        narrow = narrow and channels < LANES
+        plane = self._inputs.setdefault((number, narrow), Plane())
+        plane.lay_out(whole(batch, channels, height, width, channels if narrow else rounded(channels, LANES)))
+        plane.read(self._blobs[number].value)
+        if not narrow:
+            planes[number] = plane
+        return plane
+
+    def _skipped(self, chain: Chain, number: int, bottoms: Sequence[Plane]) -> partial[torch.Tensor]:
+        name, recipe = self._plan.blob_names[number], chain.recipe
+        return partial(_remade, recipe, number, bottoms, name, recipe.parameters())
+
+    @staticmethod
+    def _promise(blob: Blob, make: partial[torch.Tensor]) -> None:
+        blob.data_memory.promise(make, blob.count)
+
+
+class TrainingPath(FastPath):
+    """Forward passes of nets that are trained, and the backward passes after them.
+
+    Args:
+        reference: the net.
+    """
+
+    def __init__(self, reference: ReferencePath) -> None:
+        super().__init__(reference)
+        #: per operation of the last forward pass, the planes of its bottoms
+        self._sources: dict[Operation, list[Plane]] = {}
+        self._fresh: dict[int, Plane] = {}
+
+    def _lower(self, net: ReferencePath) -> list[Item]:
+        return lower_training(net)
+
+    def forward(self) -> float:
+        self._sources.clear()
+        return super().forward()
+
+    def _ran(self, operation: Operation, bottoms: list[Plane]) -> None:
+        self._sources[operation] = bottoms
+
+    def backward(self) -> None:
+        """Run all layers backward."""
+        grads: dict[int, Plane] = {}
+        with torch.no_grad():
+            for item in reversed(self._items):
+                if isinstance(item, Trained) and item in self._sources:
+                    self._backward(item, grads)
+                else:
+                    numbers = [item] if isinstance(item, int) else item.chain.numbers
+                    for number in reversed(numbers):
+                        self._step_backward(number, grads)
+
+    def _step_backward(self, number: int, grads: dict[int, Plane]) -> None:
+        planned = self._plan.layers[number]
+        if planned.runs_backward:
+            self._steps[number].backward()
+            for bottom in planned.bottoms:
+                grads.pop(bottom, None)
+
+    def _backward(self, operation: Trained, grads: dict[int, Plane]) -> None:
+        chain, plan = operation.chain, self._plan
+        first = plan.layers[chain.numbers[0]]
+        if not first.runs_backward:
+            return
+        (source,) = self._sources[operation]
+        self._refresh(source, self._blobs[first.bottoms[0]])
+        self._refresh(operation.plane, self._blobs[chain.top])
+        grad = grads.get(chain.top)
+        if grad is None or not self._blobs[chain.top].diff_memory.untouched:
+            grad = self._fresh.setdefault(chain.top, Plane())
+            grad.lay_out(operation.plane.layout)
+            grad.read(self._blobs[chain.top].grad)
+        operation.backward(source, grad, first.propagate_down[0])
+        self._promise_grad(chain.top, grad)
+        if first.propagate_down[0]:
+            grads[first.bottoms[0]] = operation.bottom_grad
+            self._promise_grad(first.bottoms[0], operation.bottom_grad)
+
+    @staticmethod
+    def _refresh(plane: Plane, blob: Blob) -> None:
+        """Take over what a user wrote into a blob since the forward pass."""
+        if not blob.data_memory.untouched and plane.layout.dims == blob.dims:
+            plane.read(blob.value)
+
+    def _promise_grad(self, number: int, grad: Plane) -> None:
+        blob = self._blobs[number]
+        blob.diff_memory.promise(partial(_values, grad), blob.count)
+
+
+def _values(plane: Plane) -> torch.Tensor:
+    return plane.values().view(-1)
+
+
+def _remade(
+    recipe: Recipe, number: int, bottoms: Sequence[Plane], name: str, before: Hashable
+) -> torch.Tensor:
+    if recipe.parameters() != before:
+        raise CaffeError(
+            f"blob '{name}' is made when it is read, by layers whose parameters were changed since the forward "
+            "pass: run forward again, read it before the change, or set CAFFE_ALGORITHMS=reference"
+        )
+    return recipe.values(number, [plane.values() for plane in bottoms])

@@ -1,0 +1,111 @@
+"""Runner: what a net hands its passes to. It takes the fast path where that gives the same results sooner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from .. import device
+from ..blob import Blob, Layout
+from ..errors import install_command
+from ..graph.plan import Plan
+from ..layer import Layer
+from ..log import log
+from ..reference import ReferencePath
+from .choice import chosen
+
+if TYPE_CHECKING:
+    from .path import FastPath, TrainingPath
+
+_TRAIN, _TEST = 0, 1
+_WORTH = 20_000_000  # multiply-adds of a pass from which on the fast path gains
+
+
+def fast_summary() -> tuple[str, str]:
+    """Which algorithms run, and what the fast path computes with: processor, threads, compiled code.
+
+    Raises:
+        CaffeError: ``CAFFE_ALGORITHMS`` names none.
+        ImportError: Numba is missing or does not import.
+    """
+    from ..machine.compiling import cache_folder
+    from ..machine.simd import processor
+
+    kept = cache_folder() or "no folder that can be written: each process compiles anew, set NUMBA_CACHE_DIR"
+    return chosen(), f"{processor()}, {torch.get_num_threads()} threads, compiled code in {kept}"
+
+
+class Runner(ReferencePath):
+    """Runs a plan, by the fast path where a whole forward in phase TEST is asked for and nobody looks on.
+
+    Args:
+        layers, blobs: set up, one for each that the plan names.
+    """
+
+    def __init__(self, plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob], layout: Layout) -> None:
+        super().__init__(plan, layers, blobs, layout)
+        self._fast: FastPath | None = None
+        self._training: TrainingPath | None = None  # what ran the last forward, if a backward may follow
+        self._can = True  # until Numba turns out to be missing
+        self._asked: tuple[str, int] | None = (
+            None  # what `_pays` was found for: the algorithms and the shapes
+        )
+        self._pays = False
+        #: multiply-adds of a pass for each number that the net is fed with
+        self._adds_per_input = self._multiply_adds() / max(1, self._inputs())
+
+    def forward(self, first: int = 0, last: int | None = None) -> float:
+        self._training = None
+        everything = first == 0 and last in (None, len(self.steps) - 1)
+        hooked = self.hooks.before_forward or self.hooks.after_forward
+        fast = self._fast_path() if everything and not hooked else None
+        if fast is None or not fast.applies:
+            return super().forward(first, last)
+        loss = fast.forward()
+        self._training = fast if self.plan.phase == _TRAIN else None  # type: ignore[assignment]
+        return loss
+
+    def backward(self, first: int | None = None, last: int = 0) -> None:
+        everything = first in (None, len(self.steps) - 1) and last == 0
+        hooked = self.hooks.before_backward or self.hooks.after_backward
+        if self._training is None or not everything or hooked:
+            super().backward(first, last)
+        else:
+            self._training.backward()
+
+    def _fast_path(self) -> FastPath | None:
+        asked = chosen(), self.layout.version
+        if asked != self._asked:
+            enough = self._adds_per_input * self._inputs() >= _WORTH
+            self._asked, self._pays = asked, asked[0] == "fast" or (asked[0] != "reference" and enough)
+        if not self._pays or not self._can:
+            return None
+        if device.current().type != "cpu" or device.dtype() != torch.float32:
+            return None
+        if self._fast is None:
+            self._fast = self._make()
+        return self._fast
+
+    def _make(self) -> FastPath | None:
+        try:
+            from .path import FastPath, TrainingPath
+        except ImportError as error:  # Numba is missing, or refuses the installed NumPy
+            self._can = False
+            say = log.info if chosen() == "auto" else log.warning
+            say("running without the fast path (%s): %s", install_command("fast"), error)
+            return None
+        return FastPath(self) if self.plan.phase == _TEST else TrainingPath(self)
+
+    def _multiply_adds(self) -> int:
+        """What a pass multiplies and adds, at the present shapes."""
+        return sum(
+            layer.multiply_adds(*([self.blobs[n] for n in ids] for ids in (planned.bottoms, planned.tops)))
+            for planned, layer in zip(self.plan.layers, self.layers)
+        )
+
+    def _inputs(self) -> int:
+        """How many numbers the net is fed with, at the present shapes."""
+        fed = (planned.tops for planned in self.plan.layers if not planned.bottoms)
+        return sum(self.blobs[number].count for tops in fed for number in tops)

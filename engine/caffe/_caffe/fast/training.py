@@ -1,0 +1,355 @@
+"""Operations that can go backward: what the fast path trains with.
+
+Gradients are planes too, laid out as the maps they belong to, every row of them: equal rows of a map have
+gradients of their own. Sources: the gradient of the bottom is a convolution by the turned kernel; that of the
+weights is the adjoint of the forward algorithm, product by product.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from ..blob import Blob
+from ..layer import Layer
+from ..layers.activation import ReLU
+from ..layers.convolution import Convolution
+from ..machine import dense, gradients
+from ..machine.simd import COLUMNS, FEW, LANES, ROWS
+from ..machine.workers import in_pieces
+from .convolution import Form, Geometry, Window, algorithms, rounded
+from .convolve import Convolve, address, convolve, pixel_tables, window_of, work_of
+from .light import Pool
+from .operation import Chain, Kept, Operation
+from .parameters import Packed, pack
+from .planes import Plane, PlaneLayout
+
+BAND = 20 << 20  # bytes of transformed tiles that are made before they are multiplied
+SUMMED = 512  # pixels that one sum of a channel's gradient adds up
+
+
+class Trained(Operation):
+    """An operation with gradients: that of its bottom is a plane, its parameters' are added to theirs."""
+
+    def __init__(self, chain: Chain) -> None:
+        super().__init__(chain)
+        self.bottom_grad = Plane()
+
+    @abstractmethod
+    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+        """Add the parameters' gradients; fill `bottom_grad` if `down`.
+
+        Args:
+            source: the bottom, as in the forward pass before.
+            grad: the top's gradient. It is changed: what a rectifier stops is set to zero.
+        """
+
+
+class TrainedConvolve(Convolve, Trained):
+    """A Convolution of one group and stride 1, and maybe a ReLU in place.
+
+    Args:
+        flags: which parameters want a gradient.
+    """
+
+    compact = False
+
+    def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
+        super().__init__(chain, epilogue, False)
+        self.bottom_grad = Plane()
+        self._flags, self._rectified = tuple(flags), bool(epilogue)
+        self._turned: dict[object, Packed[torch.Tensor]] = {}
+        self._backs = Kept(self._back)
+        self._into, self._grads, self._sums = Room(), Room(), Room()
+
+    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+        layout = grad.layout
+        if self._rectified:
+            result, slope = self.plane, np.float32(self._epilogue.slope)
+            in_pieces(
+                layout.count // layout.lanes,
+                layout.lanes,
+                lambda first, count: gradients.mask(
+                    result.address, grad.address, layout.lanes, slope, first, count
+                ),
+            )
+        blobs = self._layer.blobs
+        if len(blobs) > 1 and self._flags[1]:
+            blobs[1].add_grad(_channel_sums(grad)[: blobs[1].count])
+        if self._flags[0]:
+            self._weight_gradient(source, grad)
+        if down:
+            self._bottom_gradient(source, grad)
+
+    def _weight_gradient(self, source: Plane, grad: Plane) -> None:
+        now = self._now
+        weight = self._layer.blobs[0]
+        outputs, rows = rounded(now.outputs, COLUMNS), rounded(now.depth, ROWS)
+        tables = [
+            np.maximum(table, 0) for table in now.writes
+        ]  # what is not there is zeros, in row 0 and column 0
+        work = work_of(now, source, grad)._replace(
+            target_rows=address(tables[0]), target_columns=address(tables[1])
+        )
+        band = min(now.tiles, max(8 * ROWS, BAND // (4 * now.products * (now.depth + outputs))))
+        into = self._into.get(now.products * band * now.depth + ROWS)
+        grads = self._grads.get(now.products * band * outputs)
+        sums = self._sums.get(now.products * rows * outputs).view(rows, now.products, outputs)
+        for first in range(0, now.tiles, band):
+            tiles = min(band, now.tiles - first)
+
+            def fill(start: int, count: int, first: int = first, tiles: int = tiles) -> None:
+                at, to = into.data_ptr() + 4 * start * now.depth, grads.data_ptr() + 4 * start * outputs
+                gradients.fill(work, first + start, count, at, to, tiles)
+
+            in_pieces(tiles, now.products * (now.depth + outputs), fill)
+            products = gradients.Correlation(
+                into.data_ptr(),
+                grads.data_ptr(),
+                sums.data_ptr(),
+                now.products,
+                tiles,
+                now.depth,
+                rows,
+                outputs,
+                int(first > 0),
+            )
+            in_pieces(now.products * rows // ROWS, ROWS * outputs, partial(gradients.correlate, products))
+        self._add(weight, sums.numpy())
+
+    def _add(self, weight: Blob, sums: np.ndarray) -> None:
+        """Add the products' sums, turned back into kernels, to the weight's gradient."""
+        now = self._now
+        adds = weight.diff_memory.allocated
+        target = weight.grad if adds else torch.empty(weight.dims)
+        made = target.numpy()
+
+        def run(first: int, count: int) -> None:
+            if now.tile:
+                gradients.unpack_tiles(sums, now.tile.kernel, made, int(adds), first, count)
+            else:
+                gradients.unpack_taps(sums, now.channels, made, int(adds), first, count)
+
+        panels = -(-len(made) // COLUMNS)
+        in_pieces(panels * made.shape[1], now.products * COLUMNS, run)
+        weight.put_grad(target)
+
+    def _bottom_gradient(self, source: Plane, grad: Plane) -> None:
+        back = self._backs((grad.layout, source.layout))
+        self.bottom_grad.lay_out(back.target)
+        numbers = torch.ones(2, rounded(back.outputs, COLUMNS))
+        numbers[1] = 0
+        work = work_of(back, grad, self.bottom_grad)._replace(
+            weights=self._turned_weights(back).data_ptr(),
+            scale=numbers[0].data_ptr(),
+            shift=numbers[1].data_ptr(),
+        )
+        convolve(back, work)
+
+    def _back(self, key: tuple[PlaneLayout, PlaneLayout]) -> Geometry:
+        grad, source = key
+        window = self._window
+        pads = [d * (k - 1) - p for k, p, d in zip(window.kernel, window.pad, window.dilation)]
+        turned = Window(window.kernel, (1, 1), (pads[0], pads[1]), window.dilation)
+        size, channels = source.dims[2:], (grad.lanes, source.channels, 1)
+        made = [
+            Geometry(grad, size, turned, channels, Form(tile, compact=False))
+            for tile in algorithms(turned, grad.lanes, False)
+        ]
+        return min(made, key=lambda geometry: geometry.cost)
+
+    def _turned_weights(self, back: Geometry) -> torch.Tensor:
+        def make() -> torch.Tensor:
+            return pack(self._layer.blobs[0].value.flip(2, 3).transpose(0, 1), back.tile, back.channels)
+
+        packed = self._turned.setdefault((back.tile, back.channels), Packed(self._layer.blobs[:1], make))
+        return packed.get()
+
+
+class TrainedDense(Trained):
+    """A Convolution of one group with more weights than pixels, and maybe a ReLU in place.
+
+    Its weights change with every step, and bringing them into another order would cost more than their use.
+
+    Args:
+        flags: which parameters want a gradient.
+    """
+
+    def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
+        super().__init__(chain)
+        layer = chain.layer(0)
+        assert isinstance(layer, Convolution)
+        self._layer, self._flags, self._window = layer, tuple(flags), window_of(layer)
+        #: of the ReLU, if there is one
+        self._slope = next((np.float32(each.slope) for each in epilogue if isinstance(each, ReLU)), None)
+        self._tables = Kept(self._make_tables)
+        self._x, self._turned, self._made, self._sums = Room(), Room(), Room(), Room()
+
+    @staticmethod
+    def suits_layer(layer: Convolution, pixels: int) -> bool:
+        """Whether a layer has more weights than its pixels are worth, and enough for whole products."""
+        weight = layer.blobs[0]
+        taps = weight.count // weight.dims[0]
+        return weight.count > 2048 * pixels and taps % COLUMNS == 0 and weight.dims[0] % FEW == 0
+
+    def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
+        target, self._reads = self._tables((layouts[0], self.chain.made(0)[2:]))
+        self.plane.lay_out(target)
+        pixels = len(self._reads[0]) * len(self._reads[1])
+        weight = self._layer.blobs[0]
+        wide = rounded(pixels, COLUMNS)
+        self._now = dense.Dense(pixels, wide, weight.count // weight.dims[0], weight.dims[0])
+
+    def _make_tables(
+        self, key: tuple[PlaneLayout, tuple[int, ...]]
+    ) -> tuple[PlaneLayout, tuple[np.ndarray, np.ndarray]]:
+        source, places = key
+        same, (rows, columns, *_) = pixel_tables(source, places, self._window, outside=-1, compact=False)
+        outputs = self._layer.layer_param.convolution_param.num_output
+        lanes = rounded(outputs, LANES)
+        return PlaneLayout(same.batch, outputs, same.rows, same.columns, lanes), (rows, columns)
+
+    def compute(self, planes: Sequence[Plane]) -> None:
+        now, source = self._now, planes[0]
+        # The last products read and write up to ROWS - 1 rows too many.
+        x = self._x.get((now.pixels + ROWS) * now.taps).view(-1, now.taps)[: now.pixels].numpy()
+        turned = self._turned.get(now.taps * now.wide).view(now.taps, now.wide)
+        made = self._made.get((now.outputs + 1) * now.wide)
+        values, (down, right), lines = source.view().view(-1).numpy(), self._reads, turned.numpy()
+        in_pieces(
+            source.layout.channels,
+            now.pixels * now.taps // source.layout.channels,
+            lambda first, count: dense.gather(values, down, right, x, lines, first, count),
+        )
+        weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
+        in_pieces(
+            rounded(now.outputs, ROWS) // ROWS,
+            ROWS * now.taps,
+            lambda first, count: dense.multiply(now, weight, other, to, first, count),
+        )
+        result = made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
+        if len(self._layer.blobs) > 1:
+            result = result + self._layer.blobs[1].value
+        if self._slope is not None:
+            result = torch.where(result < 0, result * self._slope, result)
+        self._inner(self.plane).copy_(result.view(self._inner(self.plane).shape))
+
+    def _inner(self, plane: Plane) -> torch.Tensor:
+        """(N, H, W, O): the pixels of a plane laid out as the top."""
+        return plane.view()[:, 1:, 1:, : self._now.outputs]
+
+    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+        now, blobs = self._now, self._layer.blobs
+        inner = self._inner(grad)
+        if self._slope is not None:
+            inner.copy_(torch.where(self._inner(self.plane) > 0, inner, inner * self._slope))
+        made = self._made.get((now.outputs + 1) * now.wide)
+        turned = made[: now.outputs * now.wide].view(now.outputs, now.wide)
+        turned[:, : now.pixels].copy_(inner.reshape(now.pixels, now.outputs).T)
+        if len(blobs) > 1 and self._flags[1]:
+            blobs[1].add_grad(turned[:, : now.pixels].sum(1))
+        if self._flags[0]:
+            self._weight_gradient(turned)
+        if down:
+            self._bottom_gradient(source, turned)
+
+    def _weight_gradient(self, grads: torch.Tensor) -> None:
+        now, weight = self._now, self._layer.blobs[0]
+        adds = int(weight.diff_memory.allocated)
+        target = weight.grad if adds else torch.empty(weight.dims)
+        x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps).numpy()
+        left, to = grads.data_ptr(), target.data_ptr()
+        in_pieces(
+            now.taps // COLUMNS,
+            COLUMNS * now.outputs,
+            lambda first, count: dense.weight_gradient(now, left, to, x, adds, first, count),
+        )
+        weight.put_grad(target)
+
+    def _bottom_gradient(self, source: Plane, grads: torch.Tensor) -> None:
+        now = self._now
+        x = self._x.get((now.pixels + ROWS) * now.taps)
+        weights = self._layer.blobs[0].value.view(now.outputs, now.taps).numpy()
+        left, to = grads.data_ptr(), x.data_ptr()
+        in_pieces(
+            now.taps // COLUMNS,
+            COLUMNS * now.outputs,
+            lambda first, count: dense.input_gradient(now, left, weights, to, first, count),
+        )
+        self.bottom_grad.lay_out(source.layout)
+        plane = self.bottom_grad.view().view(-1).zero_().numpy()
+        values, (down, right) = x[: now.pixels * now.taps].view(now.pixels, now.taps).numpy(), self._reads
+        in_pieces(
+            source.layout.channels,
+            now.pixels * now.taps // source.layout.channels,
+            lambda first, count: dense.scatter(values, down, right, plane, first, count),
+        )
+
+
+class TrainedPool(Pool, Trained):
+    """A Pooling MAX whose windows do not overlap."""
+
+    compact = False
+
+    def __init__(self, chain: Chain) -> None:
+        super().__init__(chain)
+        self.bottom_grad = Plane()
+
+    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+        if not down:
+            return
+        target, (rows, columns, grad_rows, grad_columns) = self._now
+        self.bottom_grad.lay_out(source.layout)
+        work = gradients.Unpooling(
+            source=source.address,
+            rows=address(rows),
+            columns=address(columns),
+            high=rows.shape[1],
+            wide=columns.shape[1],
+            across=len(columns),
+            lanes=target.lanes,
+            grads=grad.address,
+            grad_rows=address(grad_rows),
+            grad_columns=address(grad_columns),
+            target=self.bottom_grad.address,
+        )
+        in_pieces(
+            len(rows) * len(columns),
+            rows.shape[1] * columns.shape[1] * target.lanes,
+            lambda first, count: gradients.unpool(work, first, count),
+        )
+
+
+class Room:
+    """Memory that is kept from pass to pass."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def get(self, count: int) -> torch.Tensor:
+        """`count` numbers, of any value."""
+        if self._memory.numel() < count:
+            self._memory = torch.empty(count)
+        return self._memory[:count]
+
+
+def _channel_sums(grad: Plane) -> torch.Tensor:
+    """The sum of each channel, (lanes,)."""
+    layout = grad.layout
+    count = layout.count // layout.lanes
+    pieces, left = divmod(count, SUMMED)
+    sums = torch.empty(pieces, layout.lanes)
+    if pieces:
+        in_pieces(
+            pieces,
+            SUMMED * layout.lanes,
+            lambda first, number: gradients.add_up(
+                grad.address, layout.lanes, SUMMED, sums.data_ptr(), first, number
+            ),
+        )
+    rest = grad.view().reshape(-1, layout.lanes)[count - left :]
+    return sums.sum(0) + rest.sum(0)

@@ -1,0 +1,91 @@
+"""Numba functions of this package, compiled once and kept on disk.
+
+What is kept lies under a name made of this package's sources: a changed kernel is never answered with an old
+one. The folder is Numba's own choice (`NUMBA_CACHE_DIR`, or the user's cache); where nothing can be written,
+each process compiles for itself, and `caffe doctor` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeAlias, TypeVar
+
+import numba
+import numpy as np
+
+from ..log import log
+
+Address: TypeAlias = int  #: of memory, in bytes
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_lock = Lock()
+
+
+def compiled(signature: Any) -> Callable[[_F], _F]:
+    """Class of decorators: machine code of this signature, without the interpreter's lock while it runs."""
+
+    def compile_function(function: _F) -> _F:
+        folder = cache_folder()
+        if folder is not None:
+            try:
+                return _compile(function, signature, folder)
+            except Exception as error:  # noqa: BLE001 - damaged files raise anything; a mistake of ours comes again
+                log.info("compiling anew, what %s keeps cannot be used: %r", folder, error)
+                shutil.rmtree(folder, ignore_errors=True)
+        return _compile(function, signature, None)
+
+    return compile_function
+
+
+def cache_folder() -> Path | None:
+    """Where compiled code is kept, or None where no folder can be written."""
+    for root in (os.environ.get("NUMBA_CACHE_DIR"), _user_cache()):
+        if not root:
+            continue
+        folder = Path(root) / f"caffe-fcn-{_stamp()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return folder
+    return None
+
+
+def _user_cache() -> str:
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(root, "numba")
+
+
+@cache
+def _stamp() -> str:
+    """A name for the present state of this package's sources; Numba itself asks one file at a time."""
+    found = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(source.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _compile(function: _F, signature: Any, folder: Path | None) -> _F:
+    dispatcher: Any = _declare(function, folder)
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def _declare(function: _F, folder: Path | None) -> Any:
+    with _lock:
+        before = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # its names are made when it is loaded
+        numba.config.CACHE_DIR = str(folder or before)  # type: ignore[attr-defined]
+        try:
+            return numba.njit(nogil=True, cache=folder is not None, error_model="numpy")(function)
+        finally:
+            numba.config.CACHE_DIR = before  # type: ignore[attr-defined]

@@ -1,0 +1,212 @@
+"""The loops of backward passes, compiled: gradients of weights by products, of poolings and rectifiers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, float64, int64, types, void
+
+from .compiling import Address, Array, compiled
+from .products import CONVOLUTION, Convolution, read_taps, read_tiles
+from .simd import (
+    COLUMNS,
+    LANES,
+    LOWEST,
+    ROWS,
+    add,
+    index_at,
+    load,
+    number_at,
+    passed,
+    product,
+    put_number,
+    spread,
+    store,
+    transform_in,
+)  # fmt: skip
+from .toom import short
+
+
+def _turned(matrix: tuple[tuple[float, ...], ...]) -> list[tuple[float, ...]]:
+    return list(zip(*matrix))
+
+
+_from_4_to_6, _from_2_to_6 = transform_in(_turned(short(4, 3).back)), transform_in(_turned(short(2, 5).back))
+_from_2_to_8 = transform_in(_turned(short(2, 7).back))
+
+
+@compiled(void(CONVOLUTION, int64, int64, int64, int64, int64))
+def fill(g: Convolution, first: int, count: int, into: Address, grads: Address, tiles: int) -> None:
+    """Tiles of the input and of the top's gradient, `first` to `first + count`, transformed for the products.
+
+    Args:
+        g: `target` is the plane of the gradient; its tables send what is not there to zeros.
+        into, grads: (products, tiles, channels) and (products, tiles, outputs), of the first tile to fill.
+    """
+    if not g.short:
+        read_taps(g, first, count, into)
+        for t in range(count):
+            row = index_at(g.target_rows + 8 * ((first + t) // g.across))
+            column = index_at(g.target_columns + 8 * ((first + t) % g.across))
+            source, target = g.target + 4 * (row + column), grads + 4 * t * g.outputs
+            for c in range(0, 4 * g.stored, 4 * LANES):
+                store(load(source + c), target + c)
+        return
+    read_tiles(g, first, count, into, tiles * g.channels)
+    size, apart = g.short % 8, tiles * g.outputs
+    for t in range(count):
+        rows = g.target_rows + 8 * size * ((first + t) // g.across)
+        columns = g.target_columns + 8 * size * ((first + t) % g.across)
+        for c in range(0, g.stored, LANES):
+            source, target = g.target + 4 * c, grads + 4 * (t * g.outputs + c)
+            if g.high == 8:
+                _from_2_to_8(source, rows, columns, target, apart)
+            elif size == 4:
+                _from_4_to_6(source, rows, columns, target, apart)
+            else:
+                _from_2_to_6(source, rows, columns, target, apart)
+
+
+class Correlation(NamedTuple):
+    """Products over tiles: for each f, sums = or += into' (depth x tiles) times grads (tiles x outputs)."""
+
+    into: int  #: (products, tiles, depth), and ROWS numbers more that may be read
+    grads: int  #: (products, tiles, outputs)
+    sums: int  #: (rows, products, outputs); the rows from depth on mean nothing
+    products: int
+    tiles: int
+    depth: int
+    rows: int  #: depth, up to a multiple of ROWS
+    outputs: int  #: a multiple of COLUMNS
+    adds: int  #: 0: the sums start anew
+
+
+_CORRELATION = types.NamedUniTuple(int64, len(Correlation._fields), Correlation)
+
+
+@compiled(void(_CORRELATION, int64, int64))
+def correlate(g: Correlation, first: int, count: int) -> None:
+    """Groups of ROWS rows, `first` to `first + count`, of those of all sums one after another."""
+    groups = g.rows // ROWS
+    for item in range(first, first + count):
+        f, row = item // groups, item % groups * ROWS
+        left = g.into + 4 * (f * g.tiles * g.depth + row)
+        right = g.grads + 4 * f * g.tiles * g.outputs
+        place, apart = g.sums + 4 * (row * g.products + f) * g.outputs, g.products * g.outputs
+        for column in range(0, 4 * g.outputs, 4 * COLUMNS):
+            product(left, right + column, place + column, 1, g.depth, g.outputs, apart, g.tiles, g.adds)
+
+
+_FLOATS = float32[:, :, :, ::1]
+
+
+@compiled(void(float32[:, :, ::1], float64[:, ::1], _FLOATS, int64, int64, int64))
+def unpack_tiles(sums: Array, g: Array, target: Array, adds: int, first: int, count: int) -> None:
+    """target (O, C, r, r) = or += g' s g of the sums s, (rows, n * n, outputs).
+
+    Items `first` to `first + count`, of which there are C times O/COLUMNS.
+    """
+    outputs, channels, taps = target.shape[:3]
+    n, panels = g.shape[0], (outputs + COLUMNS - 1) // COLUMNS
+    half, made = np.empty((taps, n, COLUMNS)), np.empty((taps, taps, COLUMNS))
+    for item in range(first, first + count):
+        c, start = item // panels, item % panels * COLUMNS
+        for i in range(taps):
+            for m in range(n):
+                for lane in range(COLUMNS):
+                    half[i, m, lane] = 0
+                for k in range(n):
+                    for lane in range(COLUMNS):
+                        half[i, m, lane] += g[k, i] * sums[c, k * n + m, start + lane]
+            for j in range(taps):
+                for lane in range(COLUMNS):
+                    made[i, j, lane] = 0
+                for m in range(n):
+                    for lane in range(COLUMNS):
+                        made[i, j, lane] += half[i, m, lane] * g[m, j]
+        for lane in range(min(COLUMNS, outputs - start)):
+            kernel = target[start + lane, c]
+            for i in range(taps):
+                for j in range(taps):
+                    kernel[i, j] = made[i, j, lane] + kernel[i, j] if adds else made[i, j, lane]
+
+
+@compiled(void(float32[:, :, ::1], int64, _FLOATS, int64, int64, int64))
+def unpack_taps(sums: Array, lanes: int, target: Array, adds: int, first: int, count: int) -> None:
+    """The same of sums (rows, 1, outputs) over all taps, whose rows are (kh * kw, lanes)."""
+    outputs, channels, high, wide = target.shape
+    panels = (outputs + COLUMNS - 1) // COLUMNS
+    for item in range(first, first + count):
+        c, start = item // panels, item % panels * COLUMNS
+        for lane in range(start, min(start + COLUMNS, outputs)):
+            for i in range(high):
+                for j in range(wide):
+                    value = sums[(i * wide + j) * lanes + c, 0, lane]
+                    target[lane, c, i, j] = value + target[lane, c, i, j] if adds else value
+
+
+@compiled(void(int64, int64, int64, float32, int64, int64))
+def mask(values: Address, grads: Address, lanes: int, slope: float, first: int, count: int) -> None:
+    """grads *= 1 where a rectifier's results are above zero, else its slope; pixels `first` on."""
+    slopes = spread(slope)
+    for at in range(4 * lanes * first, 4 * lanes * (first + count), 4 * LANES):
+        store(passed(load(values + at), load(grads + at), slopes), grads + at)
+
+
+@compiled(void(int64, int64, int64, int64, int64, int64))
+def add_up(grads: Address, lanes: int, pixels: int, sums: Address, first: int, count: int) -> None:
+    """sums (pieces, lanes): of each channel over `pixels` pixels; pieces `first` to `first + count`."""
+    for piece in range(first, first + count):
+        for c in range(0, 4 * lanes, 4 * LANES):
+            total = spread(float32(0))
+            at = grads + 4 * piece * pixels * lanes + c
+            for _ in range(pixels):
+                total = add(total, load(at))
+                at += 4 * lanes
+            store(total, sums + 4 * piece * lanes + c)
+
+
+class Unpooling(NamedTuple):
+    """The gradient of a maximum over windows that do not overlap, output pixel by output pixel."""
+
+    source: int  #: the plane that was pooled
+    rows: int  #: per output row, offsets of the rows under the window, -1 for those outside
+    columns: int  #: the same of columns
+    high: int
+    wide: int
+    across: int
+    lanes: int
+    grads: int  #: the plane of the top's gradient
+    grad_rows: int  #: per output row, its offset
+    grad_columns: int  #: per output column, its offset
+    target: int  #: the plane of the bottom's gradient, laid out as the source
+
+
+_UNPOOLING = types.NamedUniTuple(int64, len(Unpooling._fields), Unpooling)
+
+
+@compiled(void(_UNPOOLING, int64, int64))
+def unpool(g: Unpooling, first: int, count: int) -> None:
+    """Output pixels `first` to `first + count`; the first maximum of a window gets the gradient."""
+    for t in range(first, first + count):
+        down, right = t // g.across, t % g.across
+        grads = g.grads + 4 * (index_at(g.grad_rows + 8 * down) + index_at(g.grad_columns + 8 * right))
+        rows, columns = g.rows + 8 * g.high * down, g.columns + 8 * g.wide * right
+        for c in range(0, 4 * g.lanes, 4):
+            best, place = LOWEST, int64(-1)
+            for i in range(g.high):
+                row = index_at(rows + 8 * i)
+                if row < 0:
+                    continue
+                for j in range(g.wide):
+                    column = index_at(columns + 8 * j)
+                    if column < 0:
+                        continue
+                    at = 4 * (row + column) + c
+                    put_number(float32(0), g.target + at)
+                    value = number_at(g.source + at)
+                    if value > best:
+                        best, place = value, at
+            if place >= 0:
+                put_number(number_at(grads + c), g.target + place)

@@ -1,0 +1,223 @@
+"""Convolution as a matrix product, compiled: tiles of a plane, or the pixels under all taps, times weights.
+
+The kernels of this package take a range of their work, so that several threads share it. Addresses are in
+bytes, offsets in tables count numbers; a plane keeps a row (column) of zeros at 0, and tables send what lies
+outside of it there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numba import float32, int64, njit, types, void
+
+from .compiling import Address, compiled
+from .simd import (
+    COLUMNS,
+    FEW,
+    LANES,
+    LOWEST,
+    ROWS,
+    fma,
+    index_at,
+    larger,
+    load,
+    number_at,
+    product,
+    product_of_few,
+    put_number,
+    rectified,
+    spread,
+    store,
+    transform_in,
+    transform_out,
+)  # fmt: skip
+from .toom import short
+
+DEPTH = 512  # how much of a product's depth is done before the next: rows of A and a panel of B stay in cache
+
+_into_6, _into_8 = transform_in(short(4, 3).into), transform_in(short(2, 7).into)
+_back_4_of_6, _back_2_of_6 = transform_out(short(4, 3).back), transform_out(short(2, 5).back)
+_back_2_of_8 = transform_out(short(2, 7).back)
+
+
+class Convolution(NamedTuple):
+    """A convolution's work: tiles of m x m results, row by row, each from n x n pixels (or its taps)."""
+
+    source: int  #: the input plane
+    rows: int  #: per row of tiles, offsets of the n rows that it reads
+    columns: int  #: per column of tiles, offsets of the n columns that it reads
+    high: int  #: n, or the kernel's height
+    wide: int  #: n, or the kernel's width
+    across: int  #: columns of tiles
+    channels: int  #: of the input
+    short: int  #: n and m of Winograd's algorithm, n * 8 + m; 0: a matrix product over all taps
+    weights: int  #: per product and COLUMNS output channels: (depth, COLUMNS)
+    outputs: int  #: output channels, a multiple of COLUMNS
+    block: int  #: how many output channels are done at a time, a multiple of COLUMNS
+    target: int  #: the output plane
+    target_rows: int  #: per row of tiles, offsets of its m rows, -1 where there is none
+    target_columns: int  #: the same of columns
+    stored: int  #: output channels to store, a multiple of LANES
+    scale: int  #: per output channel, what results are multiplied with
+    shift: int  #: per output channel, what is added then
+    pooled: int  #: 1: the maximum of 2 x 2 is stored; odd entries of the tables: is there a second?
+
+
+CONVOLUTION = types.NamedUniTuple(int64, len(Convolution._fields), Convolution)
+
+
+@njit(inline="always")
+def read_tiles(g: Convolution, first: int, count: int, into: Address, apart: int) -> None:
+    """Transformed pixels: n * n times (count, channels), `apart` numbers from one to the next."""
+    for t in range(count):
+        rows = g.rows + 8 * g.high * ((first + t) // g.across)
+        columns = g.columns + 8 * g.wide * ((first + t) % g.across)
+        for c in range(0, g.channels, LANES):
+            source, target = g.source + 4 * c, into + 4 * (t * g.channels + c)
+            if g.high == 6:
+                _into_6(source, rows, columns, target, apart)
+            else:
+                _into_8(source, rows, columns, target, apart)
+
+
+@njit(inline="always")
+def read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
+    """The pixels under all taps: (count, taps * channels)."""
+    target = into
+    for t in range(first, first + count):
+        rows = g.rows + 8 * g.high * (t // g.across)
+        columns = g.columns + 8 * g.wide * (t % g.across)
+        for i in range(g.high):
+            row = g.source + 4 * index_at(rows + 8 * i)
+            for j in range(g.wide):
+                pixel = row + 4 * index_at(columns + 8 * j)
+                if g.channels % LANES == 0:
+                    for c in range(0, 4 * g.channels, 4 * LANES):
+                        store(load(pixel + c), target + c)
+                else:
+                    for c in range(0, 4 * g.channels, 4):
+                        put_number(number_at(pixel + c), target + c)
+                target += 4 * g.channels
+
+
+@njit(inline="always")
+def _multiply(a: Address, b: Address, c: Address, count: int, depth: int, wide: int) -> None:
+    """C (count x wide) = A (count x depth) times B, one panel of COLUMNS after another.
+
+    Up to FEW - 1 rows after the last of C are written too, and as many after the last of A are read.
+    """
+    for start in range(0, depth, DEPTH):
+        deep, adds = min(DEPTH, depth - start), int64(start > 0)
+        for column in range(0, wide, COLUMNS):
+            panel = b + 4 * (column * depth + start * COLUMNS)
+            t = 0
+            while t < count:
+                left, right = a + 4 * (t * depth + start), c + 4 * (t * wide + column)
+                if count - t >= ROWS:
+                    product(left, panel, right, depth, 1, COLUMNS, wide, deep, adds)
+                    t += ROWS
+                else:
+                    product_of_few(left, panel, right, depth, 1, COLUMNS, wide, deep, adds)
+                    t += FEW
+
+
+@njit(inline="always")
+def _store_tile(g: Convolution, size: int, rows: int, columns: int, tile: Address, channel: int) -> None:
+    """Results of one tile and LANES channels to the output plane."""
+    for i in range(size):
+        row = index_at(rows + 8 * i)
+        if row >= 0:
+            for j in range(size):
+                column = index_at(columns + 8 * j)
+                if column >= 0:
+                    value = load(tile + 4 * LANES * (i * size + j))
+                    store(value, g.target + 4 * (row + column + channel))
+
+
+@njit(inline="always")
+def _store_pooled(g: Convolution, size: int, rows: int, columns: int, tile: Address, channel: int) -> None:
+    """The same, the maximum of each 2 x 2 of what lies in the map."""
+    for i in range(0, size, 2):
+        row, below = index_at(rows + 8 * i), index_at(rows + 8 * i + 8)
+        if row < 0:
+            continue
+        for j in range(0, size, 2):
+            column, beside = index_at(columns + 8 * j), index_at(columns + 8 * j + 8)
+            if column < 0:
+                continue
+            best = spread(LOWEST)
+            for k in range(i, i + below + 1):
+                for m in range(j, j + beside + 1):
+                    best = larger(load(tile + 4 * LANES * (k * size + m)), best)
+            store(best, g.target + 4 * (row + column + channel))
+
+
+@njit(inline="always")
+def _write_tiles(
+    g: Convolution,
+    first: int,
+    count: int,
+    products: Address,
+    channel: int,
+    wide: int,
+    slope: float,
+    tile: Address,
+) -> None:
+    """Products (n * n, count, wide) of the channels from `channel` on, back to results."""
+    size, apart = g.short % 8, count * wide
+    for t in range(count):
+        rows = g.target_rows + 8 * size * ((first + t) // g.across)
+        columns = g.target_columns + 8 * size * ((first + t) % g.across)
+        for c in range(channel, min(channel + wide, g.stored), LANES):
+            source = products + 4 * (t * wide + c - channel)
+            scale, shift = g.scale + 4 * c, g.shift + 4 * c
+            if g.high == 8:
+                _back_2_of_8(source, apart, tile, scale, shift, slope)
+            elif size == 4:
+                _back_4_of_6(source, apart, tile, scale, shift, slope)
+            else:
+                _back_2_of_6(source, apart, tile, scale, shift, slope)
+            if g.pooled:
+                _store_pooled(g, size, rows, columns, tile, c)
+            else:
+                _store_tile(g, size, rows, columns, tile, c)
+
+
+@njit(inline="always")
+def _write_pixels(
+    g: Convolution, first: int, count: int, products: Address, channel: int, wide: int, slope: float
+) -> None:
+    """Products (count, wide) of the channels from `channel` on, scaled, shifted and rectified."""
+    slopes = spread(slope)
+    for t in range(count):
+        row = index_at(g.target_rows + 8 * ((first + t) // g.across))
+        column = index_at(g.target_columns + 8 * ((first + t) % g.across))
+        for c in range(channel, min(channel + wide, g.stored), LANES):
+            value = load(products + 4 * (t * wide + c - channel))
+            value = rectified(fma(value, load(g.scale + 4 * c), load(g.shift + 4 * c)), slopes)
+            store(value, g.target + 4 * (row + column + c))
+
+
+@compiled(void(CONVOLUTION, float32, int64, int64, int64))
+def convolve(g: Convolution, slope: float, first: int, count: int, scratch: Address) -> None:
+    """Tiles `first` to `first + count`; `scratch` is as large as `Geometry.scratch` says."""
+    products, depth = 1, g.channels * g.high * g.wide
+    if g.short:
+        products, depth = g.high * g.high, g.channels
+        read_tiles(g, first, count, scratch, count * g.channels)
+    else:
+        read_taps(g, first, count, scratch)
+    made = scratch + 4 * (products * count + FEW) * depth
+    made = (made + 63) // 64 * 64
+    for channel in range(0, g.outputs, g.block):
+        wide = min(g.block, g.outputs - channel)
+        for f in range(products):
+            a = scratch + 4 * f * count * depth
+            b = g.weights + 4 * depth * (f * g.outputs + channel)
+            _multiply(a, b, made + 4 * f * count * wide, count, depth, wide)
+        if g.short:
+            tile = made + 4 * (products * count + FEW) * wide
+            _write_tiles(g, first, count, made, channel, wide, slope, tile)
+        else:
+            _write_pixels(g, first, count, made, channel, wide, slope)

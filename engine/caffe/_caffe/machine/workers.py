@@ -1,0 +1,107 @@
+"""The threads that run kernels: as many as PyTorch would use, each with memory of its own to work in.
+
+Plain threads, because the layers that Numba brings for its own parallel loops end a forked process, or one
+whose threads call at once. A forked process starts new ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Lock
+
+import numpy as np
+import torch
+
+from ..log import log
+
+LIGHT = 1 << 16  # numbers that a piece of light work is worth
+Task = Callable[[int, int], None]  #: (number of the piece, address of scratch memory)
+
+
+class Workers:
+    """Runs the pieces of one task at a time; calls from several threads wait for each other."""
+
+    def __init__(self) -> None:
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._lock = Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._size = 0
+        self._scratch: list[np.ndarray] = []
+
+    def run(self, task: Task, pieces: int, scratch: int = 0) -> None:
+        """Call `task` for each piece, with `scratch` bytes of memory that no other piece uses meanwhile.
+
+        Raises:
+            MemoryError: there is no room for the scratch memory.
+            What `task` raises, when no piece is at work any more.
+        """
+        threads = max(1, min(torch.get_num_threads(), pieces))
+        with self._lock:
+            self._reserve(threads, scratch)
+            if threads == 1:
+                address = self._address(0)
+                for piece in range(pieces):
+                    task(piece, address)
+                return
+            left = itertools.count()
+
+            def work(worker: int) -> None:
+                address = self._address(worker)
+                while (piece := next(left)) < pieces:
+                    task(piece, address)
+
+            others = self._start(work, threads)
+            try:
+                work(0)
+            finally:
+                wait(others)
+            for other in others:
+                other.result()
+
+    def _start(self, work: Callable[[int], None], threads: int) -> list[Future[None]]:
+        """Call `work(1)` to `work(threads - 1)` in threads."""
+        assert self._pool is not None
+        started: list[Future[None]] = []
+        try:
+            for worker in range(1, threads):
+                started.append(self._pool.submit(work, worker))
+        except (
+            RuntimeError
+        ) as error:  # the program's main thread has ended, and Python starts no work any more
+            log.info("computing in one thread: %s", error)
+        return started
+
+    def _reserve(self, threads: int, scratch: int) -> None:
+        if threads > 1 and threads - 1 > self._size:
+            if self._pool is not None:
+                self._pool.shutdown()
+            self._pool, self._size = ThreadPoolExecutor(threads - 1, "caffe-fast"), threads - 1
+        for number in range(threads):
+            if number == len(self._scratch):
+                self._scratch.append(np.empty(0, np.uint8))
+            if self._scratch[number].nbytes < scratch + 64:
+                self._scratch[number] = np.empty(scratch + 64, np.uint8)
+
+    def _address(self, worker: int) -> int:
+        """The first address of a worker's memory that a cache line starts at."""
+        return (self._scratch[worker].ctypes.data + 63) // 64 * 64
+
+
+workers = Workers()
+if hasattr(os, "register_at_fork"):  # Windows never forks
+    os.register_at_fork(after_in_child=workers._start_anew)
+
+
+def in_pieces(count: int, numbers: int, run: Callable[[int, int], None]) -> None:
+    """Call `run(first, count)` for all of `count` items of so many `numbers` each, shared among threads."""
+    size = max(1, LIGHT // numbers)
+
+    def piece(number: int, _: int) -> None:
+        run(number * size, min(size, count - number * size))
+
+    workers.run(piece, -(-count // size))

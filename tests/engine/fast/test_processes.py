@@ -1,0 +1,179 @@
+"""The fast path in real processes: what is kept on disk, forks, threads, and what goes wrong there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+pytest.importorskip("numba", reason="the fast path needs numba")
+
+SUM = 'print(scores(net()).sum(dtype="d"))'
+
+
+compiles = pytest.mark.slow  # some seconds for each process that finds nothing kept
+
+
+@pytest.fixture
+def wanted(programs) -> str:
+    """What `SUM` prints."""
+    return programs.run(SUM)[0]
+
+
+# ---- what is kept on disk ------------------------------------------------------------------------------
+
+
+@compiles
+def test_where_nothing_can_be_written_it_compiles_in_silence(programs, wanted):
+    nowhere = {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "NUMBA_CACHE_DIR": "/proc/none"}
+    assert programs.run(SUM, **nowhere) == (wanted, "")
+
+
+@compiles
+def test_processes_that_start_at_once_with_nothing_kept(programs, tmp_path, wanted):
+    started = [programs.start(SUM, NUMBA_CACHE_DIR=tmp_path / "kept") for _ in range(2)]
+    assert [programs.finish(process) for process in started] == [(wanted, "")] * 2
+
+
+@compiles
+@pytest.mark.parametrize("damage", [b"\x80\x05garbage", None], ids=["garbage", "cut short"])
+def test_damaged_files_are_compiled_anew_and_mended(programs, tmp_path, wanted, damage):
+    kept = tmp_path / "kept"
+    programs.run(SUM, NUMBA_CACHE_DIR=kept)
+    files = [path for path in kept.rglob("*") if path.suffix in (".nbi", ".nbc")]
+    assert files
+    before = {path: path.read_bytes() for path in files}
+    for path, contents in before.items():
+        path.write_bytes(contents[: len(contents) // 2] if damage is None else damage)
+    assert programs.run(SUM, NUMBA_CACHE_DIR=kept) == (wanted, "")
+    assert programs.run(SUM, NUMBA_CACHE_DIR=kept) == (wanted, "")
+    assert len(list(kept.rglob("*.nbc"))) == len([path for path in files if path.suffix == ".nbc"])
+
+
+def test_other_functions_of_numba_keep_their_folder(programs, tmp_path):
+    program = """
+import numba
+before = numba.config.CACHE_DIR
+scores(net())
+assert numba.config.CACHE_DIR == before
+"""
+    programs.run(program, NUMBA_CACHE_DIR=tmp_path / "kept")
+
+
+# ---- forks and threads ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forked_processes_compute_on(programs):
+    program = """
+import multiprocessing, os, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads
+made = net()
+before = scores(made)
+
+def again(_):
+    return np.array_equal(scores(made), before) and np.array_equal(scores(net()), before)
+
+child = os.fork()
+if child == 0:
+    os._exit(0 if again(0) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(again, range(4)) == [True] * 4
+assert again(0)
+"""
+    programs.run(program)
+
+
+def test_threads_that_run_two_nets_at_once(programs):
+    program = """
+nets = [net() for _ in range(2)]
+nets[1].blobs["data"].data[...] *= 2
+wanted = [scores(made) for made in nets]
+right = [[], []]
+
+def run(which):
+    for _ in range(40):
+        right[which].append(np.array_equal(scores(nets[which]), wanted[which]))
+
+threads = [threading.Thread(target=run, args=[which]) for which in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert right == [[True] * 40] * 2, right
+"""
+    programs.run(program)
+
+
+def test_another_number_of_threads_between_passes(programs):
+    program = """
+import torch
+made = net()
+wanted = scores(made)
+for threads in (1, 3, 2, 8, 1, 4):
+    torch.set_num_threads(threads)
+    assert np.allclose(scores(made), wanted, rtol=0, atol=1e-5 * abs(wanted).max()), threads
+"""
+    programs.run(program)
+
+
+def test_a_thread_that_outlives_the_main_one(programs):
+    program = """
+import time
+made = net()
+wanted = scores(made)
+
+def late():
+    threading.main_thread().join()
+    time.sleep(0.2)
+    print(np.allclose(scores(made), wanted), np.allclose(scores(net()), wanted))
+
+threading.Thread(target=late).start()
+"""
+    assert programs.run(program) == ("True True", "")
+
+
+# ---- mistakes in a worker ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_what_a_piece_raises_reaches_the_caller_and_the_workers_go_on():
+    from caffe._caffe.machine.workers import Workers
+
+    workers, at_work = Workers(), set()
+
+    def fails(piece: int, scratch: int) -> None:
+        at_work.add(piece)
+        try:
+            if piece in (0, 5):
+                raise MemoryError(f"piece {piece}")
+        finally:
+            at_work.discard(piece)
+
+    for _ in range(20):
+        with pytest.raises(MemoryError, match="piece"):
+            workers.run(fails, 50)
+        assert not at_work
+        done: list[int] = []
+        workers.run(lambda piece, _, done=done: done.append(piece), 50, scratch=1 << 12)
+        assert sorted(done) == list(range(50))
+
+
+def test_no_room_for_scratch_memory_is_an_error_and_the_workers_go_on():
+    from caffe._caffe.machine.workers import Workers
+
+    workers = Workers()
+    with pytest.raises(MemoryError):
+        workers.run(lambda piece, scratch: None, 4, scratch=1 << 60)
+    done: list[int] = []
+    workers.run(lambda piece, scratch: done.append(piece), 4, scratch=64)
+    assert sorted(done) == [0, 1, 2, 3]
