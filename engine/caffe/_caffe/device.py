@@ -25,6 +25,7 @@ HOST = torch.device("cpu")
 @dataclass
 class _State:
     gpu: bool = False
+    memory_saving: bool = False
     device_id: int = 0
     dtype: torch.dtype = torch.float32
     generators: dict[str, torch.Generator] = field(default_factory=dict)
@@ -167,6 +168,25 @@ def dtype() -> torch.dtype:
 def set_dtype(value: torch.dtype) -> None:
     """float64 makes gradient checks exact; Caffe's numbers are float32."""
     _state.dtype = value
+
+
+def set_memory_saving(wanted: bool) -> None:
+    """Whether nets of phase TEST on the CPU forget in a pass what no later layer reads (off unless set).
+
+    Their forward passes then need memory for the blobs that are alive at a time instead of for all. A blob
+    that was forgotten is computed again when it is read, with the same value, which takes time. It concerns
+    the fast path; the reference path keeps every blob.
+
+    Raises:
+        CaffeError: when a blob is read, if an input or a parameter that it depends on was changed since the
+            forward pass.
+    """
+    _state.memory_saving = bool(wanted)
+
+
+def memory_saving() -> bool:
+    """What `set_memory_saving` set."""
+    return _state.memory_saving
 
 
 def set_random_seed(seed: int) -> None:

@@ -49,7 +49,8 @@ class Memory:
         self._changes = 0  # how often the contents were replaced
         self._handed_out = 0  # how often an array was given to somebody who may write through it
         self._promised_at = -1  # `_handed_out` when the contents were last promised
-        self._judged: tuple[int, int] | None = None  # `_handed_out` and the contents when `state` last looked
+        # when `state` last looked: what it knew to have been replaced, `_handed_out`, and the contents
+        self._judged: tuple[tuple[int, int], int, int] | None = None
 
     @property
     def exported(self) -> bool:
@@ -90,11 +91,14 @@ class Memory:
             judge: tells contents apart; called when somebody may have written without saying so.
         """
         values = self.host()
-        if self.exported or self._judged is None or self._judged[0] != self._handed_out:
+        told = (self._changes, values._version)
+        if self._judged is None or self._judged[0] != told:
+            self._judged = (told, self._handed_out, judge(values))
+        elif self.exported or self._judged[1] != self._handed_out:
             found = judge(values)
-            if self._judged is not None and self._judged[1] != found:
+            if found != self._judged[2]:
                 self._changes += 1
-            self._judged = (self._handed_out, found)
+            self._judged = ((self._changes, values._version), self._handed_out, found)
         return self, self._changes, values._version
 
     @property

@@ -73,7 +73,7 @@ def test_changed_parameters_are_an_error_and_not_a_wrong_value(net, held):
         del weights
     net.params["conv"][0].data[...] *= 2
     for _ in range(2):
-        with pytest.raises(caffe.CaffeError, match="conv.*parameters were changed"):
+        with pytest.raises(caffe.CaffeError, match="parameters of .* 'conv' changed"):
             _ = net.blobs["conv"].data
     net.forward()
     assert np.abs(net.blobs["conv"].data).max() > 0

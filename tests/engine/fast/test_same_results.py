@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -160,17 +160,26 @@ def same(pair, names=None) -> None:
         )
 
 
+@pytest.fixture(autouse=True)
+def no_saving() -> Iterator[None]:
+    """Leaves memory saving off, as it was."""
+    yield
+    caffe.set_memory_saving(False)
+
+
 @SETTINGS
-@given(text=nets(), data=st.data())
-def test_every_blob_of_any_net(tmp_path, monkeypatch, text, data):
+@given(text=nets(), data=st.data(), saving=st.booleans())
+def test_every_blob_of_any_net(tmp_path, monkeypatch, text, data, saving):
+    caffe.set_memory_saving(saving)
     pair = build(tmp_path, monkeypatch, text)
     forward(pair, monkeypatch)
     same(pair, data.draw(st.permutations(list(pair[0].blobs))))
 
 
 @SETTINGS
-@given(text=nets(), data=st.data())
-def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data):
+@given(text=nets(), data=st.data(), saving=st.booleans())
+def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data, saving):
+    caffe.set_memory_saving(saving)
     pair = build(tmp_path, monkeypatch, text)
     rng = np.random.default_rng(11)
     held = {name: [net.params[name][0].data for net in pair] for name in list(pair[0].params)[:1]}
@@ -210,6 +219,9 @@ def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data):
     def read_some():
         same(pair, data.draw(st.lists(st.sampled_from(blobs), max_size=3, unique=True)) or None)
 
+    def switch_saving():
+        caffe.set_memory_saving(data.draw(st.booleans()))
+
     def hold_a_blob():
         name = data.draw(st.sampled_from(blobs))
         held_blob = [net.blobs[name].data for net in pair]
@@ -220,7 +232,7 @@ def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data):
     forward(pair, monkeypatch)
     deeds = [
         new_input, new_size, write_weights, write_through_an_old_array, part_of_the_net, up_to_a_layer,
-        read_some, hold_a_blob,
+        read_some, switch_saving, hold_a_blob,
     ]  # fmt: skip
     for deed in data.draw(st.lists(st.sampled_from(deeds), min_size=1, max_size=6)):
         deed()

@@ -56,7 +56,7 @@ class Recipe:
         return tuple(blob.data_memory.state(contents) for blob in blobs)
 
     def values(self, wanted: int, bottoms: Sequence[torch.Tensor]) -> torch.Tensor:
-        """What blob `wanted` would hold, flat, for these values of the bottoms."""
+        """What blob `wanted` would hold, for these values of the bottoms."""
         blobs: dict[int, Blob] = {}
         for number, values in zip(self._plans[0].bottoms, bottoms):
             blobs[number] = make_blob(values.shape)
@@ -69,7 +69,7 @@ class Recipe:
                 Step(planned, layer, blobs, Layout()).forward()
         for layer in self._layers:
             layer.saved = None
-        return blobs[wanted].value.reshape(-1).clone()
+        return blobs[wanted].value.clone()
 
 
 class Chain:

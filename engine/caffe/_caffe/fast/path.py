@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
 
 from ..blob import Blob
-from ..errors import CaffeError
 from ..machine.simd import LANES
 from ..reference import ReferencePath
 from .convolution import rounded
 from .lowering import Item, lower, lower_training
-from .operation import Chain, Operation, Recipe
+from .operation import Operation
 from .planes import Plane, whole
+from .promises import Copy, Origin, Remade, promise
+from .saving import Saver
 from .training import Trained
 from .upscale import Upscale
 
@@ -27,12 +28,20 @@ class FastPath:
 
     Args:
         reference: the net.
+        saving: whether planes that nothing reads any more are given to later operations.
     """
 
-    def __init__(self, reference: ReferencePath) -> None:
+    def __init__(self, reference: ReferencePath, saving: bool = False) -> None:
         # Not `reference` itself, which holds this path: a net that nobody holds is let go at once.
         self._plan, self._steps, self._blobs = reference.plan, reference.steps, reference.blobs
         self._items = self._lower(reference)
+        self._saver: Saver | None = None
+        if saving:
+            runs = [[item] if isinstance(item, int) else item.chain.numbers for item in self._items]
+            self._saver = Saver(self._plan, self._blobs, runs)
+            for item in self._items:
+                if isinstance(item, Operation):
+                    item.plane.allocate = self._saver.arena.take
         self._inputs: dict[tuple[int, bool], Plane] = {}
 
     def _lower(self, net: ReferencePath) -> list[Item]:
@@ -47,8 +56,11 @@ class FastPath:
         """Run all layers; returns the weighted sum of their losses."""
         loss: torch.Tensor | float = 0.0
         planes: dict[int, Plane] = {}
+        saver = self._saver
+        if saver is not None:
+            saver.start()
         with torch.no_grad():
-            for item in self._items:
+            for at, item in enumerate(self._items):
                 if isinstance(item, Operation):
                     loss = loss + self._run(item, planes)
                 elif isinstance(item, Upscale):
@@ -57,6 +69,8 @@ class FastPath:
                     part = self._steps[item].forward()
                     loss = loss if part is None else loss + part
                     self._follow(item, planes)
+                if saver is not None:
+                    saver.release(at, planes)
         return float(loss)
 
     def _follow(self, number: int, planes: dict[int, Plane]) -> None:
@@ -67,6 +81,8 @@ class FastPath:
             planes.pop(top, None)
             if planned.type == "Split" and source is not None:
                 planes[top] = source
+        if self._saver is not None:
+            self._saver.ran(number)
 
     def _run(self, operation: Operation, planes: dict[int, Plane]) -> torch.Tensor | float:
         chain = operation.chain
@@ -82,11 +98,16 @@ class FastPath:
         if not operation.run(bottoms):
             return self._give_up(operation, planes)
         self._ran(operation, bottoms)
+        origins: Sequence[Origin] = bottoms
+        if self._saver is not None:
+            origins = self._saver.origins(chain, bottoms)
+            self._saver.made(operation, origins)
         planes[chain.top] = operation.plane
-        self._promise(self._blobs[chain.top], partial(_values, operation.plane))
+        promise(self._blobs[chain.top], operation.plane)
         for number in chain.skipped:
             planes.pop(number, None)
-            self._promise(self._blobs[number], self._skipped(chain, number, bottoms))
+            name = self._plan.blob_names[number]
+            promise(self._blobs[number], Remade(chain.recipe, number, name, origins))
         return 0.0
 
     def _upscale(self, operation: Upscale, planes: dict[int, Plane]) -> None:
@@ -95,11 +116,13 @@ class FastPath:
         for number in (chain.top, *chain.skipped):
             planes.pop(number, None)
         if not operation.ready(source):
+            self.forget(chain.numbers)
             chain.forward()
             return
         self._blobs[chain.top].put(operation.values(source))
         for number in chain.skipped:
-            self._promise(self._blobs[number], partial(chain.recipe.values, number, [source.value.clone()]))
+            name = self._plan.blob_names[number]
+            promise(self._blobs[number], Remade(chain.recipe, number, name, [Copy(source.value.clone())]))
 
     def _ran(self, operation: Operation, bottoms: list[Plane]) -> None:
         """An operation has run on these planes."""
@@ -107,7 +130,20 @@ class FastPath:
     def _give_up(self, operation: Operation, planes: dict[int, Plane]) -> torch.Tensor | float:
         for number in (operation.chain.top, *operation.chain.skipped):
             planes.pop(number, None)
+        self.forget(operation.chain.numbers)
         return operation.chain.forward()
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Layers are about to run by themselves: what is promised in the tops that they write is not needed.
+
+        Many layers compute into the memory of their tops, and asking for that would first fill it.
+        """
+        read: set[int] = set()
+        for planned in (self._plan.layers[number] for number in numbers):
+            read |= {id(self._blobs[bottom].data_memory) for bottom in planned.bottoms}
+            for memory in (self._blobs[top].data_memory for top in planned.tops):
+                if memory.promised and id(memory) not in read:
+                    memory.zero()
 
     def _plane(self, number: int, planes: dict[int, Plane], narrow: bool) -> Plane:
         """The plane of a blob, filled from the blob if no operation made it."""
@@ -117,19 +153,13 @@ class FastPath:
         batch, channels, height, width = self._blobs[number].dims
         narrow = narrow and channels < LANES
         plane = self._inputs.setdefault((number, narrow), Plane())
+        if self._saver is not None:
+            plane.allocate = self._saver.arena.take
         plane.lay_out(whole(batch, channels, height, width, channels if narrow else rounded(channels, LANES)))
         plane.read(self._blobs[number].value)
         if not narrow:
             planes[number] = plane
         return plane
-
-    def _skipped(self, chain: Chain, number: int, bottoms: Sequence[Plane]) -> partial[torch.Tensor]:
-        name, recipe = self._plan.blob_names[number], chain.recipe
-        return partial(_remade, recipe, number, bottoms, name, recipe.parameters())
-
-    @staticmethod
-    def _promise(blob: Blob, make: partial[torch.Tensor]) -> None:
-        blob.data_memory.promise(make, blob.count)
 
 
 class TrainingPath(FastPath):
@@ -206,14 +236,3 @@ class TrainingPath(FastPath):
 
 def _values(plane: Plane) -> torch.Tensor:
     return plane.values().view(-1)
-
-
-def _remade(
-    recipe: Recipe, number: int, bottoms: Sequence[Plane], name: str, before: Hashable
-) -> torch.Tensor:
-    if recipe.parameters() != before:
-        raise CaffeError(
-            f"blob '{name}' is made when it is read, by layers whose parameters were changed since the forward "
-            "pass: run forward again, read it before the change, or set CAFFE_ALGORITHMS=reference"
-        )
-    return recipe.values(number, [plane.values() for plane in bottoms])

@@ -7,7 +7,7 @@ was made of, so equal ones are found before anything is computed.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -105,6 +105,7 @@ class Plane:
     def __init__(self) -> None:
         self._memory = torch.empty(0)
         self.layout = NOTHING
+        self.allocate: Callable[[int], torch.Tensor] = torch.empty  #: makes room for so many numbers
 
     @property
     def address(self) -> int:
@@ -116,9 +117,14 @@ class Plane:
         if layout == self.layout:
             return
         if layout.count > self._memory.numel():
-            self._memory = torch.empty(layout.count)
+            self._memory = self.allocate(layout.count)
         self.layout = layout
         self.clear_outside()
+
+    def release(self) -> torch.Tensor:
+        """Give the memory away, and hold no map any more."""
+        memory, self._memory, self.layout = self._memory, torch.empty(0), NOTHING
+        return memory
 
     def clear_outside(self) -> None:
         """Write the rows and columns of zeros."""

@@ -48,10 +48,9 @@ class Runner(ReferencePath):
         super().__init__(plan, layers, blobs, layout)
         self._fast: FastPath | None = None
         self._training: TrainingPath | None = None  # what ran the last forward, if a backward may follow
+        self._saving = False
         self._can = True  # until Numba turns out to be missing
-        self._asked: tuple[str, int] | None = (
-            None  # what `_pays` was found for: the algorithms and the shapes
-        )
+        self._asked: tuple[str, int] | None = None  # the algorithms and shapes that `_pays` was found for
         self._pays = False
         #: multiply-adds of a pass for each number that the net is fed with
         self._adds_per_input = self._multiply_adds() / max(1, self._inputs())
@@ -62,6 +61,10 @@ class Runner(ReferencePath):
         hooked = self.hooks.before_forward or self.hooks.after_forward
         fast = self._fast_path() if everything and not hooked else None
         if fast is None or not fast.applies:
+            if self._fast is not None and not hooked:
+                end = len(self.steps) - 1 if last is None else last
+                self.plan.check_range(first, end)
+                self._fast.forget(range(first, end + 1))
             return super().forward(first, last)
         loss = fast.forward()
         self._training = fast if self.plan.phase == _TRAIN else None  # type: ignore[assignment]
@@ -84,11 +87,12 @@ class Runner(ReferencePath):
             return None
         if device.current().type != "cpu" or device.dtype() != torch.float32:
             return None
-        if self._fast is None:
-            self._fast = self._make()
+        saving = device.memory_saving() and self.plan.phase == _TEST
+        if self._fast is None or self._saving != saving:
+            self._fast, self._saving = self._make(saving), saving
         return self._fast
 
-    def _make(self) -> FastPath | None:
+    def _make(self, saving: bool) -> FastPath | None:
         try:
             from .path import FastPath, TrainingPath
         except ImportError as error:  # Numba is missing, or refuses the installed NumPy
@@ -96,7 +100,7 @@ class Runner(ReferencePath):
             say = log.info if chosen() == "auto" else log.warning
             say("running without the fast path (%s): %s", install_command("fast"), error)
             return None
-        return FastPath(self) if self.plan.phase == _TEST else TrainingPath(self)
+        return FastPath(self, saving) if self.plan.phase == _TEST else TrainingPath(self)
 
     def _multiply_adds(self) -> int:
         """What a pass multiplies and adds, at the present shapes."""
