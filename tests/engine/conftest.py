@@ -17,7 +17,7 @@ ALGORITHMS = os.environ.get("FCN_TEST_ALGORITHMS", "")
 
 
 @pytest.fixture(autouse=True)
-def algorithms(request, monkeypatch) -> None:
+def algorithms(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs nets by what FCN_TEST_ALGORITHMS names; "mixed" draws it for each test by its name."""
     if ALGORITHMS:
         drawn = random.Random(request.node.nodeid).choice(["auto", "fast", "measure", "reference"])

@@ -71,6 +71,6 @@ class Programs:
 
 
 @pytest.fixture
-def programs(tmp_path) -> Programs:
+def programs(tmp_path: Path) -> Programs:
     """Runs programs that have the functions `net` and `scores`."""
     return Programs(tmp_path)

@@ -48,7 +48,9 @@ def deep_net(wide: int) -> str:
 
 
 @pytest.fixture
-def errors(net_of, monkeypatch) -> Iterator[Callable[[int, int], dict[str, float]]]:
+def errors(
+    net_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int, int], dict[str, float]]]:
     """errors(wide, seed): each path's largest error over the largest score, against the net in float64."""
 
     def measured(wide: int, seed: int) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ TEXT = "\n".join([
 
 
 @pytest.fixture
-def net(net_of) -> caffe.Net:
+def net(net_of: Callable) -> caffe.Net:
     """Convolutions of four sizes, enough of them for the fast path to be worth its while."""
     caffe.set_random_seed(3)
     made = net_of(TEXT)
@@ -35,7 +37,7 @@ def net(net_of) -> caffe.Net:
     return made
 
 
-def scores(net: caffe.Net, monkeypatch, algorithms: str) -> np.ndarray:
+def scores(net: caffe.Net, monkeypatch: pytest.MonkeyPatch, algorithms: str) -> np.ndarray:
     monkeypatch.setenv("CAFFE_ALGORITHMS", algorithms)
     return net.forward()["score"].copy()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ compiles = pytest.mark.slow  # some seconds for each process that finds nothing 
 
 
 @pytest.fixture
-def wanted(programs) -> str:
+def wanted(programs: Any) -> str:
     """What `SUM` prints."""
     return programs.run(SUM)[0]
 

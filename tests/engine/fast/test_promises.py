@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool"
 
 
 @pytest.fixture
-def net(net_of, monkeypatch) -> caffe.Net:
+def net(net_of: Callable, monkeypatch: pytest.MonkeyPatch) -> caffe.Net:
     """A net after a forward by the fast path, which left `conv` out."""
     monkeypatch.setenv("CAFFE_ALGORITHMS", "fast")
     made = net_of(TEXT)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ pytest.importorskip("numba", reason="the fast path needs numba")
 
 #: Largest difference over the largest value: what two orders of adding float32 differ by, times the layers.
 TOLERANCE = 2e-5
+
+Pair: TypeAlias = "tuple[caffe.Net, caffe.Net]"
 
 SETTINGS = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -123,7 +127,7 @@ def nets(draw: Callable) -> str:
     return "\n".join(Drawn(draw, draw(st.integers(1, 7))).text)
 
 
-def build(tmp_path, monkeypatch, text: str) -> tuple[caffe.Net, caffe.Net]:
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Pair:
     """The same net twice, with the same random weights and input."""
     path = tmp_path / "net.prototxt"
     path.write_text(text)
@@ -139,19 +143,19 @@ def build(tmp_path, monkeypatch, text: str) -> tuple[caffe.Net, caffe.Net]:
     return made
 
 
-def fill(pair, rng) -> None:
+def fill(pair: Pair, rng: np.random.Generator) -> None:
     values = rng.normal(0, 2, pair[0].blobs["data"].shape)
     for net in pair:
         net.blobs["data"].data[...] = values
 
 
-def forward(pair, monkeypatch, **ends: str) -> None:
+def forward(pair: Pair, monkeypatch: pytest.MonkeyPatch, **ends: str) -> None:
     for net, algorithms in zip(pair, ("fast", "reference")):
         monkeypatch.setenv("CAFFE_ALGORITHMS", algorithms)
         net.forward(**ends)
 
 
-def same(pair, names=None) -> None:
+def same(pair: Pair, names: Sequence[str] | None = None) -> None:
     for name in names or pair[0].blobs:
         found, wanted = pair[0].blobs[name].data, pair[1].blobs[name].data
         assert found.shape == wanted.shape, name

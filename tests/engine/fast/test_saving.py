@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -30,14 +30,14 @@ DEEP = "\n".join([
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch) -> Iterator[None]:
+def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs every net by the fast path, and leaves memory saving off."""
     monkeypatch.setenv("CAFFE_ALGORITHMS", "fast")
     yield
     caffe.set_memory_saving(False)
 
 
-def made(net_of, saving: bool) -> caffe.Net:
+def made(net_of: Callable, saving: bool) -> caffe.Net:
     """A net of one chain after a forward."""
     caffe.set_random_seed(5)
     caffe.set_memory_saving(saving)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 SUM = 'print(scores(net()).sum(dtype="d"), "numba" in sys.modules)'
 
 
 @pytest.fixture
-def blocked(tmp_path):
+def blocked(tmp_path: Path) -> Path:
     """A folder that hides Numba from whoever has it on the path."""
     folder = tmp_path / "blocked"
     folder.mkdir()

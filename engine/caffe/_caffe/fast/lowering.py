@@ -22,7 +22,6 @@ from .convolution import algorithms, rounded
 from .convolve import Convolve, ConvolveEach, window_of
 from .light import Adjust, Join, Normalize, Pool, Sum
 from .operation import Chain, Operation
-from .training import TrainedConvolve, TrainedDense, TrainedPool
 from .upscale import Upscale
 
 Item = Operation | Upscale | int  #: an operation, or the number of a layer
@@ -30,15 +29,16 @@ Item = Operation | Upscale | int  #: an operation, or the number of a layer
 
 def lower(net: ReferencePath) -> list[Item]:
     """What to run, in order."""
-    return list(_Lowering(net).items())
+    return list(Lowering(net).items())
 
 
-def lower_training(net: ReferencePath) -> list[Item]:
-    """What to run where a backward pass follows, in order."""
-    return list(_TrainingLowering(net).items())
+class Lowering:
+    """Goes through a plan once.
 
+    Args:
+        net: what the items are for; it is not kept by them.
+    """
 
-class _Lowering:
     def __init__(self, net: ReferencePath) -> None:
         self._net, self._plan, self._layers, self._blobs = net, net.plan, net.layers, net.blobs
         self._taken: set[int] = set()
@@ -76,10 +76,10 @@ class _Lowering:
             return Upscale(self._chain([number, *self._crop(number)]))
         if kind is Pooling and layer.layer_param.pooling_param.pool != PoolingParameter.STOCHASTIC:
             return Pool(self._chain([number]))
-        if kind is Eltwise and layer.operation == EltwiseParameter.SUM and not _in_place(planned):  # type: ignore[attr-defined]
+        if kind is Eltwise and layer.operation == EltwiseParameter.SUM and not in_place(planned):  # type: ignore[attr-defined]
             after = self._following(number, (ReLU,))
             return Sum(self._chain([number, *after]), self._layers[after[0]].slope if after else 1.0)  # type: ignore[attr-defined]
-        if kind is LRN and layer.across and layer.beta == 0.75 and not _in_place(planned):  # type: ignore[attr-defined]
+        if kind is LRN and layer.across and layer.beta == 0.75 and not in_place(planned):  # type: ignore[attr-defined]
             return Normalize(self._chain([number]))
         if kind is Concat and self._joins_channels(number):
             return Join(self._chain([number]))
@@ -189,51 +189,6 @@ class _Lowering:
         return len(planned.bottoms) > 1 and axis in (1, -3)
 
 
-class _TrainingLowering(_Lowering):
-    """Convolutions with a ReLU in place, and poolings: the layers whose gradients the fast path knows."""
-
-    def _fits(self, number: int) -> bool:
-        planned = self._plan.layers[number]
-        ends = (*planned.bottoms, *planned.tops)
-        return (
-            len(planned.tops) == len(planned.bottoms) == 1
-            and not any(planned.loss_weights)
-            and all(len(self._blobs[blob].dims) == 4 for blob in ends)
-        )
-
-    def _operation(self, number: int) -> Operation | Upscale | None:
-        layer = self._layers[number]
-        if type(layer) is Convolution:
-            return self._trained_convolution(number, layer)
-        if type(layer) is Pooling:
-            apart = all(k <= s for k, s in zip(layer.window.kernel, layer.window.stride))
-            covered = all(k >= s for k, s in zip(layer.window.kernel, layer.window.stride))
-            plain = layer.layer_param.pooling_param.pool == PoolingParameter.MAX and layer.window.pad == (
-                0,
-                0,
-            )
-            return (
-                TrainedPool(self._chain([number]))
-                if plain and apart and covered and layer.window.ceil
-                else None
-            )
-        return None
-
-    def _trained_convolution(self, number: int, layer: Convolution) -> Operation | None:
-        param, window = layer.layer_param.convolution_param, layer.window
-        plain = layer.channel_axis == 1 and len(window.kernel) == 2 and all(window.dilation)
-        if not plain or window.stride != (1, 1) or param.group != 1 or param.num_output < LANES:
-            return None
-        after = [n for n in self._following(number, (ReLU,)) if _in_place(self._plan.layers[n])]
-        chain = self._chain([number, *after])
-        height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
-        if TrainedDense.suits_layer(layer, height * width):
-            return TrainedDense(
-                chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags
-            )
-        return TrainedConvolve(chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags)
-
-
 def _upscales(layer: Layer) -> bool:
     """Whether a Deconvolution makes as many maps as it reads, and may do so map by map."""
     assert isinstance(layer, Deconvolution)
@@ -242,5 +197,6 @@ def _upscales(layer: Layer) -> bool:
     return alike and layer.channel_axis == 1 and len(window.kernel) == 2 and window.dilation == (1, 1)
 
 
-def _in_place(planned: LayerPlan) -> bool:
+def in_place(planned: LayerPlan) -> bool:
+    """Whether a layer writes over what it reads."""
     return bool(set(planned.tops) & set(planned.bottoms))

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 import torch
 
-from ..blob import Blob
 from ..machine.simd import LANES
 from ..reference import ReferencePath
 from .convolution import rounded
-from .lowering import Item, lower, lower_training
+from .lowering import Item, lower
 from .operation import Operation
 from .planes import Plane, whole
 from .promises import Copy, Origin, Remade, promise
 from .saving import Saver
-from .training import Trained
 from .upscale import Upscale
 
 
@@ -160,79 +157,3 @@ class FastPath:
         if not narrow:
             planes[number] = plane
         return plane
-
-
-class TrainingPath(FastPath):
-    """Forward passes of nets that are trained, and the backward passes after them.
-
-    Args:
-        reference: the net.
-    """
-
-    def __init__(self, reference: ReferencePath) -> None:
-        super().__init__(reference)
-        #: per operation of the last forward pass, the planes of its bottoms
-        self._sources: dict[Operation, list[Plane]] = {}
-        self._fresh: dict[int, Plane] = {}
-
-    def _lower(self, net: ReferencePath) -> list[Item]:
-        return lower_training(net)
-
-    def forward(self) -> float:
-        self._sources.clear()
-        return super().forward()
-
-    def _ran(self, operation: Operation, bottoms: list[Plane]) -> None:
-        self._sources[operation] = bottoms
-
-    def backward(self) -> None:
-        """Run all layers backward."""
-        grads: dict[int, Plane] = {}
-        with torch.no_grad():
-            for item in reversed(self._items):
-                if isinstance(item, Trained) and item in self._sources:
-                    self._backward(item, grads)
-                else:
-                    numbers = [item] if isinstance(item, int) else item.chain.numbers
-                    for number in reversed(numbers):
-                        self._step_backward(number, grads)
-
-    def _step_backward(self, number: int, grads: dict[int, Plane]) -> None:
-        planned = self._plan.layers[number]
-        if planned.runs_backward:
-            self._steps[number].backward()
-            for bottom in planned.bottoms:
-                grads.pop(bottom, None)
-
-    def _backward(self, operation: Trained, grads: dict[int, Plane]) -> None:
-        chain, plan = operation.chain, self._plan
-        first = plan.layers[chain.numbers[0]]
-        if not first.runs_backward:
-            return
-        (source,) = self._sources[operation]
-        self._refresh(source, self._blobs[first.bottoms[0]])
-        self._refresh(operation.plane, self._blobs[chain.top])
-        grad = grads.get(chain.top)
-        if grad is None or not self._blobs[chain.top].diff_memory.untouched:
-            grad = self._fresh.setdefault(chain.top, Plane())
-            grad.lay_out(operation.plane.layout)
-            grad.read(self._blobs[chain.top].grad)
-        operation.backward(source, grad, first.propagate_down[0])
-        self._promise_grad(chain.top, grad)
-        if first.propagate_down[0]:
-            grads[first.bottoms[0]] = operation.bottom_grad
-            self._promise_grad(first.bottoms[0], operation.bottom_grad)
-
-    @staticmethod
-    def _refresh(plane: Plane, blob: Blob) -> None:
-        """Take over what a user wrote into a blob since the forward pass."""
-        if not blob.data_memory.untouched and plane.layout.dims == blob.dims:
-            plane.read(blob.value)
-
-    def _promise_grad(self, number: int, grad: Plane) -> None:
-        blob = self._blobs[number]
-        blob.diff_memory.promise(partial(_values, grad), blob.count)
-
-
-def _values(plane: Plane) -> torch.Tensor:
-    return plane.values().view(-1)

@@ -17,7 +17,8 @@ from ..reference import ReferencePath
 from .choice import chosen
 
 if TYPE_CHECKING:
-    from .path import FastPath, TrainingPath
+    from .path import FastPath
+    from .training_path import TrainingPath
 
 _TRAIN, _TEST = 0, 1
 _WORTH = 20_000_000  # multiply-adds of a pass from which on the fast path gains
@@ -94,13 +95,22 @@ class Runner(ReferencePath):
 
     def _make(self, saving: bool) -> FastPath | None:
         try:
-            from .path import FastPath, TrainingPath
+            return self._made(saving)
         except ImportError as error:  # Numba is missing, or refuses the installed NumPy
             self._can = False
             say = log.info if chosen() == "auto" else log.warning
             say("running without the fast path (%s): %s", install_command("fast"), error)
             return None
-        return FastPath(self, saving) if self.plan.phase == _TEST else TrainingPath(self)
+
+    def _made(self, saving: bool) -> FastPath:
+        """The path of the net's phase; what only training needs is compiled for training only."""
+        if self.plan.phase == _TRAIN:
+            from .training_path import TrainingPath
+
+            return TrainingPath(self)
+        from .path import FastPath
+
+        return FastPath(self, saving)
 
     def _multiply_adds(self) -> int:
         """What a pass multiplies and adds, at the present shapes."""
