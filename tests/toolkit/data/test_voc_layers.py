@@ -316,7 +316,7 @@ def test_what_is_kept_in_memory_is_what_is_read(voc: Path, prefetch: int) -> Non
     for i in range(len(SIZES)):
         (voc / f"JPEGImages/{i}.png").unlink()
     read_order(kept, 20)  # from memory alone
-    with pytest.raises(SampleError, match="expected an image"):
+    with pytest.raises(SampleError, match="JPEGImages/[0-9]"):
         read_order(plain, 20)
 
 
