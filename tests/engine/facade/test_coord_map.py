@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe import layers as L
@@ -84,7 +84,8 @@ def test_maps_compose_along_a_chain_and_invert(chain: list[Kernel], x: float) ->
     assert (back_a * x + back_b)[0] == pytest.approx(y, abs=1e-6)
 
 
-@given(st.lists(kernels, min_size=1, max_size=3))
+# Floating point, here as in pycaffe, holds halves exactly and thirds not, on the way too.
+@given(st.lists(kernels.filter(lambda k: k[0] == "Deconvolution" or k[2] != 3), min_size=1, max_size=3))
 def test_crop_offset_is_exact(chain: list[Kernel]) -> None:
     """Fractions as the judge: the crop is refused exactly when the offset is no whole number."""
     top = data = L.Input()
@@ -96,8 +97,6 @@ def test_crop_offset_is_exact(chain: list[Kernel]) -> None:
             scale, shift = stride * scale, stride * shift + half - pad
         else:
             scale, shift = scale / stride, (shift + pad - half) / stride
-        # Floating point, here as in pycaffe, holds halves exactly and thirds not, on the way too.
-        assume(scale.denominator in (1, 2, 4) and shift.denominator in (1, 2, 4, 8))
     if scale == 1 and shift >= 0 and shift.denominator == 1:
         settings = crop(top, data).fn.params["crop_param"]
         assert settings == {"axis": 2, "offset": [int(shift)]}
