@@ -88,10 +88,10 @@ class Interpreters:
 
 
 def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process: `threads` for every library, none of OpenBLAS's overrides."""
+    """A process's environment: `threads` for every library, no overrides of OpenBLAS, no INFO log."""
     kept = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {**kept, **dict.fromkeys(pools, str(threads)), **extra}
+    return {"GLOG_minloglevel": "1", **kept, **dict.fromkeys(pools, str(threads)), **extra}
 
 
 def ask(module: str, *arguments: str, threads: int) -> str:

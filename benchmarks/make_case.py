@@ -7,14 +7,11 @@ and the scores are spread so that a softmax of them is neither flat nor one-hot,
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-os.environ.setdefault("GLOG_minloglevel", "1")
 
 import caffe
 import surgery

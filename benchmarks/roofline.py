@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-os.environ.setdefault("GLOG_minloglevel", "1")
 
 import caffe
 from caffe._caffe import net_footprint

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import os
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-os.environ.setdefault("GLOG_minloglevel", "1")
 import caffe
 import nets
 import solvers
@@ -131,6 +129,7 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=0.5, help="multiplies the channels of VGG16")
     parser.add_argument("--gpu", action="store_true")
     args = parser.parse_args()
+    caffe.init_log(1)
     if args.gpu:
         caffe.set_mode_gpu()
     with tempfile.TemporaryDirectory() as name:

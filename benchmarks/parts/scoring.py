@@ -10,7 +10,6 @@ the process with all that it imports.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("GLOG_minloglevel", "1")
 import caffe
 import nets
 from fcn.predictor import best_class
@@ -86,6 +84,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=736, help="as many as seg11valid has")
     parser.add_argument("--gpu", action="store_true", help="inference on the GPU")
     args = parser.parse_args()
+    caffe.init_log(1)
     if args.gpu:
         caffe.set_mode_gpu()
     with tempfile.TemporaryDirectory() as name:

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import nn
 
-os.environ.setdefault("GLOG_minloglevel", "2")
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The iterations of one run, the engine's and PyTorch's.
@@ -182,6 +181,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     sys.path.insert(0, str(args.engine.resolve()))
+    import caffe
+
+    caffe.init_log(1)
     torch.set_num_threads(args.threads)
     here = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:

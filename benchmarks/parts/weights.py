@@ -9,7 +9,6 @@ growth of its peak resident memory over the moment before the call, in units of 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GLOG_minloglevel", "1")
+import caffe
+
 from ..memory import peak_bytes
 
 TASKS = ("engine build", "engine load", "torch.load", "protobuf parse", "engine save", "torch.save")
@@ -43,8 +43,6 @@ def prepare(folder: Path, width: float) -> None:
 
 def open_net(folder: Path, loaded: bool) -> Any:
     """The classifier, its parameters in touched memory."""
-    import caffe
-
     net = caffe.Net(str(folder / "vgg16.prototxt"), caffe.TEST)
     if loaded:
         net.copy_from(str(folder / "vgg16.caffemodel"))
@@ -67,8 +65,6 @@ def task(name: str, folder: Path) -> Callable[[], object]:
     if name == "torch.load":
         return lambda: torch.load(tensors, weights_only=True)
     if name == "engine build":
-        import caffe
-
         caffe.layer_type_list()  # what is imported at the first use of the engine
         return lambda: caffe.Net(str(folder / "vgg16.prototxt"), caffe.TEST)
     net = open_net(folder, name == "engine save")
@@ -94,6 +90,7 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0, help="multiplies the channels of VGG16")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    caffe.init_log(1)
     if args.child:
         measure(args.child[0], Path(args.child[1]))
         return

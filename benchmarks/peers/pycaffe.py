@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
-
-os.environ.setdefault("GLOG_minloglevel", "1")
 
 import caffe
 
