@@ -84,15 +84,9 @@ def test_errors_are_small_beside_the_largest_score(errors, wide, seed):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("wide", [1, 3, 5])
+@pytest.mark.parametrize("wide", [1, 3, 5, 7])
 def test_errors_are_of_the_size_of_the_reference_paths(errors, wide, seed):
     found = errors(wide, seed)
-    assert found["fast"] <= RATIO * found["reference"]
-
-
-@pytest.mark.xfail(reason="F(2, 7): 2.6 to 3.9 times the reference path's error, 1.1 to 2.2 without it")
-def test_errors_behind_a_convolution_of_7_x_7(errors):
-    found = errors(7, 1)
     assert found["fast"] <= RATIO * found["reference"]
 
 

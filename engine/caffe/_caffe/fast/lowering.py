@@ -20,6 +20,7 @@ from ..machine.simd import LANES
 from ..reference import ReferencePath
 from .convolution import algorithms, rounded
 from .convolve import Convolve, ConvolveEach, window_of
+from .dense import Dense
 from .light import Adjust, Join, Normalize, Pool, Sum
 from .operation import Chain, Operation
 from .upscale import Upscale
@@ -107,6 +108,10 @@ class Lowering:
             return ConvolveEach(self._chain(numbers), epilogue)
         if group > 1 and ((layer.channels // group) % LANES or (outputs // group) % LANES):
             return None
+        height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
+        plain = group == 1 and all(isinstance(each, (ReLU, Dropout)) for each in epilogue)
+        if plain and Dense.suits_layer(layer, height * width):
+            return Dense(self._chain(numbers), epilogue)
         lanes = (
             rounded(layer.channels, LANES)
             if group == 1 and layer.channels >= LANES

@@ -16,13 +16,12 @@ import torch
 
 from ..blob import Blob
 from ..layer import Layer
-from ..layers.activation import ReLU
-from ..layers.convolution import Convolution
-from ..machine import dense, gradients
-from ..machine.simd import COLUMNS, FEW, LANES, ROWS
+from ..machine import gradients
+from ..machine.simd import COLUMNS, ROWS
 from ..machine.workers import in_pieces
 from .convolution import Form, Geometry, Window, algorithms, rounded
-from .convolve import Convolve, address, convolve, pixel_tables, window_of, work_of
+from .convolve import Convolve, address, convolve, work_of
+from .dense import Dense, Room
 from .light import Pool
 from .operation import Chain, Kept, Operation
 from .parameters import Packed, pack
@@ -170,77 +169,18 @@ class TrainedConvolve(Convolve, Trained):
         return packed.get()
 
 
-class TrainedDense(Trained):
-    """A Convolution of one group with more weights than pixels, and maybe a ReLU in place.
-
-    Its weights change with every step, and bringing them into another order would cost more than their use.
+class TrainedDense(Dense, Trained):
+    """A Convolution with more weights than pixels, and maybe a ReLU in place.
 
     Args:
         flags: which parameters want a gradient.
     """
 
     def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
-        super().__init__(chain)
-        layer = chain.layer(0)
-        assert isinstance(layer, Convolution)
-        self._layer, self._flags, self._window = layer, tuple(flags), window_of(layer)
-        #: of the ReLU, if there is one
-        self._slope = next((np.float32(each.slope) for each in epilogue if isinstance(each, ReLU)), None)
-        self._tables = Kept(self._make_tables)
-        self._x, self._turned, self._made, self._sums = Room(), Room(), Room(), Room()
-
-    @staticmethod
-    def suits_layer(layer: Convolution, pixels: int) -> bool:
-        """Whether a layer has more weights than its pixels are worth, and enough for whole products."""
-        weight = layer.blobs[0]
-        taps = weight.count // weight.dims[0]
-        return weight.count > 2048 * pixels and taps % COLUMNS == 0 and weight.dims[0] % FEW == 0
-
-    def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
-        target, self._reads = self._tables((layouts[0], self.chain.made(0)[2:]))
-        self.plane.lay_out(target)
-        pixels = len(self._reads[0]) * len(self._reads[1])
-        weight = self._layer.blobs[0]
-        wide = rounded(pixels, COLUMNS)
-        self._now = dense.Dense(pixels, wide, weight.count // weight.dims[0], weight.dims[0])
-
-    def _make_tables(
-        self, key: tuple[PlaneLayout, tuple[int, ...]]
-    ) -> tuple[PlaneLayout, tuple[np.ndarray, np.ndarray]]:
-        source, places = key
-        same, (rows, columns, *_) = pixel_tables(source, places, self._window, outside=-1, compact=False)
-        outputs = self._layer.layer_param.convolution_param.num_output
-        lanes = rounded(outputs, LANES)
-        return PlaneLayout(same.batch, outputs, same.rows, same.columns, lanes), (rows, columns)
-
-    def compute(self, planes: Sequence[Plane]) -> None:
-        now, source = self._now, planes[0]
-        # The last products read and write up to ROWS - 1 rows too many.
-        x = self._x.get((now.pixels + ROWS) * now.taps).view(-1, now.taps)[: now.pixels].numpy()
-        turned = self._turned.get(now.taps * now.wide).view(now.taps, now.wide)
-        made = self._made.get((now.outputs + 1) * now.wide)
-        values, (down, right), lines = source.view().view(-1).numpy(), self._reads, turned.numpy()
-        in_pieces(
-            source.layout.channels,
-            now.pixels * now.taps // source.layout.channels,
-            lambda first, count: dense.gather(values, down, right, x, lines, first, count),
-        )
-        weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
-        in_pieces(
-            rounded(now.outputs, ROWS) // ROWS,
-            ROWS * now.taps,
-            lambda first, count: dense.multiply(now, weight, other, to, first, count),
-        )
-        result = made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
-        if len(self._layer.blobs) > 1:
-            result = result + self._layer.blobs[1].value
-        if self._slope is not None:
-            result = torch.where(result < 0, result * self._slope, result)
-        self._inner(self.plane).copy_(result.view(self._inner(self.plane).shape))
-
-    def _inner(self, plane: Plane) -> torch.Tensor:
-        """(N, H, W, O): the pixels of a plane laid out as the top."""
-        return plane.view()[:, 1:, 1:, : self._now.outputs]
+        super().__init__(chain, epilogue)
+        self.bottom_grad = Plane()
+        self._flags = tuple(flags)
+        self._spread = Room()
 
     def backward(self, source: Plane, grad: Plane, down: bool) -> None:
         now, blobs = self._now, self._layer.blobs
@@ -253,32 +193,34 @@ class TrainedDense(Trained):
         if len(blobs) > 1 and self._flags[1]:
             blobs[1].add_grad(turned[:, : now.pixels].sum(1))
         if self._flags[0]:
-            self._weight_gradient(turned)
+            self._weight_gradient(source, turned)
         if down:
             self._bottom_gradient(source, turned)
 
-    def _weight_gradient(self, grads: torch.Tensor) -> None:
+    def _weight_gradient(self, source: Plane, grads: torch.Tensor) -> None:
         now, weight = self._now, self._layer.blobs[0]
         adds = int(weight.diff_memory.allocated)
         target = weight.grad if adds else torch.empty(weight.dims)
-        x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps).numpy()
+        x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps)
+        self._gather(source, x)
+        rows = x.numpy()
         left, to = grads.data_ptr(), target.data_ptr()
         in_pieces(
             now.taps // COLUMNS,
             COLUMNS * now.outputs,
-            lambda first, count: dense.weight_gradient(now, left, to, x, adds, first, count),
+            lambda first, count: gradients.weight_gradient(now, left, to, rows, adds, first, count),
         )
         weight.put_grad(target)
 
     def _bottom_gradient(self, source: Plane, grads: torch.Tensor) -> None:
         now = self._now
-        x = self._x.get((now.pixels + ROWS) * now.taps)
+        x = self._spread.get((now.pixels + ROWS) * now.taps)  # as many rows too many are written
         weights = self._layer.blobs[0].value.view(now.outputs, now.taps).numpy()
         left, to = grads.data_ptr(), x.data_ptr()
         in_pieces(
             now.taps // COLUMNS,
             COLUMNS * now.outputs,
-            lambda first, count: dense.input_gradient(now, left, weights, to, first, count),
+            lambda first, count: gradients.input_gradient(now, left, weights, to, first, count),
         )
         self.bottom_grad.lay_out(source.layout)
         plane = self.bottom_grad.view().view(-1).zero_().numpy()
@@ -286,7 +228,7 @@ class TrainedDense(Trained):
         in_pieces(
             source.layout.channels,
             now.pixels * now.taps // source.layout.channels,
-            lambda first, count: dense.scatter(values, down, right, plane, first, count),
+            lambda first, count: gradients.scatter(values, down, right, plane, first, count),
         )
 
 
@@ -322,19 +264,6 @@ class TrainedPool(Pool, Trained):
             rows.shape[1] * columns.shape[1] * target.lanes,
             lambda first, count: gradients.unpool(work, first, count),
         )
-
-
-class Room:
-    """Memory that is kept from pass to pass."""
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0)
-
-    def get(self, count: int) -> torch.Tensor:
-        """`count` numbers, of any value."""
-        if self._memory.numel() < count:
-            self._memory = torch.empty(count)
-        return self._memory[:count]
 
 
 def _channel_sums(grad: Plane) -> torch.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from numba import float32, float64, int64, types, void
 
 from .compiling import Address, Array, compiled
+from .dense import DENSE, DEPTH, Dense, product_of_rows
 from .products import CONVOLUTION, Convolution, read_taps, read_tiles
 from .simd import (
     COLUMNS,
@@ -33,7 +34,6 @@ def _turned(matrix: tuple[tuple[float, ...], ...]) -> list[tuple[float, ...]]:
 
 
 _from_4_to_6, _from_2_to_6 = transform_in(_turned(short(4, 3).back)), transform_in(_turned(short(2, 5).back))
-_from_2_to_8 = transform_in(_turned(short(2, 7).back))
 
 
 @compiled(void(CONVOLUTION, int64, int64, int64, int64, int64))
@@ -60,9 +60,7 @@ def fill(g: Convolution, first: int, count: int, into: Address, grads: Address, 
         columns = g.target_columns + 8 * size * ((first + t) % g.across)
         for c in range(0, g.stored, LANES):
             source, target = g.target + 4 * c, grads + 4 * (t * g.outputs + c)
-            if g.high == 8:
-                _from_2_to_8(source, rows, columns, target, apart)
-            elif size == 4:
+            if size == 4:
                 _from_4_to_6(source, rows, columns, target, apart)
             else:
                 _from_2_to_6(source, rows, columns, target, apart)
@@ -210,3 +208,54 @@ def unpool(g: Unpooling, first: int, count: int) -> None:
                         best, place = value, at
             if place >= 0:
                 put_number(number_at(grads + c), g.target + place)
+
+
+_TABLE = int64[:, ::1]
+
+
+@compiled(void(DENSE, int64, int64, float32[:, ::1], int64, int64, int64))
+def weight_gradient(
+    g: Dense, grads: Address, sums: Address, x: Array, adds: int, first: int, count: int
+) -> None:
+    """sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps); panels of COLUMNS taps."""
+    panel = np.zeros((g.pixels, COLUMNS), np.float32)
+    for column in range(first * COLUMNS, (first + count) * COLUMNS, COLUMNS):
+        for t in range(g.pixels):
+            for lane in range(COLUMNS):
+                panel[t, lane] = x[t, column + lane]
+        for row in range(0, g.outputs, ROWS):
+            place = sums + 4 * (row * g.taps + column)
+            left, rows = grads + 4 * row * g.wide, min(ROWS, g.outputs - row)
+            product_of_rows(rows, left, panel.ctypes.data, place, g.wide, COLUMNS, g.taps, g.pixels, adds)
+
+
+@compiled(void(DENSE, int64, float32[:, ::1], int64, int64, int64))
+def input_gradient(g: Dense, grads: Address, weights: Array, x: Address, first: int, count: int) -> None:
+    """x (pixels, taps) = transposed grads (outputs, wide) times weights (outputs, taps); panels of taps.
+
+    Up to ROWS - 1 rows after the last of x are written too, and as many numbers after `grads` are read.
+    """
+    panel = np.zeros((DEPTH, COLUMNS), np.float32)
+    for column in range(first * COLUMNS, (first + count) * COLUMNS, COLUMNS):
+        for start in range(0, g.outputs, DEPTH):
+            deep, adds = min(DEPTH, g.outputs - start), int64(start > 0)
+            for o in range(deep):
+                for lane in range(COLUMNS):
+                    panel[o, lane] = weights[start + o, column + lane]
+            for t in range(0, g.pixels, ROWS):
+                left, place = grads + 4 * (start * g.wide + t), x + 4 * (t * g.taps + column)
+                product(left, panel.ctypes.data, place, 1, g.wide, COLUMNS, g.taps, deep, adds)
+
+
+@compiled(void(float32[:, ::1], _TABLE, _TABLE, float32[::1], int64, int64))
+def scatter(x: Array, rows: Array, columns: Array, plane: Array, first: int, count: int) -> None:
+    """Add x (pixels, taps) to the pixels under the taps, channels `first` to `first + count`."""
+    high, wide, across = rows.shape[1], columns.shape[1], columns.shape[0]
+    for t in range(rows.shape[0] * across):
+        for i in range(high):
+            row = rows[t // across, i]
+            for j in range(wide):
+                column = columns[t % across, j]
+                if row >= 0 and column >= 0:
+                    for c in range(first, first + count):
+                        plane[row + column + c] += x[t, (c * high + i) * wide + j]

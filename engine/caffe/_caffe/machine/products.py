@@ -36,9 +36,8 @@ from .toom import short
 
 DEPTH = 512  # how much of a product's depth is done before the next: rows of A and a panel of B stay in cache
 
-_into_6, _into_8 = transform_in(short(4, 3).into), transform_in(short(2, 7).into)
+_into_6 = transform_in(short(4, 3).into)
 _back_4_of_6, _back_2_of_6 = transform_out(short(4, 3).back), transform_out(short(2, 5).back)
-_back_2_of_8 = transform_out(short(2, 7).back)
 
 
 class Convolution(NamedTuple):
@@ -75,10 +74,7 @@ def read_tiles(g: Convolution, first: int, count: int, into: Address, apart: int
         columns = g.columns + 8 * g.wide * ((first + t) % g.across)
         for c in range(0, g.channels, LANES):
             source, target = g.source + 4 * c, into + 4 * (t * g.channels + c)
-            if g.high == 6:
-                _into_6(source, rows, columns, target, apart)
-            else:
-                _into_8(source, rows, columns, target, apart)
+            _into_6(source, rows, columns, target, apart)
 
 
 @njit(inline="always")
@@ -172,9 +168,7 @@ def _write_tiles(
         for c in range(channel, min(channel + wide, g.stored), LANES):
             source = products + 4 * (t * wide + c - channel)
             scale, shift = g.scale + 4 * c, g.shift + 4 * c
-            if g.high == 8:
-                _back_2_of_8(source, apart, tile, scale, shift, slope)
-            elif size == 4:
+            if size == 4:
                 _back_4_of_6(source, apart, tile, scale, shift, slope)
             else:
                 _back_2_of_6(source, apart, tile, scale, shift, slope)

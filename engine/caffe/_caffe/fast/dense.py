@@ -1,0 +1,111 @@
+"""The operation of Convolution layers that have more weights than their pixels are worth: inner products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..layer import Layer
+from ..layers.activation import ReLU
+from ..layers.convolution import Convolution
+from ..machine import dense
+from ..machine.simd import COLUMNS, FEW, LANES, ROWS
+from ..machine.workers import in_pieces
+from .convolution import rounded
+from .convolve import pixel_tables, window_of
+from .operation import Chain, Kept, Operation
+from .planes import Plane, PlaneLayout
+
+
+class Room:
+    """Memory that is kept from pass to pass."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def get(self, count: int) -> torch.Tensor:
+        """`count` numbers, of any value."""
+        if self._memory.numel() < count:
+            self._memory = torch.empty(count)
+        return self._memory[:count]
+
+
+class Dense(Operation):
+    """A Convolution of one group, and maybe a ReLU, with the weights as they lie in memory.
+
+    Bringing them into another order takes as much memory again, and after a change more time than their use.
+
+    Args:
+        chain: Convolution, then layers of which ReLU alone does something.
+        epilogue: these.
+    """
+
+    def __init__(self, chain: Chain, epilogue: Sequence[Layer]) -> None:
+        super().__init__(chain)
+        layer = chain.layer(0)
+        assert isinstance(layer, Convolution)
+        self._layer, self._window = layer, window_of(layer)
+        #: of the ReLU, if there is one
+        self._slope = next((np.float32(each.slope) for each in epilogue if isinstance(each, ReLU)), None)
+        self._tables = Kept(self._make_tables)
+        self._x, self._turned, self._made = Room(), Room(), Room()
+
+    @staticmethod
+    def suits_layer(layer: Convolution, pixels: int) -> bool:
+        """Whether a layer has more weights than its pixels are worth, and enough for whole products."""
+        weight = layer.blobs[0]
+        taps = weight.count // weight.dims[0]
+        return weight.count > 2048 * pixels and taps % COLUMNS == 0 and weight.dims[0] % FEW == 0
+
+    def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
+        target, self._reads = self._tables((layouts[0], self.chain.made(0)[2:]))
+        self.plane.lay_out(target)
+        pixels, weight = len(self._reads[0]) * len(self._reads[1]), self._layer.blobs[0]
+        self._now = dense.Dense(
+            pixels, rounded(pixels, COLUMNS), weight.count // weight.dims[0], weight.dims[0]
+        )
+
+    def _make_tables(
+        self, key: tuple[PlaneLayout, tuple[int, ...]]
+    ) -> tuple[PlaneLayout, tuple[np.ndarray, np.ndarray]]:
+        source, places = key
+        same, (rows, columns, *_) = pixel_tables(source, places, self._window, outside=-1, compact=False)
+        outputs = self._layer.layer_param.convolution_param.num_output
+        lanes = rounded(outputs, LANES)
+        return PlaneLayout(same.batch, outputs, same.rows, same.columns, lanes), (rows, columns)
+
+    def compute(self, planes: Sequence[Plane]) -> None:
+        now = self._now
+        turned = self._gather(planes[0], self._x.get(0).view(0, now.taps))
+        made = self._made.get((now.outputs + 1) * now.wide)  # whose last row backward's products read into
+        weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
+        in_pieces(
+            rounded(now.outputs, ROWS) // ROWS,
+            ROWS * now.taps,
+            lambda first, count: dense.multiply(now, weight, other, to, first, count),
+        )
+        result = made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
+        if len(self._layer.blobs) > 1:
+            result = result + self._layer.blobs[1].value
+        if self._slope is not None:
+            result = torch.where(result < 0, result * self._slope, result)
+        self._inner(self.plane).copy_(result.reshape(self._inner(self.plane).shape))
+
+    def _gather(self, source: Plane, x: torch.Tensor) -> torch.Tensor:
+        """What lies under the taps, (taps, wide); its transpose in `x`, (pixels, taps), if that has rows."""
+        now = self._now
+        turned = self._turned.get(now.taps * now.wide).view(now.taps, now.wide)
+        values, (down, right) = source.view().view(-1).numpy(), self._reads
+        rows, lines = x.numpy(), turned.numpy()
+        in_pieces(
+            source.layout.channels,
+            now.pixels * now.taps // source.layout.channels,
+            lambda first, count: dense.gather(values, down, right, rows, lines, first, count),
+        )
+        return turned
+
+    def _inner(self, plane: Plane) -> torch.Tensor:
+        """(N, H, W, O): the pixels of a plane laid out as the top."""
+        return plane.view()[:, 1:, 1:, : self._now.outputs]
