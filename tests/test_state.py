@@ -29,7 +29,7 @@ KEPT = {
     "caffe._caffe.machine.toom.short": "computed from its arguments: matrices of an algorithm",
     "caffe._caffe.machine.workers.workers": "the fast path's threads: one set, as PyTorch has",
     "caffe._caffe.fast.choice._measured": "what was timed once is not timed again",
-    "caffe._caffe.fast.convolve.cache_size": "of the processor, which does not change",
+    "caffe._caffe.fast.operations.convolve.cache_size": "of the processor, which does not change",
     "caffe._caffe.formats.schema.fields": "computed from caffe.proto, which does not change",
     "caffe._caffe.formats.schema.homes": "computed from caffe.proto, which does not change",
     "caffe._caffe.formats.schema.required": "computed from caffe.proto, which does not change",

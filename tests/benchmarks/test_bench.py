@@ -26,6 +26,23 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
+def test_importing_the_benchmarks_leaves_the_environment_alone() -> None:
+    """And the log with it: `make docs` and tests import them and go on."""
+    program = """
+import os, pkgutil
+before = dict(os.environ)
+import benchmarks
+for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks."):
+    if not module.name.startswith("benchmarks.peers.") or module.name == "benchmarks.peers.pycaffe":
+        __import__(module.name)
+import caffe.io, logging
+assert dict(os.environ) == before and logging.getLogger("caffe").level == logging.INFO
+"""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GLOG_")}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_a_net_is_timed_compared_and_reported(tmp_path: Path) -> None:
     """The engine beside PyTorch, a library that is not installed and a Caffe that is not there."""

@@ -59,7 +59,7 @@ def test_measuring_chooses_once_and_the_results_stay(net, monkeypatch):
 
 
 def test_every_algorithm_of_a_convolution_gives_the_same_plane(net, monkeypatch):
-    from caffe._caffe.fast.convolve import Convolve
+    from caffe._caffe.fast.operations.convolve import Convolve
 
     scores(net, monkeypatch, "fast")
     convolutions = [item for item in net.runner._fast._items if isinstance(item, Convolve)]

@@ -19,11 +19,11 @@ from ..layers.shape import Crop
 from ..machine.simd import LANES
 from ..reference import ReferencePath
 from .convolution import algorithms, rounded
-from .convolve import Convolve, ConvolveEach, window_of
-from .dense import Dense
-from .light import Adjust, Join, Normalize, Pool, Sum
 from .operation import Chain, Operation
-from .upscale import Upscale
+from .operations.convolve import Convolve, ConvolveEach, window_of
+from .operations.dense import Dense
+from .operations.light import Adjust, Join, Normalize, Pool, Sum
+from .operations.upscale import Upscale
 
 Item = Operation | Upscale | int  #: an operation, or the number of a layer
 

@@ -11,10 +11,10 @@ from ..reference import ReferencePath
 from .convolution import rounded
 from .lowering import Item, lower
 from .operation import Operation
+from .operations.upscale import Upscale
 from .planes import Plane, whole
 from .promises import Copy, Origin, Remade, promise
 from .saving import Saver
-from .upscale import Upscale
 
 
 class FastPath:

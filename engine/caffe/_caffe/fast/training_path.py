@@ -15,10 +15,10 @@ from ..machine.simd import LANES
 from ..reference import ReferencePath
 from .lowering import Item, Lowering, in_place
 from .operation import Operation
+from .operations.training import Trained, TrainedConvolve, TrainedDense, TrainedPool
+from .operations.upscale import Upscale
 from .path import FastPath
 from .planes import Plane
-from .training import Trained, TrainedConvolve, TrainedDense, TrainedPool
-from .upscale import Upscale
 
 
 class TrainingPath(FastPath):

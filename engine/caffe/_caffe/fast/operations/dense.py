@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..layer import Layer
-from ..layers.activation import ReLU
-from ..layers.convolution import Convolution
-from ..machine import dense
-from ..machine.simd import COLUMNS, FEW, LANES, ROWS
-from ..machine.workers import in_pieces
-from .convolution import rounded
+from ...layer import Layer
+from ...layers.activation import ReLU
+from ...layers.convolution import Convolution
+from ...machine import dense
+from ...machine.simd import COLUMNS, FEW, LANES
+from ...machine.workers import in_pieces
+from ..convolution import rounded
+from ..operation import Chain, Kept, Operation
+from ..planes import Plane, PlaneLayout
 from .convolve import pixel_tables, window_of
-from .operation import Chain, Kept, Operation
-from .planes import Plane, PlaneLayout
 
 
 class Room:
@@ -82,8 +82,8 @@ class Dense(Operation):
         made = self._made.get((now.outputs + 1) * now.wide)  # whose last row backward's products read into
         weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
         in_pieces(
-            rounded(now.outputs, ROWS) // ROWS,
-            ROWS * now.taps,
+            -(-now.outputs // dense.BLOCK),
+            dense.BLOCK * now.taps,
             lambda first, count: dense.multiply(now, weight, other, to, first, count),
         )
         result = made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..blob import Blob
-from ..layers.convolution import Deconvolution
-from ..layers.shape import Crop
-from ..machine import pixels
-from ..machine.workers import in_pieces
-from .operation import Chain
-from .parameters import Packed
+from ...blob import Blob
+from ...layers.convolution import Deconvolution
+from ...layers.shape import Crop
+from ...machine import pixels
+from ...machine.workers import in_pieces
+from ..operation import Chain
+from ..parameters import Packed
 
 
 class Upscale:

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..layer import Layer
-from ..layers.convolution import Convolution
-from ..machine import pixels, products
-from ..machine.simd import COLUMNS, LANES
-from ..machine.toom import Short
-from ..machine.workers import in_pieces, workers
-from .choice import chosen, fastest
-from .convolution import Axis, Form, Geometry, Window, algorithms, rounded, targets
-from .operation import Chain, Kept, Operation
-from .parameters import Epilogue, Packed, pack
-from .planes import Plane, PlaneLayout
+from ...layer import Layer
+from ...layers.convolution import Convolution
+from ...machine import pixels, products
+from ...machine.simd import COLUMNS, LANES
+from ...machine.toom import Short
+from ...machine.workers import in_pieces, workers
+from ..choice import chosen, fastest
+from ..convolution import Axis, Form, Geometry, Window, algorithms, rounded, targets
+from ..operation import Chain, Kept, Operation
+from ..parameters import Epilogue, Packed, pack
+from ..planes import Plane, PlaneLayout
 
 
 def address(array: np.ndarray) -> int:

@@ -14,18 +14,18 @@ from functools import partial
 import numpy as np
 import torch
 
-from ..blob import Blob
-from ..layer import Layer
-from ..machine import gradients
-from ..machine.simd import COLUMNS, ROWS
-from ..machine.workers import in_pieces
-from .convolution import Form, Geometry, Window, algorithms, rounded
+from ...blob import Blob
+from ...layer import Layer
+from ...machine import gradients
+from ...machine.simd import COLUMNS, ROWS
+from ...machine.workers import in_pieces
+from ..convolution import Form, Geometry, Window, algorithms, rounded
+from ..operation import Chain, Kept, Operation
+from ..parameters import Packed, pack
+from ..planes import Plane, PlaneLayout
 from .convolve import Convolve, address, convolve, work_of
 from .dense import Dense, Room
 from .light import Pool
-from .operation import Chain, Kept, Operation
-from .parameters import Packed, pack
-from .planes import Plane, PlaneLayout
 
 BAND = 20 << 20  # bytes of transformed tiles that are made before they are multiplied
 SUMMED = 512  # pixels that one sum of a channel's gradient adds up

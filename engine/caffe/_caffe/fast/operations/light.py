@@ -8,19 +8,19 @@ from functools import partial
 import numpy as np
 import torch
 
-from ...proto.caffe_pb2 import PoolingParameter
-from ..layer import Layer
-from ..layers.arithmetic import Eltwise
-from ..layers.normalization import LRN
-from ..layers.pooling import Pooling, PoolWindow
-from ..machine import pixels
-from ..machine.simd import LANES
-from ..machine.workers import in_pieces
-from .convolution import Window, rounded
+from ....proto.caffe_pb2 import PoolingParameter
+from ...layer import Layer
+from ...layers.arithmetic import Eltwise
+from ...layers.normalization import LRN
+from ...layers.pooling import Pooling, PoolWindow
+from ...machine import pixels
+from ...machine.simd import LANES
+from ...machine.workers import in_pieces
+from ..convolution import Window, rounded
+from ..operation import Chain, Kept, Operation
+from ..parameters import Epilogue
+from ..planes import Plane, PlaneLayout
 from .convolve import address, pixel_tables
-from .operation import Chain, Kept, Operation
-from .parameters import Epilogue
-from .planes import Plane, PlaneLayout
 
 
 class Pool(Operation):

@@ -1,0 +1,1 @@
+"""What the fast path runs in place of layers, each over planes."""
