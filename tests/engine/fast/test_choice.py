@@ -30,7 +30,7 @@ TEXT = "\n".join([
 
 @pytest.fixture
 def net(net_of: Callable) -> caffe.Net:
-    """Convolutions of four sizes, enough of them for the fast path to be worth its while."""
+    """Convolutions of four sizes, two of them with a choice, enough of them for the fast path to be worth its while."""
     caffe.set_random_seed(3)
     made = net_of(TEXT)
     made.blobs["data"].data[...] = np.random.default_rng(0).normal(size=made.blobs["data"].shape)
@@ -50,10 +50,10 @@ def test_measuring_chooses_once_and_the_results_stay(net, monkeypatch):
     found = scores(net, monkeypatch, "measure")
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
     measured = dict(choice._measured)
-    assert len(measured) - before in (0, 3), (
+    assert len(measured) - before in (0, 2), (
         "each convolution that has a choice, unless they were timed before"
     )
-    assert len(measured) >= 3
+    assert len(measured) >= 2
     assert np.array_equal(scores(net, monkeypatch, "measure"), found)
     assert choice._measured == measured, "a second pass measures nothing"
 
@@ -73,7 +73,7 @@ def test_every_algorithm_of_a_convolution_gives_the_same_plane(net, monkeypatch)
         rivals += len(planes) - 1
         for plane in planes[1:]:
             np.testing.assert_allclose(plane, planes[0], rtol=0, atol=1e-5 * np.abs(planes[0]).max())
-    assert rivals == 3
+    assert rivals == 2, "those of 3 x 3 and 5 x 5"
 
 
 @pytest.mark.parametrize("algorithms", ["auto", "measure"])
