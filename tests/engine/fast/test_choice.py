@@ -30,7 +30,7 @@ TEXT = "\n".join([
 
 @pytest.fixture
 def net(net_of: Callable) -> caffe.Net:
-    """Convolutions of four sizes, two with a choice; enough of them for the fast path to be worth its while."""
+    """Convolutions of four sizes, two of them with a choice, enough for the fast path to be worth it."""
     caffe.set_random_seed(3)
     made = net_of(TEXT)
     made.blobs["data"].data[...] = np.random.default_rng(0).normal(size=made.blobs["data"].shape)
