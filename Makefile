@@ -128,6 +128,7 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.data
 	$(PY) -m benchmarks.parts.scoring
 	$(PY) -m benchmarks.parts.small
+	$(PY) -m benchmarks.parts.paths
 
 build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv build/peers

@@ -14,6 +14,7 @@ PARTS = {
     "data": ["--width", "0.05"],
     "scoring": ["--width", "0.05", "--pairs", "2"],
     "small": [],
+    "paths": ["--width", "0.1", "--size", "64x64"],
 }
 
 
