@@ -62,7 +62,7 @@ THIRD_PARTY = {
     "solvers": set(),
     "surgery": {"numpy"},
     "voc_layers": {"numpy", "PIL"},
-    "fcn": {"numpy", "PIL", "matplotlib"},
+    "fcn": {"numpy", "PIL", "matplotlib", "tqdm"},
     "vis": {"numpy"},
     "solve": set(),
     "score": {"numpy"},

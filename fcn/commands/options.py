@@ -73,9 +73,27 @@ class _Console(_TextHandler):
         """There is no other."""
 
 
-def show_progress() -> None:
-    """Show on the console what is logged."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_Console()])
+def add_verbosity(to: argparse.ArgumentParser) -> None:
+    """-q and -v, as `args.verbosity`: a level of `logging`."""
+    level = to.add_mutually_exclusive_group()
+    level.add_argument(
+        "-q",
+        "--quiet",
+        dest="verbosity",
+        action="store_const",
+        const=logging.WARNING,
+        default=logging.INFO,
+        help="say only what is wrong",
+    )
+    level.add_argument(
+        "-v", "--verbose", dest="verbosity", action="store_const", const=logging.DEBUG, help="say more"
+    )
+
+
+def show_progress(verbosity: int = logging.INFO) -> None:
+    """Show on the console what is logged, from the level `verbosity` on."""
+    logging.basicConfig(format="%(message)s", handlers=[_Console()])
+    logging.getLogger("fcn").setLevel(verbosity)
 
 
 def carry_out(prog: str, work: Callable[[], int]) -> int:
