@@ -14,8 +14,7 @@ from numba import float32, int64, njit, types, void
 from .compiling import Address, Array, compiled
 from .simd import COLUMNS, FEW, LANES, ROWS, load, product, product_of_few, store
 
-DEPTH = 512  # how much of a product's depth is done before the next
-BLOCK = 16 * ROWS  # outputs that share a panel of the other side
+DEPTH = 256  # how much of a product's depth is done before the next
 
 
 class Dense(NamedTuple):
@@ -25,17 +24,18 @@ class Dense(NamedTuple):
     wide: int  #: pixels, up to a multiple of COLUMNS
     taps: int  #: a multiple of COLUMNS
     outputs: int  #: a multiple of FEW
+    block: int  #: outputs that share a panel of the other side, a multiple of ROWS
 
 
 DENSE = types.NamedUniTuple(int64, len(Dense._fields), Dense)
 _TABLE = int64[:, ::1]
 
 
-@compiled(void(float32[::1], _TABLE, _TABLE, float32[:, ::1], float32[:, ::1], int64, int64))
+@compiled(void(float32[::1], _TABLE, _TABLE, float32[:, ::1], float32[:, :, ::1], int64, int64))
 def gather(
-    plane: Array, rows: Array, columns: Array, x: Array, turned: Array, first: int, count: int
+    plane: Array, rows: Array, columns: Array, x: Array, panels: Array, first: int, count: int
 ) -> None:
-    """x (pixels, taps), if it has rows, and `turned`, its transpose; -1 in a table is 0.
+    """x (pixels, taps), if it has rows, and its transpose in panels of COLUMNS pixels; -1 in a table is 0.
 
     Channels `first` to `first + count`.
     """
@@ -50,10 +50,10 @@ def gather(
             for c in range(first, first + count):
                 tap = (c * high + i) * wide + j
                 for t in range(pixels):
-                    turned[tap, t] = plane[places[t] + c] if places[t] >= 0 else float32(0)
-                if x.shape[0]:
-                    for t in range(pixels):
-                        x[t, tap] = turned[tap, t]
+                    value = plane[places[t] + c] if places[t] >= 0 else float32(0)
+                    panels[t // COLUMNS, tap, t % COLUMNS] = value
+                    if x.shape[0]:
+                        x[t, tap] = value
 
 
 @njit(inline="always")
@@ -62,45 +62,66 @@ def product_of_rows(
     left: Address,
     right: Address,
     place: Address,
-    apart_a: int,
-    deep_b: int,
-    apart_c: int,
+    steps: tuple[int, int, int],
     deep: int,
     adds: int,
+    soon: Address,
+    pace: int,
 ) -> None:
-    """`rows` rows of A (rows x deep), whose depth is contiguous, times B: at most ROWS, a multiple of FEW."""
+    """`rows` rows of A (rows x deep), whose depth is contiguous, times B: at most ROWS, a multiple of FEW.
+
+    `steps` are how many numbers apart the rows of A, the steps of B's depth and the rows of C are; `soon` and
+    `pace` are those of `product`.
+    """
+    apart_a, deep_b, apart_c = steps
     if rows == ROWS:
-        product(left, right, place, apart_a, 1, deep_b, apart_c, deep, adds)
+        product(left, right, place, apart_a, 1, deep_b, apart_c, deep, adds, soon, pace)
         return
     for row in range(0, rows, FEW):
-        product_of_few(
-            left + 4 * row * apart_a,
-            right,
-            place + 4 * row * apart_c,
-            apart_a,
-            1,
-            deep_b,
-            apart_c,
-            deep,
-            adds,
-        )
+        a, c = left + 4 * row * apart_a, place + 4 * row * apart_c
+        product_of_few(a, right, c, apart_a, 1, deep_b, apart_c, deep, adds, soon, pace)
+
+
+@njit(inline="always")
+def _copy_rows(source: Address, apart: int, target: Address, rows: int, deep: int) -> None:
+    """`rows` rows of `deep` numbers that are `apart`, to rows of DEPTH numbers."""
+    for row in range(rows):
+        start, to = source + 4 * row * apart, target + 4 * row * DEPTH
+        for at in range(0, 4 * deep, 4 * LANES):
+            store(load(start + at), to + at)
 
 
 @compiled(void(DENSE, int64, int64, int64, int64, int64))
-def multiply(g: Dense, weights: Address, turned: Address, made: Address, first: int, count: int) -> None:
-    """made (outputs, wide) = weights (outputs, taps) turned (taps, wide); blocks of BLOCK outputs."""
-    panel = np.empty((DEPTH, COLUMNS), np.float32)
-    right = panel.ctypes.data
+def multiply(g: Dense, weights: Address, panels: Address, made: Address, first: int, count: int) -> None:
+    """made (outputs, wide) = weights (outputs, taps) times panels (wide / COLUMNS, taps, COLUMNS).
+
+    Blocks `first` to `first + count`. Rows of weights are copied before their use: where they lie, their
+    distance sends them all to the same few places of a cache. Meanwhile the next ones and the next panel are
+    asked for.
+    """
+    part = np.empty((g.block, DEPTH), np.float32)
+    copy = part.ctypes.data
+    half = max(1, g.block // ROWS // 2)
     for block in range(first, first + count):
-        last = min((block + 1) * BLOCK, g.outputs)
+        top = block * g.block
+        rows = min(g.block, g.outputs - top)
         for start in range(0, g.taps, DEPTH):
             deep, adds = min(DEPTH, g.taps - start), int(start > 0)
-            for column in range(0, g.wide, COLUMNS):
-                for d in range(deep):
-                    source, target = turned + 4 * ((start + d) * g.wide + column), right + 4 * d * COLUMNS
-                    for lane in range(0, 4 * COLUMNS, 4 * LANES):
-                        store(load(source + lane), target + lane)
-                for row in range(block * BLOCK, last, ROWS):
-                    left, place = weights + 4 * (row * g.taps + start), made + 4 * (row * g.wide + column)
-                    rows = min(ROWS, g.outputs - row)
-                    product_of_rows(rows, left, right, place, g.taps, COLUMNS, g.wide, deep, adds)
+            source = weights + 4 * (top * g.taps + start)
+            _copy_rows(source, g.taps, copy, rows, deep)
+            next_rows = source + 4 * (deep if start + deep < g.taps else rows * g.taps - start)
+            for panel in range(g.wide // COLUMNS):
+                right = panels + 4 * (panel * g.taps + start) * COLUMNS
+                next_panel = right + 4 * g.taps * COLUMNS
+                if panel + 1 == g.wide // COLUMNS:
+                    next_panel = panels + 4 * ((start + deep) % g.taps) * COLUMNS
+                place = made + 4 * (top * g.wide + panel * COLUMNS)
+                for row in range(0, rows, ROWS):
+                    left, to, few = copy + 4 * row * DEPTH, place + 4 * row * g.wide, min(ROWS, rows - row)
+                    part_of = row // ROWS
+                    if part_of < half:
+                        pace = 4 * COLUMNS // half
+                        soon = next_panel + part_of * deep * pace
+                    else:
+                        soon, pace = next_rows + 4 * (panel * half + part_of - half) * g.taps, 4
+                    product_of_rows(few, left, right, to, (DEPTH, COLUMNS, g.wide), deep, adds, soon, pace)

@@ -93,7 +93,9 @@ def correlate(g: Correlation, first: int, count: int) -> None:
         right = g.grads + 4 * f * g.tiles * g.outputs
         place, apart = g.sums + 4 * (row * g.products + f) * g.outputs, g.products * g.outputs
         for column in range(0, 4 * g.outputs, 4 * COLUMNS):
-            product(left, right + column, place + column, 1, g.depth, g.outputs, apart, g.tiles, g.adds)
+            product(
+                left, right + column, place + column, 1, g.depth, g.outputs, apart, g.tiles, g.adds, left, 0
+            )
 
 
 _FLOATS = float32[:, :, :, ::1]
@@ -226,7 +228,9 @@ def weight_gradient(
         for row in range(0, g.outputs, ROWS):
             place = sums + 4 * (row * g.taps + column)
             left, rows = grads + 4 * row * g.wide, min(ROWS, g.outputs - row)
-            product_of_rows(rows, left, panel.ctypes.data, place, g.wide, COLUMNS, g.taps, g.pixels, adds)
+            product_of_rows(
+                rows, left, panel.ctypes.data, place, (g.wide, COLUMNS, g.taps), g.pixels, adds, left, 0
+            )
 
 
 @compiled(void(DENSE, int64, float32[:, ::1], int64, int64, int64))
@@ -244,7 +248,7 @@ def input_gradient(g: Dense, grads: Address, weights: Array, x: Address, first: 
                     panel[o, lane] = weights[start + o, column + lane]
             for t in range(0, g.pixels, ROWS):
                 left, place = grads + 4 * (start * g.wide + t), x + 4 * (t * g.taps + column)
-                product(left, panel.ctypes.data, place, 1, g.wide, COLUMNS, g.taps, deep, adds)
+                product(left, panel.ctypes.data, place, 1, g.wide, COLUMNS, g.taps, deep, adds, left, 0)
 
 
 @compiled(void(float32[:, ::1], _TABLE, _TABLE, float32[::1], int64, int64))

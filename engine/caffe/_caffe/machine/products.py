@@ -101,21 +101,26 @@ def read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
 def _multiply(a: Address, b: Address, c: Address, count: int, depth: int, wide: int) -> None:
     """C (count x wide) = A (count x depth) times B, one panel of COLUMNS after another.
 
-    Up to FEW - 1 rows after the last of C are written too, and as many after the last of A are read.
+    While a panel is at work the next is asked for. Up to FEW - 1 rows after the last of C are written too,
+    and as many after the last of A are read.
     """
     for start in range(0, depth, DEPTH):
         deep, adds = min(DEPTH, depth - start), int64(start > 0)
         for column in range(0, wide, COLUMNS):
             panel = b + 4 * (column * depth + start * COLUMNS)
+            last = column + COLUMNS >= wide
+            soon = b + 4 * (start + deep) * COLUMNS if last else panel + 4 * depth * COLUMNS
+            pace = 4 * COLUMNS * ROWS // max(count, ROWS)
             t = 0
             while t < count:
                 left, right = a + 4 * (t * depth + start), c + 4 * (t * wide + column)
                 if count - t >= ROWS:
-                    product(left, panel, right, depth, 1, COLUMNS, wide, deep, adds)
+                    product(left, panel, right, depth, 1, COLUMNS, wide, deep, adds, soon, pace)
                     t += ROWS
                 else:
-                    product_of_few(left, panel, right, depth, 1, COLUMNS, wide, deep, adds)
+                    product_of_few(left, panel, right, depth, 1, COLUMNS, wide, deep, adds, soon, pace)
                     t += FEW
+                soon += deep * pace
 
 
 @njit(inline="always")

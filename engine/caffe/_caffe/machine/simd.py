@@ -122,7 +122,7 @@ _TYPING: dict[int, Callable[[Callable[[], Any]], Callable[..., Any]]] = {
     4: lambda found: lambda context, a, b, c, d: found(),
     5: lambda found: lambda context, a, b, c, d, e: found(),
     6: lambda found: lambda context, a, b, c, d, e, f: found(),
-    9: lambda found: lambda context, a, b, c, d, e, f, g, h, i: found(),
+    11: lambda found: lambda context, a, b, c, d, e, f, g, h, i, j, k: found(),
 }
 
 ADDRESS = types.int64
@@ -177,11 +177,12 @@ def _product(rows: int) -> Any:
     """C (rows x COLUMNS) = A (rows x depth) B (depth x COLUMNS), or C += A B.
 
     Arguments: addresses of A, B, C; how many numbers apart are A's rows and the steps of its depth, the
-    steps of B's depth, the rows of C; the depth; 0, or 1 to add to what C holds.
+    steps of B's depth, the rows of C; the depth; 0, or 1 to add to what C holds; an address that is read
+    soon, and how many bytes of what follows it each step of the depth asks the memory for.
     """
 
     def emit(builder: Any, a: Any, b: Any, c: Any, *rest: Any) -> None:
-        *steps, depth, adds = rest
+        *steps, depth, adds, soon, pace = rest
         row_a, deep_a, deep_b, row_c = (builder.mul(step, _INT(_ITEM)) for step in steps)
         sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(VECTORS)] for _ in range(rows)]
         rows_c = [builder.add(c, builder.mul(row_c, _INT(row))) for row in range(rows)]
@@ -198,6 +199,7 @@ def _product(rows: int) -> Any:
         with cgutils.for_range(builder, depth) as loop:
             left = builder.add(a, builder.mul(loop.index, deep_a))
             right = builder.add(b, builder.mul(loop.index, deep_b))
+            _ask(builder, builder.add(soon, builder.mul(loop.index, pace)))
             columns = [_load(builder, _plus(builder, right, LANES * v)) for v in range(VECTORS)]
             for row, total_row in zip(rows_a, sums):
                 factor = _spread(builder, _load(builder, builder.add(left, row), _FLOAT))
@@ -206,11 +208,20 @@ def _product(rows: int) -> Any:
         for total, place in flat:
             _store(builder, builder.load(total), place)
 
-    return _operation(types.void, [ADDRESS] * 9, emit)
+    return _operation(types.void, [ADDRESS] * 11, emit)
 
 
-#: Rows that the smaller product makes at a time.
-FEW = 4
+def _ask(builder: Any, address: Any) -> None:
+    """Have the cache line at an address brought to the second cache; where there is no memory, nothing."""
+    kinds = [_FLOAT.as_pointer(), ir.IntType(32), ir.IntType(32), ir.IntType(32)]
+    kind = ir.FunctionType(ir.VoidType(), kinds)
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    hints = [ir.IntType(32)(number) for number in (0, 2, 1)]  # to read, moderate locality, data
+    builder.call(function, [builder.inttoptr(address, _FLOAT.as_pointer()), *hints])
+
+
+#: Rows that the smaller product makes at a time; ROWS is a multiple of it.
+FEW = ROWS // 3
 #: The product of ROWS rows, and that of FEW for what is left.
 product, product_of_few = _product(ROWS), _product(FEW)
 

@@ -11,12 +11,14 @@ from ...layer import Layer
 from ...layers.activation import ReLU
 from ...layers.convolution import Convolution
 from ...machine import dense
-from ...machine.simd import COLUMNS, FEW, LANES
+from ...machine.simd import COLUMNS, FEW, LANES, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import rounded
 from ..operation import Chain, Kept, Operation
 from ..planes import Plane, PlaneLayout
 from .convolve import pixel_tables, window_of
+
+BLOCK = 16 * ROWS  # outputs that share a panel of pixels
 
 
 class Room:
@@ -63,9 +65,9 @@ class Dense(Operation):
         target, self._reads = self._tables((layouts[0], self.chain.made(0)[2:]))
         self.plane.lay_out(target)
         pixels, weight = len(self._reads[0]) * len(self._reads[1]), self._layer.blobs[0]
-        self._now = dense.Dense(
-            pixels, rounded(pixels, COLUMNS), weight.count // weight.dims[0], weight.dims[0]
-        )
+        outputs = weight.dims[0]
+        block = min(BLOCK, rounded(-(-outputs // torch.get_num_threads()), ROWS))
+        self._now = dense.Dense(pixels, rounded(pixels, COLUMNS), weight.count // outputs, outputs, block)
 
     def _make_tables(
         self, key: tuple[PlaneLayout, tuple[int, ...]]
@@ -82,8 +84,8 @@ class Dense(Operation):
         made = self._made.get((now.outputs + 1) * now.wide)  # whose last row backward's products read into
         weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
         in_pieces(
-            -(-now.outputs // dense.BLOCK),
-            dense.BLOCK * now.taps,
+            -(-now.outputs // now.block),
+            now.block * now.taps,
             lambda first, count: dense.multiply(now, weight, other, to, first, count),
         )
         result = made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
@@ -94,9 +96,9 @@ class Dense(Operation):
         self._inner(self.plane).copy_(result.reshape(self._inner(self.plane).shape))
 
     def _gather(self, source: Plane, x: torch.Tensor) -> torch.Tensor:
-        """What lies under the taps, (taps, wide); its transpose in `x`, (pixels, taps), if that has rows."""
+        """What lies under the taps in panels of pixels; also in `x`, (pixels, taps), if that has rows."""
         now = self._now
-        turned = self._turned.get(now.taps * now.wide).view(now.taps, now.wide)
+        turned = self._turned.get(now.taps * now.wide).view(-1, now.taps, COLUMNS)
         values, (down, right) = source.view().view(-1).numpy(), self._reads
         rows, lines = x.numpy(), turned.numpy()
         in_pieces(
