@@ -11,10 +11,12 @@ import argparse
 import json
 import logging
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from nets.arguments import real, seed, whole
@@ -38,6 +40,11 @@ def check(args: argparse.Namespace) -> int:
     return int(bool(found.problems or (args.strict and found.warnings)))
 
 
+def end(number: int, frame: FrameType | None) -> None:
+    """What a signal does: the program ends, but not before what is half done has been removed."""
+    raise SystemExit(128 + number)
+
+
 def bring(args: argparse.Namespace) -> int:
     """Import a folder; print what became of its files."""
     options = Options(
@@ -56,6 +63,7 @@ def bring(args: argparse.Namespace) -> int:
         skip=args.skip,
         yes=args.yes,
     )
+    signal.signal(signal.SIGTERM, end)
     try:
         report = import_data(args.source, args.output, options, args.force)
     except Unconfirmed as found:

@@ -47,12 +47,12 @@ def import_data(source: Path, out: Path, options: Options | None = None, force: 
     found = find_source(tree, options)
     _check_options(found, options)
     if not found.samples:
-        raise SampleError(f"{source}: no image has a label\n{_problems(found.records)}")
-    samples, coding, problems = _understand(found, options)
+        raise SampleError(f"{source}: no image has a label\n{_problems([*found.problems, *found.records])}")
+    samples, coding, problems = _understand(found, options, tree.root)
     with staged(out) as folder:
         writer = Writer(tree.root, folder, coding, options.exif)
         done, more = _write(writer, samples)
-        _judge([*problems, *more], len(found.samples), options)
+        _judge([*problems, *more], options)
         if not done:
             raise SampleError(f"{source}: no pair can be imported\n{_problems([*problems, *more])}")
         splits, how = divide([one.sample for one in done], [one.id for one in done], options)
@@ -75,16 +75,17 @@ def _check_options(source: Source, options: Options) -> None:
         raise SampleError(f"{', '.join(wrong)}: of no use for {source.form}, whose labels say what they mean")
 
 
-def _understand(source: Source, options: Options) -> tuple[Sequence[Sample], Coding, list[Record]]:
+def _understand(
+    source: Source, options: Options, root: Path
+) -> tuple[Sequence[Sample], Coding, list[Record]]:
     """The pairs whose labels can be read, what their values mean, and why others can't be read."""
     if source.fixed:
-        return source.samples, numbered(source.names, VOID, f"{len(source.names)} classes"), []
-    seen, problems = survey(source.samples)
+        coding = numbered(source.names, VOID, f"{len(source.names)} classes")
+        return source.samples, coding, list(source.problems)
+    samples, seen, problems = survey(source.samples, root)
     if not seen:
         raise SampleError(f"none of the {len(source.samples)} labels can be read\n{_problems(problems)}")
-    bad = {problem.file for problem in problems}
-    kept = [sample for sample in source.samples if shown(sample.label.path) not in bad]
-    return kept, decide(seen, source, options), problems
+    return samples, decide(seen, source, options), [*source.problems, *problems]
 
 
 def _write(writer: Writer, samples: Sequence[Sample]) -> tuple[list[Written], list[Record]]:
@@ -95,10 +96,10 @@ def _write(writer: Writer, samples: Sequence[Sample]) -> tuple[list[Written], li
     return [r for r in results if isinstance(r, Written)], [r for r in results if isinstance(r, Record)]
 
 
-def _judge(problems: Sequence[Record], count: int, options: Options) -> None:
+def _judge(problems: Sequence[Record], options: Options) -> None:
     if problems and not options.skip:
         raise SampleError(
-            f"{len(problems)} of {count} pairs cannot be imported, and nothing was written; mend them, or "
+            f"{len(problems)} pairs cannot be imported, and nothing was written; mend them, or "
             f"leave them out with --skip\n{_problems(problems)}"
         )
 

@@ -65,8 +65,8 @@ class Picture:
             return exif == "apply"
         if self.turned_size == self.size or label is None:
             raise SampleError(
-                f"{self.path}: its EXIF orientation is {self.orientation}; say whether its label was drawn on it "
-                "as it is stored (--exif ignore) or as it is shown (--exif apply)"
+                f"{self.path}: its EXIF orientation is {self.orientation}; say whether its label is drawn on "
+                "it as it is stored (--exif ignore) or as it is shown (--exif apply)"
             )
         return label == self.turned_size
 

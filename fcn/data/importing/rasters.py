@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -44,11 +45,14 @@ class RasterLabel:
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
-        values: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Mapped, not read: a damaged header may claim any size.
+        values: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError) as error:
         raise SampleError(
             f"{path}: expected an array of NumPy, found a file that is none ({error})"
         ) from error
+    if not isinstance(values, np.ndarray):
+        raise SampleError(f"{path}: expected one array of NumPy (.npy), found an archive of several (.npz)")
     return values
 
 

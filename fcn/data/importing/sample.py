@@ -75,6 +75,7 @@ class Source:
         table: the classes by colour or value, where a file in the source says.
         void: the label value that is void, where the form fixes it.
         records: of the files that are no samples.
+        problems: of samples that the source speaks of and that can't be had.
         notes: what whoever imports should know of how it was read.
     """
 
@@ -85,4 +86,5 @@ class Source:
     void: int | None = None
     fixed: bool = False
     records: tuple[Record, ...] = ()
+    problems: tuple[Record, ...] = ()
     notes: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -62,14 +63,25 @@ def look(raster: Raster, file: str) -> Seen:
     return Seen(file, dict(zip(keys, (count for count, _ in found))), True)
 
 
-def survey(samples: Sequence[Sample]) -> tuple[list[Seen], list[Record]]:
-    """Look at every label; those that can't be read are records of what is left out, with the reason."""
+def survey(samples: Sequence[Sample], root: Path) -> tuple[list[Sample], list[Seen], list[Record]]:
+    """Look at every label.
+
+    Args:
+        root: of the source, that records are relative to.
+
+    Returns:
+        The samples whose labels can be read, what is in these labels, and why others can't be read.
+    """
 
     def one(sample: Sample) -> Seen | Record:
         try:
             return look(sample.label.read(read_size(sample.image)), shown(sample.label.path))
-        except (SampleError, OSError) as problem:
-            return Record(shown(sample.label.path), LEFT_OUT, str(problem))
+        except SampleError as problem:
+            return Record(sample.label.path.relative_to(root).as_posix(), LEFT_OUT, str(problem))
 
-    found = list(each(one, samples, "reading labels"))
-    return [item for item in found if isinstance(item, Seen)], [r for r in found if isinstance(r, Record)]
+    found = list(zip(samples, each(one, samples, "reading labels")))
+    return (
+        [sample for sample, seen in found if isinstance(seen, Seen)],
+        [seen for _, seen in found if isinstance(seen, Seen)],
+        [problem for _, problem in found if isinstance(problem, Record)],
+    )

@@ -67,12 +67,15 @@ class Tree:
             return [self.start]
         return [name for name in self.files if has_suffix(name, suffixes)]
 
-    def find(self, written: str, beside: str = "") -> str | None:
-        """The file that is meant by a path written in another file.
+    def find(self, written: str, beside: str = "", by_name: bool = False) -> str | None:
+        """The file that is meant by a path written in another file; None where none is, or several may be.
 
         The path may be one below the folder of that file, `beside`, or below the root, or one of the computer
-        where it was written: then what counts is the longest end that one file here shares with it. None
-        where no file is meant, or several are; a path with '..' is followed only as far as it stays inside.
+        where it was written: then what counts is the longest end, of two parts or more, that one file here
+        shares with it. A path with '..' is followed only as far as it stays inside.
+
+        Args:
+            by_name: the last part is enough.
         """
         asked = written.strip().replace("\\", "/")
         for start in (beside, ""):
@@ -85,7 +88,7 @@ class Tree:
         shared = {name: _shared(PurePosixPath(name).parts[::-1], parts) for name in self._named[parts[0]]}
         best = max(shared.values(), default=0)
         found = [name for name, count in shared.items() if count == best]
-        return found[0] if len(found) == 1 else None
+        return found[0] if len(found) == 1 and (best > 1 or by_name or len(parts) == 1) else None
 
     @cached_property
     def _known(self) -> frozenset[str]:

@@ -6,8 +6,10 @@ are pixels of their class like others.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,105 +31,128 @@ from .shapes import polygon
 _LISTS = ("images", "annotations", "categories")
 
 
+@dataclass(frozen=True)
+class _Document:
+    """A file of annotations. named: the categories' names by number."""
+
+    file: str
+    path: Path
+    content: dict[str, Any]
+    named: dict[int, str]
+
+    @classmethod
+    def of(cls, file: str, path: Path, content: dict[str, Any]) -> _Document:
+        named = {}
+        for item in records_in(content, "categories", path):
+            if not isinstance(item.get("id"), int) or not isinstance(item.get("name"), str):
+                raise SampleError(f"{path}: a category without 'id' or 'name': {str(item)[:60]}")
+            named[item["id"]] = item["name"].strip()
+        return cls(file, path, content, named)
+
+    @property
+    def images(self) -> list[dict[str, Any]]:
+        """SampleError for one without a number."""
+        images = records_in(self.content, "images", self.path)
+        for item in images:
+            if not isinstance(item.get("id"), (int, str)) or not isinstance(item.get("file_name"), str):
+                raise SampleError(f"{self.path}: an image without 'id' or 'file_name': {str(item)[:60]}")
+        return images
+
+
 def find(tree: Tree, options: Options) -> Source | None:
     """Read every file of annotations; None where there is none."""
-    documents = []
-    for name in tree.with_suffix(".json"):
-        try:
-            document = read_json(tree.path(name))
-        except SampleError:
-            if tree.start is not None:
-                raise
-            continue
-        if isinstance(document, dict) and all(key in document for key in _LISTS):
-            documents.append((name, document))
+    documents = _documents(tree)
     if not documents:
         return None
-    categories = [_categories(tree, name, document) for name, document in documents]
-    order = list(dict.fromkeys(label for found in categories for _, label in sorted(found.items())))
+    order = list(dict.fromkeys(name for one in documents for _, name in sorted(one.named.items())))
     indices = class_indices(order, options, order)
     samples: list[Sample] = []
     records: list[Record] = []
-    for (name, document), named in zip(documents, categories):
-        some, more = _samples(tree, name, document, _Classes(named, indices))
+    problems: list[Record] = []
+    for document in documents:
+        shapes, bare = _shapes(document)
+        if bare:
+            records.append(Record(document.file, IGNORED, f"{bare} annotations without an outline"))
+        some, missing = _samples(tree, document, shapes, indices)
         samples += some
-        records += more
-    used = {sample.image for sample in samples}
+        problems += [Record(document.file, LEFT_OUT, f"the image {name} is not there") for name in missing]
+    used = Counter(sample.image for sample in samples)
+    if twice := [image for image, count in used.items() if count > 1]:
+        files = ", ".join(document.file for document in documents)
+        raise SampleError(
+            f"{tree.root}: {shown(twice[0])} is listed more than once in {files}; import one file by its name"
+        )
     rest = [f for f in tree.files if has_suffix(f, IMAGE_SUFFIXES) and tree.path(f) not in used]
     records += [Record(file, LEFT_OUT, "no annotations speak of it") for file in rest]
-    note = "larger objects drawn first, smaller ones on them; what none covers is background"
     return Source(
-        "COCO", tuple(samples), names_of(indices), fixed=True, records=tuple(records), notes=(note,)
+        "COCO",
+        tuple(samples),
+        names_of(indices),
+        fixed=True,
+        records=tuple(records),
+        problems=tuple(problems),
+        notes=("larger objects drawn first, smaller ones on them; what none covers is background",),
     )
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """From a category's number to its name, and from there to the index of its class."""
-
-    named: dict[Any, str]
-    indices: dict[str, int]
-
-
-def _categories(tree: Tree, name: str, document: dict[str, Any]) -> dict[Any, str]:
-    """number -> name."""
-    found = {}
-    for item in records_in(document, "categories", tree.path(name)):
-        if not isinstance(item.get("id"), int) or not isinstance(item.get("name"), str):
-            raise SampleError(f"{tree.path(name)}: a category without 'id' or 'name': {str(item)[:60]}")
-        found[item["id"]] = item["name"].strip()
+def _documents(tree: Tree) -> list[_Document]:
+    found = []
+    for name in tree.with_suffix(".json"):
+        try:
+            content = read_json(tree.path(name))
+        except SampleError:
+            if tree.start is not None:
+                raise
+            continue  # another program's
+        if isinstance(content, dict) and all(key in content for key in _LISTS):
+            found.append(_Document.of(name, tree.path(name), content))
     return found
 
 
 def _samples(
-    tree: Tree, name: str, document: dict[str, Any], classes: _Classes
-) -> tuple[list[Sample], list[Record]]:
-    path, beside = tree.path(name), name.rpartition("/")[0]
-    shapes, records = _shapes(tree, name, document, classes)
-    split = split_named(name.rpartition("/")[2].rpartition(".")[0])
-    samples = []
-    for item in records_in(document, "images", path):
-        written = str(item.get("file_name", ""))
-        image = tree.find(written, beside)
+    tree: Tree, document: _Document, shapes: Mapping[int | str, tuple[Shape, ...]], indices: dict[str, int]
+) -> tuple[list[Sample], list[str]]:
+    """The samples of a file, and the names of images that are not there."""
+    file, beside = document.file.rpartition("/")[2], document.file.rpartition("/")[0]
+    split = split_named(file.rpartition(".")[0])
+    names = Counter(item["file_name"].rpartition("/")[2] for item in document.images)
+    samples, missing = [], []
+    for item in document.images:
+        written = item["file_name"]
+        image = tree.find(written, beside, by_name=names[written.rpartition("/")[2]] == 1)
         if image is None or not has_suffix(image, IMAGE_SUFFIXES):
-            records.append(Record(name, LEFT_OUT, f"the image {shown(written)} is not there"))
+            missing.append(shown(written))
             continue
         place = place_of(image)
-        label = DrawnLabel(
-            path, shapes.pop(item.get("id"), ()), classes.indices, whole_size(item, "height", "width")
-        )
+        size = whole_size(item, "height", "width")
+        label = DrawnLabel(document.path, shapes.get(item["id"], ()), indices, size)
         samples.append(Sample(tree.path(image), label, place.name, place.split or split))
-    strangers = sum(
-        len(some)
-        for number, some in shapes.items()
-        if number not in {i.get("id") for i in document["images"]}
-    )
-    if strangers:
-        raise SampleError(f"{path}: {strangers} annotations are of images that the file does not list")
-    return samples, records
+    return samples, missing
 
 
-def _shapes(
-    tree: Tree, name: str, document: dict[str, Any], classes: _Classes
-) -> tuple[dict[Any, tuple[Shape, ...]], list[Record]]:
-    """image number -> its shapes, larger ones first; and what has no outline."""
-    found: dict[Any, list[tuple[float, Shape]]] = defaultdict(list)
+def _shapes(document: _Document) -> tuple[dict[int | str, tuple[Shape, ...]], int]:
+    """The shapes of each image by its number, larger ones first; and how many annotations have no outline.
+
+    Raises:
+        SampleError: an annotation of a category or an image that the file does not list.
+    """
+    found: dict[int | str, list[tuple[float, Shape]]] = {item["id"]: [] for item in document.images}
     bare = 0
-    for item in records_in(document, "annotations", tree.path(name)):
-        if item.get("category_id") not in classes.named:
-            raise SampleError(
-                f"{tree.path(name)}: annotation {item.get('id')} is of category {item.get('category_id')}, "
-                "which the file does not list"
-            )
-        segmentation = item.get("segmentation")
-        if not segmentation:
+    for item in records_in(document.content, "annotations", document.path):
+        category, image = item.get("category_id"), item.get("image_id")
+        for key, value, known in (("category", category, document.named), ("image", image, found)):
+            if not isinstance(value, (int, str)) or value not in known:
+                raise SampleError(
+                    f"{document.path}: annotation {item.get('id')} is of the {key} {value}, which the file "
+                    "does not list"
+                )
+        if item.get("segmentation"):
+            shape = Shape(document.named[item["category_id"]], _drawing(item["segmentation"]))
+            found[item["image_id"]].append((_area(item), shape))
+        else:
             bare += 1
-            continue
-        shape = Shape(classes.named[item["category_id"]], _drawing(segmentation))
-        found[item.get("image_id")].append((_area(item), shape))
-    records = [Record(name, IGNORED, f"{bare} annotations without an outline")] if bare else []
     ordered = {n: sorted(some, key=lambda pair: -pair[0]) for n, some in found.items()}
-    return {n: tuple(shape for _, shape in some) for n, some in ordered.items()}, records
+    return {n: tuple(shape for _, shape in some) for n, some in ordered.items()}, bare
 
 
 def _area(item: dict[str, Any]) -> float:

@@ -17,6 +17,8 @@ from ..table import VOID_NAMES
 
 #: Makes a mask, bool H x W, for a height and a width. ValueError where it can't.
 Draw = Callable[[int, int], np.ndarray]
+#: Coordinates beyond this are no pixels'.
+FARTHEST = 1e6
 #: Names, in lower case, of what no shape covers.
 BACKGROUND = ("background", "_background_", "__background__", "bg")
 
@@ -40,6 +42,10 @@ class DrawnLabel:
 
     def read(self, size: tuple[int, int]) -> Raster:
         """Class indices, 255 = void; SampleError for a shape that can't be drawn."""
+        if self.size not in (None, size, size[::-1]):
+            raise SampleError(
+                f"{self.path}: was made for an image of {self.size} (H, W), found one of {size}"
+            )
         height, width = self.size or size
         label = np.zeros((height, width), np.int32)
         for shape in self.shapes:
@@ -97,6 +103,6 @@ def points_of(numbers: object, least: int) -> np.ndarray:
         points = np.array(numbers, np.float64).reshape(-1, 2)
     except (TypeError, ValueError):
         points = np.empty((0, 2))
-    if len(points) < least or not np.isfinite(points).all():
+    if len(points) < least or not (np.abs(points) < FARTHEST).all():
         raise ValueError(f"expected {least} or more points of two numbers, found {str(numbers)[:60]}")
     return points

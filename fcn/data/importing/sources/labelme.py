@@ -30,50 +30,55 @@ _NO_AREA = ("line", "linestrip", "point", "points")
 
 def find(tree: Tree, options: Options) -> Source | None:
     """Read every JSON file with shapes; None where there is none."""
-    read: list[tuple[str, dict[str, Any]]] = []
-    records: list[Record] = []
-    for name in tree.with_suffix(".json"):
-        try:
-            document = read_json(tree.path(name))
-        except SampleError as problem:
-            records.append(Record(name, LEFT_OUT, str(problem)))
-            continue
-        if isinstance(document, dict) and "shapes" in document:
-            read.append((name, document))
-    if not read:
+    documents, problems = _documents(tree)
+    if not documents:
         return None
-    drawn = [(name, document, _shapes(document, tree.path(name))) for name, document in read]
-    found = [shape.name for _, _, (shapes, _) in drawn for shape in shapes]
+    drawn = {name: _shapes(document, tree.path(name)) for name, document in documents.items()}
+    found = [shape.name for shapes, _ in drawn.values() for shape in shapes]
     indices = class_indices(found, options, names_file(tree).names)
     samples = []
-    for name, document, (shapes, lines) in drawn:
-        records += [Record(name, IGNORED, f"{lines} lines or points, which have no area")] if lines else []
+    for name, document in documents.items():
         image = _image_of(tree, name, document)
         if image is None:
             wanted = shown(str(document.get("imagePath") or "its image"))
-            records.append(Record(name, LEFT_OUT, f"{wanted} is not there"))
+            problems.append(Record(name, LEFT_OUT, f"{wanted} is not there"))
             continue
-        label = DrawnLabel(
-            tree.path(name), shapes, indices, whole_size(document, "imageHeight", "imageWidth")
-        )
+        size = whole_size(document, "imageHeight", "imageWidth")
+        label = DrawnLabel(tree.path(name), drawn[name][0], indices, size)
         place = place_of(image)
         samples.append(Sample(tree.path(image), label, place.name, place.split or place_of(name).split))
+    records = [
+        Record(name, IGNORED, f"{lines} lines or points, which have no area")
+        for name, (_, lines) in drawn.items()
+        if lines
+    ]
     used = {sample.image for sample in samples}
-    for file in tree.files:
-        if has_suffix(file, IMAGE_SUFFIXES) and tree.path(file) not in used:
-            records.append(Record(file, LEFT_OUT, "no JSON file speaks of it"))
+    rest = [f for f in tree.files if has_suffix(f, IMAGE_SUFFIXES) and tree.path(f) not in used]
+    records += [Record(file, LEFT_OUT, "no JSON file speaks of it") for file in rest]
     return Source(
         "LabelMe",
         tuple(samples),
         names_of(indices),
         fixed=True,
         records=tuple(records),
-        notes=_notes(indices),
+        problems=tuple(problems),
+        notes=("shapes drawn in order; what none covers is background",),
     )
 
 
-def _notes(indices: dict[str, int]) -> tuple[str, ...]:
-    return (f"shapes drawn in order, what none covers is background; {len(set(indices.values()))} classes",)
+def _documents(tree: Tree) -> tuple[dict[str, dict[str, Any]], list[Record]]:
+    """The JSON files with shapes, and those that can't be read."""
+    documents: dict[str, dict[str, Any]] = {}
+    problems = []
+    for name in tree.with_suffix(".json"):
+        try:
+            document = read_json(tree.path(name))
+        except SampleError as problem:
+            problems.append(Record(name, LEFT_OUT, str(problem)))
+            continue
+        if isinstance(document, dict) and "shapes" in document:
+            documents[name] = document
+    return documents, problems
 
 
 def _image_of(tree: Tree, name: str, document: dict[str, Any]) -> str | None:

@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 def find(tree: Tree, options: Options) -> Source | None:
     """Read every list of pairs; None where there is none."""
     samples: list[Sample] = []
-    records: list[Record] = []
+    problems: list[Record] = []
     seen: set[Pair] = set()
     files = [name for name in tree.with_suffix(".txt", ".lst", ".csv") if _is_list(tree, name)]
     for name in sorted(files, key=lambda name: ("trainval" in name, name)):
@@ -29,7 +29,7 @@ def find(tree: Tree, options: Options) -> Source | None:
         for number, line in _lines(tree, name):
             found = _pair(tree, line, name.rpartition("/")[0])
             if found is None:
-                records.append(Record(f"{shown(name)}:{number}", LEFT_OUT, _why(tree, line)))
+                problems.append(Record(f"{shown(name)}:{number}", LEFT_OUT, _why(tree, line)))
             elif found not in seen:
                 seen.add(found)
                 image, label = (tree.path(part) for part in found)
@@ -45,7 +45,7 @@ def find(tree: Tree, options: Options) -> Source | None:
         listed.names,
         colour_file(tree),
         listed.void,
-        records=tuple(records),
+        problems=tuple(problems),
         notes=(note,),
     )
 

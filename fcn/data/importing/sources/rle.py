@@ -35,8 +35,8 @@ def counts_of(text: str) -> list[int]:
 
 def mask_of(counts: Sequence[int], height: int, width: int) -> np.ndarray:
     """bool height x width. ValueError where the runs are not as long as the mask."""
-    runs = np.asarray(counts, np.int64)
-    if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
+    if any(count < 0 for count in counts) or sum(counts) != height * width:
         raise ValueError(f"run lengths that do not add up to {height} x {width} pixels")
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.repeat(inside, runs).reshape(width, height).T
+    inside = np.arange(len(counts)) % 2 == 1
+    mask: np.ndarray = np.repeat(inside, counts).reshape(width, height).T
+    return mask

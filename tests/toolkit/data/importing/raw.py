@@ -139,7 +139,7 @@ def boxes(i: int) -> list[tuple[str, list[list[float]]]]:
 
 
 def labelme(root: Path) -> None:
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     for i in range(COUNT):
         photo(i).save(root / f"im{i}.jpg")
         (_, first), (_, second) = boxes(i)
