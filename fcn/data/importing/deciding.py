@@ -44,12 +44,35 @@ def decide(seen: Sequence[Seen], source: Source, options: Options) -> Coding:
         Unconfirmed: a table of colours or values that nobody has confirmed.
         SampleError: values that contradict what was said of them.
     """
-    table = options.table or source.table
-    if table is not None:
-        return _by_table(table, seen, f"classes by the table {table.origin}")
-    if options.values == "color" or (options.values is None and _in_colours(seen)):
-        return _proposed(_propose(seen, options, coloured=True), seen, options)
+    if options.table is not None:
+        _refuse(options, "--colors", "--classes", "--values", "--threshold", "--void")
+        return _by_table(options.table, seen, f"classes by the table {options.table.origin}")
+    coloured = options.values == "color" or (options.values is None and _in_colours(seen))
+    if options.values is None and source.table and (coloured or _fits(source.table, seen)):
+        _refuse(options, f"the table {source.table.origin}", "--classes", "--threshold", "--void")
+        return _by_table(source.table, seen, f"classes by the table {source.table.origin}")
+    if coloured:
+        _refuse(options, "labels in colours", "--threshold", "--void N")
+        return _proposed(_propose(seen, source, options, coloured=True), seen, options)
+    _refuse(options, "labels of one channel", "--void #rrggbb")
     return _by_value(seen, source, options)
+
+
+def _refuse(options: Options, what: str, *names: str) -> None:
+    """SampleError for options that would have no effect."""
+    given = {
+        "--classes": options.classes or None, "--values": options.values, "--threshold": options.threshold,
+        "--void": options.void, "--void N": options.void_value, "--void #rrggbb": options.void_colour,
+    }  # fmt: skip
+    if wrong := [name for name in names if given[name] is not None]:
+        raise SampleError(f"{', '.join(wrong)}: of no use for {what}; leave it out")
+
+
+def _fits(table: Table, seen: Sequence[Seen]) -> bool:
+    """Whether a table names all that is in the labels."""
+    if not table.coloured and any(one.coloured for one in seen):
+        return False
+    return _total(seen, table.coloured).keys() <= table.classes().keys()
 
 
 def _in_colours(seen: Sequence[Seen]) -> bool:
@@ -145,7 +168,7 @@ def _as_indices(counts: Mapping[int, int], seen: Sequence[Seen], source: Source,
             f"expected label values {expected}, found "
             f"{_listed({v: counts[v] for v in values if not 0 <= v <= (len(names) or VOID) - 1}, False)}"
         )
-    return _proposed(_propose(seen, options, coloured=False), seen, options)
+    return _proposed(_propose(seen, source, options, coloured=False), seen, options)
 
 
 def _void(counts: Mapping[int, int], source: Source, options: Options) -> int | None:
@@ -157,7 +180,7 @@ def _void(counts: Mapping[int, int], source: Source, options: Options) -> int | 
     return -1 if -1 in counts and VOID not in counts else VOID
 
 
-def _propose(seen: Sequence[Seen], options: Options, coloured: bool) -> Unconfirmed:
+def _propose(seen: Sequence[Seen], source: Source, options: Options, coloured: bool) -> Unconfirmed:
     """What is in the labels as a table: background, black or 0, first; then as VOC has it, or by share."""
     counts = _total(seen, coloured)
     if len(counts) > VOID:
@@ -176,7 +199,7 @@ def _propose(seen: Sequence[Seen], options: Options, coloured: bool) -> Unconfir
     keys = sorted(
         counts, key=lambda key: (key == void, key != 0, rank.get(key, 0), -counts[key] if coloured else key)
     )
-    names = _names(keys, void, options)
+    names = _names(keys, void, source, options)
     total = sum(counts.values())
     remarks = [
         f"{100 * counts[key] / total:.2f} % of the pixels, first in {_first(seen, key, coloured)}"
@@ -186,14 +209,17 @@ def _propose(seen: Sequence[Seen], options: Options, coloured: bool) -> Unconfir
     return Unconfirmed(Table(tuple(zip(keys, names)), coloured, "found in the labels"), remarks, why)
 
 
-def _names(keys: Sequence[int], void: int | None, options: Options) -> list[str]:
+def _names(keys: Sequence[int], void: int | None, source: Source, options: Options) -> list[str]:
+    """A name for each key: as was said, in this order; else as the source says, if it names as many."""
     classes = [key for key in keys if key != void]
     if options.classes and len(options.classes) != len(classes):
         raise SampleError(
             f"--classes: expected {len(classes)} names, one for each colour or value in the labels, found "
             f"{len(options.classes)}; with --colors FILE each is named beside its colour"
         )
-    names = options.classes or default_names(len(classes), background=0 in classes)
+    names = options.classes or source.names
+    if len(names) != len(classes):
+        names = default_names(len(classes), background=0 in classes)
     named = dict(zip(classes, names))
     return [named.get(key, VOID_NAMES[0]) for key in keys]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from ...tables import percent, table
 KEPT, CONVERTED, TURNED, LABELLED = "image kept", "image converted", "image turned", "label written"
 RENAMED, LEFT_OUT, IGNORED = "renamed", "left out", "ignored"
 ACTIONS = (KEPT, CONVERTED, TURNED, LABELLED, RENAMED, LEFT_OUT, IGNORED)
-#: How many files of an action are named in the short text.
+#: How many notes of an action, and files of a note, are in the short text.
 SHOWN = 3
 
 
@@ -53,18 +53,24 @@ class Report:
         return {action: found[action] for action in ACTIONS if found[action]}
 
     def text(self, whole: bool = False) -> str:
-        """The account; `whole`: with every file, and not three of each action and reason."""
+        """The account; `whole`: with every file, and not a few of each action."""
         lines = [f"{shown(self.source)}: {self.form}", *(f"  {note}" for note in self.notes)]
         for action, count in self.counts().items():
-            lines.append(f"{action}: {count}")
-            notes = Counter(record.note for record in self.records if record.action == action)
-            for note in notes:
-                files = [r.file for r in self.records if (r.action, r.note) == (action, note)]
-                more = "" if whole or len(files) <= SHOWN else f", ... {len(files)} in all"
-                listed = ", ".join(map(shown, files if whole else files[:SHOWN])) + more
-                lines.append(f"  {note}: {listed}" if note else f"  {listed}")
+            lines += [f"{action}: {count}", *(f"  {line}" for line in self._files(action, whole))]
         counted = (f"{split} {len(ids)}" for split, ids in self.splits.items())
         return "\n".join([*lines, f"splits: {', '.join(counted)}", self._balance()])
+
+    def _files(self, action: str, whole: bool) -> list[str]:
+        """A line for each note of an action, with its files."""
+        files: dict[str, list[str]] = defaultdict(list)
+        for record in self.records:
+            if record.action == action:
+                files[record.note].append(shown(record.file))
+        lines = []
+        for note, names in list(files.items())[: None if whole else SHOWN]:
+            some = names if whole or len(names) <= SHOWN else [*names[:SHOWN], f"... {len(names)} in all"]
+            lines.append(f"{note}: {', '.join(some)}" if note else ", ".join(some))
+        return lines if whole or len(files) <= SHOWN else [*lines, f"... {len(files) - SHOWN} more"]
 
     def _balance(self) -> str:
         total = max(sum(self.pixels), 1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from voc_layers.files import has_suffix
+from voc_layers.files import IMAGE_SUFFIXES, has_suffix
 from voc_layers.reading import SampleError
 
 #: Words for the parts that a data set is divided into, and the lists they are written to.
@@ -37,7 +37,7 @@ class Tree:
 
     @classmethod
     def of(cls, source: Path) -> Tree:
-        """List a folder, or the folder of a file.
+        """List a folder, or the folder of a file; if that holds no images, the one above.
 
         Raises:
             FileNotFoundError: there is nothing there.
@@ -55,7 +55,10 @@ class Tree:
                 "annotations (.json); unpack an archive first"
             )
         above = cls.of(source.parent)
-        return cls(above.root, above.files, above.hidden, source.name)
+        if not any(has_suffix(name, IMAGE_SUFFIXES) for name in above.files):
+            above = cls.of(source.absolute().parent.parent)  # as of annotations/ and images/ side by side
+        start = source.absolute().relative_to(above.root.absolute()).as_posix()
+        return cls(above.root, above.files, above.hidden, start)
 
     def path(self, name: str) -> Path:
         """The file of one of `files`."""

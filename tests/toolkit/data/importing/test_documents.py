@@ -64,8 +64,6 @@ def test_one_file_of_annotations_can_be_named(tmp_path: Path, capsys: pytest.Cap
     (folder / "persons.json").write_bytes((folder / "instances.json").read_bytes())
     assert Import(tmp_path / "raw").status == 1
     assert "import one file by its name" in capsys.readouterr().err
-    for i in range(raw.COUNT):  # beside the annotations, since a file stands for its folder
-        (tmp_path / f"raw/images/im{i}.jpg").rename(folder / f"im{i}.jpg")
     done = data_of(folder / "instances.json", tmp_path / "out")
     np.testing.assert_array_equal(done.label("im3"), np.array([0, 2, 1])[raw.truth(3)])
 

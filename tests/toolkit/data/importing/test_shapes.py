@@ -28,7 +28,7 @@ def inside(x: float, y: float, outline: list[tuple[float, float]]) -> bool:
 def test_a_pixel_is_inside_where_its_centre_is(
     corners: list[tuple[int, int]], height: int, width: int
 ) -> None:
-    outline = [(x / 4 + 0.1, y / 4 + 0.1) for x, y in corners]  # no corner on a centre
+    outline = [(x * np.sqrt(2) / 6 + 0.1, y * np.pi / 13 + 0.2) for x, y in corners]  # no centre on an edge
     drawn = polygon(np.array(outline), height, width)
     for (row, column), value in np.ndenumerate(drawn):
         assert value == inside(column + 0.5, row + 0.5, outline)

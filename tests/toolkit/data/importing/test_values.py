@@ -261,3 +261,33 @@ def test_void_is_a_value_or_a_colour() -> None:
     for text in ("red", "#ff", "1.5", ""):
         with pytest.raises(ValueError, match="expected"):
             parse_key(text)
+
+
+# -- what has no effect is refused, what a source says is used -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--threshold", "9"], ["--void", "7"], ["--colors", "t.txt", "--classes", "a,b"]]
+)
+def test_options_without_effect_are_refused(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_text("#000000 a\n#090807 b\n")
+    colours = np.array([(0, 0, 0), (9, 8, 7)], np.uint8)
+    assert Import(flat(tmp_path / "raw", colours[rows(0, 1)]), "--yes", *arguments).status == 1
+    assert "of no use for" in capsys.readouterr().err
+
+
+def test_a_table_of_colours_beside_labels_of_indices_is_left_alone(tmp_path: Path) -> None:
+    root = flat(tmp_path / "raw", rows(0, 1, 2))
+    (root / "label_colors.txt").write_text("1 2 3 sky\n4 5 6 road\n7 8 9 car\n")
+    np.testing.assert_array_equal(Import(root).folder.label("0"), rows(0, 1, 2))
+
+
+def test_names_in_the_source_name_what_was_found(tmp_path: Path) -> None:
+    root = flat(tmp_path / "raw", rows(1, 2, 3))
+    (root / "classes.txt").write_text("a\nb\nc\n")
+    done = Import(root, "--yes")
+    np.testing.assert_array_equal(done.folder.label("0"), rows(0, 1, 2))
+    assert done.folder.classes == ("a", "b", "c")
