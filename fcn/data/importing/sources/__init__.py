@@ -42,4 +42,4 @@ def find_source(tree: Tree, options: Options) -> Source:
         if source is not None:
             return source
     what = f"the form '{options.form}'" if options.form else "images with labels in a known form"
-    raise SampleError(f"{tree.root}: expected {what}, found {len(tree.files)} files that are not\n{_KNOWN}")
+    raise SampleError(f"{tree.root}: expected {what}, found {len(tree.files)} files in none\n{_KNOWN}")
