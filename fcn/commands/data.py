@@ -13,7 +13,8 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -40,9 +41,18 @@ def check(args: argparse.Namespace) -> int:
     return int(bool(found.problems or (args.strict and found.warnings)))
 
 
-def end(number: int, frame: FrameType | None) -> None:
-    """What a signal does: the program ends, but not before what is half done has been removed."""
-    raise SystemExit(128 + number)
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the program meanwhile, but not before what is half done has been removed."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def bring(args: argparse.Namespace) -> int:
@@ -63,13 +73,13 @@ def bring(args: argparse.Namespace) -> int:
         skip=args.skip,
         yes=args.yes,
     )
-    signal.signal(signal.SIGTERM, end)
-    try:
-        report = import_data(args.source, args.output, options, args.force)
-    except Unconfirmed as found:
-        if not confirmed(found):
-            return ask_for_table(found, args.output)
-        report = import_data(args.source, args.output, replace(options, yes=True), args.force)
+    with ended_by_sigterm():
+        try:
+            report = import_data(args.source, args.output, options, args.force)
+        except Unconfirmed as found:
+            if not confirmed(found):
+                return ask_for_table(found, args.output)
+            report = import_data(args.source, args.output, replace(options, yes=True), args.force)
     show(report, args)
     return 0
 
