@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from voc_layers.facts import VOID
 from voc_layers.reading import SampleError
 
@@ -115,7 +117,7 @@ def _problems(records: Sequence[Record]) -> str:
 
 def _account(report: Report, done: Sequence[Written], folder: Path) -> None:
     """Write lists, classes and the account into the folder."""
-    total = sum(one.pixels for one in done)
+    total = np.sum([one.pixels for one in done], axis=0)
     count = len(report.classes)
     report.pixels = [*map(int, total[:count]), int(total[VOID])]
     report.outputs = {one.id: one.files for one in done}

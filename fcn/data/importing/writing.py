@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class Writer:
         return turned
 
 
-def write_lists(folder: Path, splits: dict[str, list[str]]) -> list[str]:
+def write_lists(folder: Path, splits: Mapping[str, Sequence[str]]) -> list[str]:
     """Write the ids of each split, a line each; gives the names of the files."""
     files = []
     for split, ids in splits.items():

@@ -57,21 +57,35 @@ def test_the_source_is_never_written_into(out: str, tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+def heed_sigint() -> None:
+    """What a shell starts in the background ignores it, and so would the import."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_import_leaves_nothing(number: int, tmp_path: Path) -> None:
-    raw.flat(tmp_path / "raw")
-    large = Image.fromarray(np.random.default_rng(0).integers(0, 255, (1000, 1000, 3), np.uint8))
-    for i in range(16):
-        large.save(tmp_path / f"raw/images/l{i}.bmp")
-        Image.new("L", large.size).save(tmp_path / f"raw/masks/l{i}.png")
+    """One label is a pipe: the import reads it to learn what values mean, and waits for it when it writes."""
+    raw.matlab_arrays(tmp_path / "raw")
+    pipe = tmp_path / "raw/gt/im5.mat"
+    label = pipe.read_bytes()
+    pipe.unlink()
+    os.mkfifo(pipe)
     command = [sys.executable, "-m", "fcn", "data", "import", "raw", "-o", "out"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    working = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob(".out*/JPEGImages/*")):
-        assert working.poll() is None, "the import ended before it could be interrupted"
-        time.sleep(0.01)
-    working.send_signal(number)
-    said = working.communicate()[1]
+    working = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=heed_sigint
+    )
+    try:
+        pipe.write_bytes(label)
+        while not list(tmp_path.glob(".out*/JPEGImages")):
+            assert working.poll() is None
+            time.sleep(0.01)
+        with pipe.open("wb"):
+            working.send_signal(number)
+        said = working.communicate()[1]
+    finally:
+        working.kill()
+        working.wait()
     assert working.returncode == 128 + number and "Traceback" not in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["raw"]
 
