@@ -77,6 +77,24 @@ def variable(path: str | Path, name: str, field: str) -> np.ndarray:
         raise MatError(f"damaged: {error}") from error
 
 
+def arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of real numbers with two axes, H x W as in MATLAB: `mask`, or `struct.mask`.
+
+    Raises:
+        MatError: no MATLAB file, or a damaged one.
+    """
+    data = Path(path).read_bytes()
+    if _HDF5 in (data[:8], data[512:520]):
+        return _arrays_of_hdf5(path)
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:HEADER])
+    if order is None:
+        raise MatError(f"no MATLAB file of version 5 or 7.3 ({len(data)} bytes)")
+    try:
+        return dict(_Reader(order).arrays(memoryview(data)[HEADER:]))
+    except (struct.error, zlib.error, IndexError) as error:
+        raise MatError(f"damaged: {error}") from error
+
+
 class _Reader:
     """Reads elements in a byte order, '<' or '>'; IndexError where bytes and lengths do not agree."""
 
@@ -97,6 +115,27 @@ class _Reader:
                 raise MatError(f"{name} is no struct")
             return self.array(self.fields(matrix, name, field), f"{name}.{field}")
         raise MatError(f"no {name} in it; it has {', '.join(others) or 'nothing'}")
+
+    def arrays(self, data: memoryview) -> Iterator[tuple[str, np.ndarray]]:
+        """Every map of numbers in a file and in its structs, by name."""
+        for element in self.elements(data):
+            if element.kind == _COMPRESSED:
+                element = _next(self.elements(memoryview(_inflate(element.data))))
+            self.check(element)
+            matrix = self.matrix(element)
+            if matrix.kind == _STRUCT and matrix.values:
+                for field in self.names(matrix):
+                    yield from self.maps(_next(matrix.parts), f"{matrix.name}.{field}")
+            else:
+                yield from self.maps(element, matrix.name)
+
+    def maps(self, element: Element, name: str) -> Iterator[tuple[str, np.ndarray]]:
+        """The array of an element, if it is one of real numbers with two axes, both longer than 1."""
+        matrix = self.matrix(element) if element.data else None
+        if matrix is None or matrix.kind not in _NUMERIC or matrix.is_complex:
+            return
+        if len(matrix.shape) == 2 and min(matrix.shape) > 1:
+            yield name, self.array(element, name)
 
     def elements(self, data: memoryview) -> Iterator[Element]:
         """The data elements one after the other."""
@@ -212,3 +251,22 @@ def _of_hdf5(path: str | Path, name: str, field: str) -> np.ndarray:
             return np.asarray(item[()]).T
     except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise MatError(f"no {name}.{field} in it, or damaged: {error}") from error
+
+
+def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
+    """The same of version 7.3."""
+    import h5py
+
+    found: dict[str, np.ndarray] = {}
+
+    def look(name: str, item: Any) -> None:
+        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
+        if numbers and item.ndim == 2 and min(item.shape) > 1:
+            found[name.replace("/", ".")] = np.asarray(item[()]).T
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(look)
+    except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        raise MatError(f"damaged: {error}") from error
+    return found

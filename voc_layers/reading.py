@@ -128,8 +128,12 @@ def beside(path: Path) -> str:
     return f"; there is {', '.join(alike)}" if alike else ""
 
 
-def _open(path: Path) -> tuple[Image.Image, int]:
-    """An image as Pillow decodes it, and how many bits the file has for a sample."""
+def open_image(path: Path) -> tuple[Image.Image, int]:
+    """An image as Pillow decodes it, and how many bits the file has for a sample.
+
+    Raises:
+        SampleError: there is no such file, it does not decode, or it holds several images.
+    """
     if not path.is_file():
         raise SampleError(
             f"{path}: expected an image, found {'a folder' if path.is_dir() else 'nothing'}{beside(path)}"
@@ -169,7 +173,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Transparency, CMYK and more than 8 bits a channel have no one meaning as RGB: SampleError.
     """
     path = Path(path)
-    image, depth = _open(path)
+    image, depth = open_image(path)
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     if image.mode not in ("RGB", "L", "P", "1") or depth > 8:
@@ -202,22 +206,27 @@ def read_indexed_png(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
         SampleError: it has colours, or is stored in a way that does not keep the values.
     """
     path = Path(path)
-    image, depth = _open(path)
-    if altered := _altered(image, depth):
-        raise SampleError(f"{path}: expected a PNG, found {altered}")
+    image, depth = open_image(path)
+    if why := altered(image, depth):
+        raise SampleError(f"{path}: expected a PNG, found {why}")
     if image.mode not in ("P", "L", "1", "I", "I;16"):
         raise SampleError(
             f"{path}: expected one channel of class indices (palette or grey PNG), found mode "
             f"{image.mode} of {len(image.getbands())} channels; a picture of the label's colours "
             "is not a label: save the class index of each pixel"
         )
+    return stored_values(image, depth), tuple(image.getpalette() or ()) if image.mode == "P" else ()
+
+
+def stored_values(image: Image.Image, depth: int) -> np.ndarray:
+    """The values of an image of one channel as its file has them, H x W; see `open_image`."""
     values = np.array(image)
     if image.mode == "L" and depth < 8:
         values //= 255 // (2**depth - 1)  # Pillow stretches them to 0 .. 255
-    return values, tuple(image.getpalette() or ()) if image.mode == "P" else ()
+    return values
 
 
-def _altered(image: Image.Image, depth: int) -> str | None:
+def altered(image: Image.Image, depth: int) -> str | None:
     """Why the values of an image are not those that were saved; None if they are."""
     if image.format in ("JPEG", "MPO"):
         return "a JPEG, which does not keep the values of a label"

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,9 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
     except Interrupted as stop:
         tell(str(stop))
         return 128 + stop.signum
+    except KeyboardInterrupt:
+        tell(f"{prog}: interrupted")
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read the output has seen enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .audit import Audit, audit
 from .check import Check, check_split
 from .inputs import MissingInputs, TrainingData, require
 
-__all__ = ["Check", "MissingInputs", "TrainingData", "check_split", "require"]
+__all__ = ["Audit", "Check", "MissingInputs", "TrainingData", "audit", "check_split", "require"]

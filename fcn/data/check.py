@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,11 +10,10 @@ import numpy as np
 from vis import make_palette
 from voc_layers.facts import VOC_CLASSES, VOID
 from voc_layers.folder import Folder, Split, VocFolder
-from voc_layers.reading import SampleError
 
 from ..tables import percent, table
-
-Colour = tuple[int, ...]
+from .look import Colour, Fault, Look, look
+from .parallel import each
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Check:
 
     Attributes:
         pixels: per class, and void last.
+        labels: how many labels have any such pixel, in the same order.
         problems: what has to be mended before the split can be used.
         warnings: what may be meant, and seldom is.
         colours: index -> its colour in the palettes of the labels, and the first label that has it.
@@ -30,6 +31,7 @@ class Check:
     split: str
     images: int
     pixels: np.ndarray
+    labels: np.ndarray
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     colours: dict[int, tuple[Colour, str]] = field(default_factory=dict)
@@ -38,17 +40,19 @@ class Check:
         """How many pixels each class has, the problems and the warnings."""
         total = max(int(self.pixels.sum()), 1)
         rows = [
-            (name, str(count), percent(count / total))
-            for name, count in zip((*classes, "void"), self.pixels.tolist())
+            (name, str(count), percent(count / total), str(labels))
+            for name, count, labels in zip((*classes, "void"), self.pixels.tolist(), self.labels.tolist())
         ]
-        title = f"{self.split}: {self.images} images, {_count(len(self.problems), 'problem')}"
+        title = f"{self.split}: {self.images} images, {count_of(len(self.problems), 'problem')}"
         if self.warnings:
-            title += f", {_count(len(self.warnings), 'warning')}"
+            title += f", {count_of(len(self.warnings), 'warning')}"
         said = [*self.problems, *(f"warning: {text}" for text in self.warnings)]
-        return "\n".join([title, *(f"  {line}" for line in said), table(("class", "pixels", "%"), rows)])
+        header = ("class", "pixels", "%", "labels")
+        return "\n".join([title, *(f"  {line}" for line in said), table(header, rows)])
 
 
-def _count(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """`no problems`, `1 problem`, `2 problems`."""
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
@@ -58,22 +62,28 @@ def check_split(split: Split, decode: bool = True) -> Check:
     decode: read images whole, and not only their sizes.
     """
     folder = split.folder
+    found = each(lambda name: look(folder, name, decode), split.ids, f"checking {split.name}")
+    return check_looks(split, list(found))
+
+
+def check_looks(split: Split, looks: Sequence[Look | Fault]) -> Check:
+    """What the pairs of a split, in its order, say together."""
+    folder = split.folder
     count = len(folder.classes)
-    check = Check(split.name, len(split.ids), np.zeros(count + 1, np.int64))
+    check = Check(split.name, len(split.ids), np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64))
     void_only: list[str] = []
     clash: list[str] = []
-    for name in split.ids:
-        try:
-            label, palette = folder.sample(name)[1:] if decode else folder.peek(name)
-        except SampleError as problem:
-            check.problems.append(str(problem))
+    for pair in looks:
+        if isinstance(pair, Fault):
+            check.problems.append(pair.problem)
             continue
-        pixels = np.bincount(label.ravel(), minlength=VOID + 1)
-        check.pixels += np.append(pixels[:count], pixels[VOID])
-        if pixels[VOID] == label.size:
-            void_only.append(name)
-        if palette:
-            clash += _new_colours(check.colours, np.flatnonzero(pixels[:VOID]), palette, name)
+        pixels = np.append(pair.pixels[:count], pair.pixels[VOID])
+        check.pixels += pixels
+        check.labels += pixels > 0
+        if pair.pixels[VOID] == pair.pixels.sum():
+            void_only.append(pair.name)
+        if pair.palette:
+            clash += _new_colours(check.colours, np.flatnonzero(pair.pixels[:VOID]), pair.palette, pair.name)
     if not check.problems:
         _judge(check, folder, void_only, clash)
     return check
@@ -110,7 +120,7 @@ def _judge(check: Check, folder: Folder, void_only: list[str], clash: list[str])
         check.warnings.append(f"{share} are void altogether ({some}): no loss comes of them")
     if clash:
         check.warnings.append(
-            f"the palettes of {_count(len(clash), 'label')} differ from those before: {clash[0]}. If the "
+            f"the palettes of {count_of(len(clash), 'label')} differ from those before: {clash[0]}. If the "
             "colour tells the class, the indices have to be made equal"
         )
 
