@@ -20,6 +20,7 @@ KEPT = {
     "caffe._caffe.data.db._leveldbs": "LevelDB lets a process open a database once: its readers share it",
     "caffe._caffe.data.db._opening": "two threads that open one LevelDB must find one handle",
     "caffe._caffe.device._state": "mode, device, seed, rank: pycaffe sets them for the process",
+    "caffe._caffe.memory.scalar": "computed from its arguments: a tensor of one number",
     "caffe._caffe.log._initialised": "glog is initialised once, and refuses a second time",
     "caffe._caffe.log.log": "the logger `caffe`: its handlers and level are the log's settings",
     "caffe._caffe.registry._TYPES": "the layer types; caffe.register_layer adds to them",

@@ -280,6 +280,14 @@ class Blob:
         """The diff like `grad`, in another shape of as many values."""
         return self._diff.view(dims)
 
+    def turned_value(self, dims: tuple[int, int]) -> torch.Tensor:
+        """The data as a matrix of the shape `dims`, transposed."""
+        return self._data.turned(dims)
+
+    def turned_grad(self, dims: tuple[int, int]) -> torch.Tensor:
+        """The diff as a matrix of the shape `dims`, transposed."""
+        return self._diff.turned(dims)
+
     def taken(self) -> torch.Tensor:
         """The data, for a layer that replaces them in place and still needs them: `put` leaves them alone."""
         return self.value.clone() if self._data.exported else self.value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ HOST = device.HOST
 #: Up to this many numbers it costs less to write zeros than to ask for memory that holds them.
 _SMALL = 1 << 16
 _MOST_VIEWS = 8
+#: Ends the key of a matrix turned on its side among the views: no axis of a shape is that long.
+_TURNED = -1
 
 
 class Memory:
@@ -155,10 +158,21 @@ class Memory:
             return view
         flat, count = self.read(), math.prod(dims)
         view = (flat if flat.numel() == count else flat[:count]).view(dims)
-        if flat is self._settled:
-            if len(self.views) == _MOST_VIEWS:  # of a blob whose shape changes from pass to pass
+        return self._keep(dims, view)
+
+    def turned(self, dims: tuple[int, int]) -> torch.Tensor:
+        """`view`, its two axes exchanged."""
+        key = (*dims, _TURNED)
+        view = self.views.get(key)
+        if view is not None and device.current() is HOST:
+            return view
+        return self._keep(key, self.view(dims).t())
+
+    def _keep(self, key: tuple[int, ...], view: torch.Tensor) -> torch.Tensor:
+        if self._settled is not None:
+            if len(self.views) >= _MOST_VIEWS:  # of a blob whose shape changes from pass to pass
                 self.views.clear()
-            self.views[dims] = view
+            self.views[key] = view
         return view
 
     def blank(self, dims: tuple[int, ...]) -> torch.Tensor | None:
@@ -231,6 +245,16 @@ def zeros(size: int) -> torch.Tensor:
     """A flat tensor of zeros on the current device; on the host it costs nothing until it is written."""
     target = device.current()
     return _host_zeros(size) if target is HOST else torch.zeros(size, dtype=device.dtype(), device=target)
+
+
+@lru_cache(maxsize=64)
+def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
+    """A number to multiply or divide tensors of `dtype` by, on any device. Do not write into it.
+
+    PyTorch makes such a tensor of each Python number that it is given and converts it, which takes longer
+    than an operation on a small blob.
+    """
+    return torch.tensor(value, dtype=dtype)
 
 
 def _host_zeros(size: int) -> torch.Tensor:

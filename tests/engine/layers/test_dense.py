@@ -27,6 +27,22 @@ def test_inner_product(axis, rows, bias, transpose):
     check_gradient(body, {"x": x}, params)
 
 
+@pytest.mark.parametrize("transpose", [False, True])
+def test_inner_product_computes_with_the_weights_of_now_wherever_they_moved(transpose):
+    x, weight = random(3, 4), random(4, 5, seed=1) if transpose else random(5, 4, seed=1)
+    body = f'type: "InnerProduct" inner_product_param {{ num_output: 5 transpose: {str(transpose).lower()} }}'
+    net, other = (build(body, {"x": x}, [weight * scale, np.zeros(5)]) for scale in (1, 2))
+    product = x @ (weight if transpose else weight.T)
+    net.blobs["x"].data[...] = x
+    net.forward()
+    net.params["layer"][0].data[...] *= 3
+    np.testing.assert_allclose(net.forward()["top"], 3 * product, atol=1e-5)
+    net.share_with(other)
+    np.testing.assert_allclose(net.forward()["top"], 2 * product, atol=1e-5)
+    other.params["layer"][0].data[...] = weight
+    np.testing.assert_allclose(net.forward()["top"], product, atol=1e-5)
+
+
 def test_inner_product_takes_any_batch_but_not_another_number_of_features():
     net = build('type: "InnerProduct" inner_product_param { num_output: 2 }', {"x": random(2, 3, 4)})
     net.blobs["x"].reshape(5, 12)

@@ -101,12 +101,6 @@ def test_a_loss_is_the_exact_sum_where_one_by_one_float32_loses_digits() -> None
     assert abs(loss - each.sum()) < 2e-7 * each.sum() < abs(one_by_one - each.sum()) < 1.5e-4 * each.sum()
 
 
-def test_labels_are_cut_toward_zero() -> None:
-    x = random(3, 4)
-    cut = loss('type: "SoftmaxWithLoss"', {"x": x, "t": np.array([1.0, 0, 3])})
-    assert loss('type: "SoftmaxWithLoss"', {"x": x, "t": np.array([1.9, -0.9, 3.5])}) == cut
-
-
 def test_the_second_top_holds_the_probabilities_and_shares_them() -> None:
     text = 'type: "SoftmaxWithLoss" loss_weight: 1 loss_weight: 0'
     x, t = random(3, 4), labels(3, classes=4)
@@ -159,6 +153,24 @@ def test_a_label_that_is_no_class_is_refused(value: float, param: str, words: st
     t[1, 0, 2] = value
     with pytest.raises(LayerError, match=words):
         run(f'type: "SoftmaxWithLoss" loss_param {{ {param} }}', {"x": random(2, 5, 3, 4), "t": t})
+
+
+@pytest.mark.parametrize("items", [3, 3000])
+@pytest.mark.parametrize("value", [5, -1, np.nan, np.inf])
+def test_a_label_that_is_no_class_is_found_among_few_and_many(value: float, items: int) -> None:
+    t = labels(items)
+    t[1] = value
+    with pytest.raises(LayerError, match="is not a class"):
+        run('type: "SoftmaxWithLoss"', {"x": random(items, 5), "t": t})
+
+
+@pytest.mark.parametrize("items", [3, 3000])
+def test_labels_are_cut_toward_zero(items: int) -> None:
+    x, whole, cut = random(items, 5), labels(items), labels(items)
+    whole[:2], cut[:2] = (0, 4), (-0.9, 4.9)
+    expected, found = (run('type: "SoftmaxWithLoss"', {"x": x, "t": t}, topdiff={}) for t in (whole, cut))
+    assert found.tops["top"] == expected.tops["top"]
+    np.testing.assert_array_equal(found.bottom_diffs["x"], expected.bottom_diffs["x"])
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,10 @@ def check_legacy(layer: Layer, bottom: Sequence[Blob], *indices: int) -> None:
             )
 
 
+#: So many labels are looked at one by one in the time that two operations of PyTorch take to start.
+_FEW = 64
+
+
 class Labels(NamedTuple):
     """Class labels ready to index with. `ignored` None: all of them count."""
 
@@ -99,8 +103,10 @@ def read_labels(
     """
     outer, classes, inner = shape
     raw = bottom[1].value_as((outer, 1, inner))
-    ids, ignored, counted = raw.long(), None, raw.numel()
-    if not counted:
+    ids, ignored, counted = raw.long(), None, outer * inner
+    if not counted or (
+        ignore is None and counted <= _FEW and raw.is_cpu and _all_classes(bottom[1], classes)
+    ):
         return Labels(ids, ignored, counted)
     if ignore is not None:
         ignored = ids == ignore
@@ -112,6 +118,11 @@ def read_labels(
     if low < 0 or high >= classes:
         _refuse_label(layer, bottom, (ids < 0) | (ids >= classes), classes, ignore)
     return Labels(ids, ignored, counted)
+
+
+def _all_classes(labels: Blob, classes: int) -> bool:
+    """Whether each label is one once it is cut to an integer: for few of them quicker in Python."""
+    return all(-1 < label < classes for label in labels.value_as((labels.count,)).tolist())
 
 
 def _numbers(*tensors: Tensor) -> list[int]:

@@ -66,7 +66,8 @@ class InnerProduct(_Dense):
         self.check(param.num_output > 0, "num_output must be given and positive")
         self.features = math.prod(bottom[0].dims[bottom[0].axis(param.axis) :])
         self._shape, self._transposed = (param.num_output, self.features), param.transpose
-        self._make_params(self._shape[::-1] if param.transpose else self._shape, param.bias_term, param)
+        self._stored = self._shape[::-1] if param.transpose else self._shape
+        self._make_params(self._stored, param.bias_term, param)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.inner_product_param
@@ -80,16 +81,14 @@ class InnerProduct(_Dense):
         items = math.prod(dims[:axis])
         self._x, self._y = (items, self.features), (items, param.num_output)
 
-    def _weight(self) -> torch.Tensor:
-        """(N, K)"""
-        weight = self.blobs[0]
-        if self._transposed:
-            return weight.value_as(self._shape[::-1]).t()
-        return weight.value_as(self._shape)
+    def _weight(self, turned: bool = False) -> torch.Tensor:
+        """(N, K), or (K, N) if `turned`"""
+        weight, shape = self.blobs[0], self._stored
+        return weight.value_as(shape) if turned == self._transposed else weight.turned_value(shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, y = bottom[0].value_as(self._x), top[0].value_as(self._y)
-        weight, bias = self._weight().t(), self._bias()
+        weight, bias = self._weight(turned=True), self._bias()
         if top[0].data_memory is bottom[0].data_memory:
             x = x.clone()
         top[0].put(torch.mm(x, weight, out=y) if bias is None else torch.addmm(bias, x, weight, out=y))
@@ -97,9 +96,12 @@ class InnerProduct(_Dense):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         dy = top[0].grad_as(self._y)
         if self.param_flags[0]:
-            x, weight = bottom[0].value_as(self._x), self.blobs[0]
-            left, right = (x, dy) if self._transposed else (dy, x)
-            weight.add_grad(torch.mm(left.t(), right, out=weight.blank_grad()))
+            weight = self.blobs[0]
+            if self._transposed:
+                left, right = bottom[0].turned_value(self._x), dy
+            else:
+                left, right = top[0].turned_grad(self._y), bottom[0].value_as(self._x)
+            weight.add_grad(torch.mm(left, right, out=weight.blank_grad()))
         self._bias_backward(dy)
         if propagate_down[0]:
             target = None if bottom[0].diff_memory is top[0].diff_memory else bottom[0].grad_as(self._x)

@@ -18,6 +18,7 @@ from ..blob import Blob, make_blob
 from ..formats.blobproto import proto_array
 from ..formats.proto_io import read_binary
 from ..layer import Arity, Layer
+from ..memory import scalar
 from ..registry import register
 from .checks import Labels, check_legacy, item_labels, predictions, read_labels, shown
 
@@ -155,13 +156,15 @@ class SoftmaxWithLoss(_SoftmaxLoss):
             self.saved = self.saved._replace(any_nan=logs.sum().isnan())
             logs.masked_fill_(ignored, 0)
         # No logarithm of a probability is positive. 0, not -0, if every label is ignored.
-        top[0].put(torch.div(logs.sum().abs_(), norm, out=top[0].value))
+        top[0].put(torch.div(logs.sum().abs_(), scalar(norm, logs.dtype), out=top[0].value))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         prob, ((ids, ignored, _), norm, any_nan) = self._predicted()
-        scale = weight / norm
-        scale = scale.expand(ids.shape) if ignored is None else torch.where(ignored, 0, scale)
-        grad = torch.mul(prob, scale, out=bottom[0].grad_as(self._shape)).scatter_add_(1, ids, -scale)
+        scale = weight / scalar(norm, weight.dtype)
+        if ignored is not None:
+            scale = torch.where(ignored, 0, scale)
+        grad = torch.mul(prob, scale, out=bottom[0].grad_as(self._shape))
+        grad.scatter_add_(1, ids, scale.neg().expand(ids.shape))
         if ignored is not None and any_nan:
             grad.masked_fill_(ignored, 0)  # 0 * NaN
         return grad

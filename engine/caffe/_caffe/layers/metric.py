@@ -9,6 +9,7 @@ import torch
 
 from ..blob import Blob
 from ..layer import Arity, Layer
+from ..memory import scalar
 from ..registry import register
 from .checks import predictions, read_labels, shown
 
@@ -42,6 +43,8 @@ class Accuracy(_Metric):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.accuracy_param
         self._shape = predictions(self, bottom, param.axis)
+        self._ignore = param.ignore_label if param.HasField("ignore_label") else None
+        self._top_k = param.top_k
         classes = self._shape[1]
         self.check(
             param.top_k <= classes,
@@ -53,16 +56,14 @@ class Accuracy(_Metric):
             top[1].resize((classes,))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        param = self.layer_param.accuracy_param
-        ignore = param.ignore_label if param.HasField("ignore_label") else None
-        ids, ignored, counted = read_labels(self, bottom, self._shape, ignore)
-        scores = bottom[0].value.view(self._shape)
+        ids, ignored, counted = read_labels(self, bottom, self._shape, self._ignore)
+        scores = bottom[0].value_as(self._shape)
         # The label's own score is among those that reach it, unless it is NaN.
-        rivals = (scores >= scores.gather(1, ids)).sum(1, keepdim=True) - 1
-        right = rivals < param.top_k
+        right = (scores >= scores.gather(1, ids)).sum(1, keepdim=True) <= self._top_k
         if ignored is not None:
             right &= ~ignored
-        top[0].put(right.sum().to(scores.dtype) / max(counted, 1))
+        share = torch.count_nonzero(right).to(scores.dtype)
+        top[0].put(torch.div(share, scalar(max(counted, 1), share.dtype), out=top[0].value))
         if len(top) > 1:
             present, found = (
                 torch.bincount(ids.view(-1), chosen.view(-1).to(scores.dtype), self._shape[1])

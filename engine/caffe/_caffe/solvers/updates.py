@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..memory import scalar
+
 if TYPE_CHECKING:
     from ...proto.caffe_pb2 import SolverParameter
 
@@ -22,7 +24,7 @@ Rule = Callable[["SolverParameter", Tensor, float, Sequence[Tensor], int], None]
 def sgd(param: SolverParameter, g: Tensor, r: float, history: Sequence[Tensor], it: int) -> None:
     """h = momentum h + r g; the rate is inside the momentum buffer."""
     (h,) = history
-    h.mul_(param.momentum).add_(g, alpha=r)
+    h.mul_(scalar(param.momentum, h.dtype)).add_(g, alpha=r)
     g.copy_(h)
 
 
@@ -30,7 +32,7 @@ def nesterov(param: SolverParameter, g: Tensor, r: float, history: Sequence[Tens
     """h' = momentum h + r g; update (1 + momentum) h' - momentum h."""
     (h,) = history
     previous = h.clone()
-    h.mul_(param.momentum).add_(g, alpha=r)
+    h.mul_(scalar(param.momentum, h.dtype)).add_(g, alpha=r)
     torch.mul(h, 1 + param.momentum, out=g).sub_(previous, alpha=param.momentum)
 
 
