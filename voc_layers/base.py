@@ -17,7 +17,7 @@ import caffe
 from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
-from .order import Order, ReadAhead
+from .order import Order, ReadAhead, is_random
 from .reading import SampleError, to_blob
 
 
@@ -162,7 +162,7 @@ class SegDataLayer(OrderedLayer):
         return len(self.indices), 1
 
     def draws(self, params: dict[str, Any]) -> bool:
-        return super().draws(params) and "train" in self.split
+        return is_random(self.split, params)
 
     def read(self, index: int) -> Sample:
         return self.folder.pair(self.indices[index])

@@ -224,11 +224,13 @@ class Solver:
         path = os.fspath(path)
         shapes = [parameter.shape for parameter in self.net.plan.learnable]
         loaded = state.load(path, shapes, self.histories, self.type_name)
-        nets = self._all_nets()
+        nets, held = self._all_nets(), self._saved_history()
+        history = loaded.read_history(held)
         with resume.load(resume.path_for(path), nets).taken_up(nets):
             if loaded.learned_net:
                 self.net.copy_from(loaded.learned_net)
-        loaded.read_history(self._saved_history())
+        for tensor, values in zip(held, history):
+            tensor.copy_(values)
         self._updates.history_changed()
         self._iter, self._current_step = loaded.iter, loaded.current_step
 
