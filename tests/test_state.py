@@ -47,6 +47,8 @@ CHANGED = {
     "caffe.tools.commands.train: signal.signal": "Ctrl-C takes a snapshot or stops, as in Caffe's command",
     "fcn.commands.demo: logging.basicConfig": "a command line: it shows its progress",
     "fcn.train.stopping: signal.signal": "Ctrl-C stops after the present step, with a snapshot",
+    "fcn.train.loopstate: random.getstate": "kept beside a snapshot; nothing is changed",
+    "fcn.train.loopstate: np.random.get_state": "kept beside a snapshot; nothing is changed",
     "fcn.train.loopstate: random.setstate": "users' layers draw from it: a resumed run goes on",
     "fcn.train.loopstate: np.random.set_state": "users' layers draw from it: a resumed run goes on",
     "fcn.commands.options: logging.basicConfig": "a command line: it shows its progress",

@@ -106,7 +106,7 @@ def test_only_hdf5_minds_the_shape_of_equally_many_values(written: str) -> None:
             state.load(written, shapes, 1, "SGD")
     else:
         history = tensors(shapes)
-        state.load(written, shapes, 1, "SGD").read_history(history)
+        history = state.load(written, shapes, 1, "SGD").read_history(history)
         assert history[0].tolist() == [0, 1, 2, 3, 4, 5]
 
 

@@ -65,7 +65,8 @@ class Solver:
         if device.root_solver():
             log.info("Initializing solver from parameters: \n%s", param)
         if param.random_seed >= 0:
-            device.set_random_seed(param.random_seed + device.solver_rank())
+            # 64 bits in the file, 32 in the generator: Caffe drops the others.
+            device.set_random_seed((param.random_seed + device.solver_rank()) & 0xFFFFFFFF)
         self._net = train_net(param, self.net_class)
         self._load_weights(self.net)
         self._test_nets = NetVec(test_nets(param, self.net_class))
