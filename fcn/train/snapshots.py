@@ -135,6 +135,12 @@ class Snapshots:
         for path in (path for number in gone for path in self.files(number)):
             path.unlink(missing_ok=True)
 
+    def rewind(self, iteration: int) -> None:
+        """Take the sets beyond `iteration` off the index: a run that goes on from there takes them anew."""
+        sets = self.complete()
+        if any(number > iteration for number in sets):
+            self._write({number: files for number, files in sets.items() if number <= iteration})
+
     def remove(self, iteration: int) -> None:
         """Remove what a failed try left of a set; a complete one stays."""
         if iteration not in self.complete():

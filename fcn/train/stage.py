@@ -28,6 +28,7 @@ from .keeper import Keeper
 from .numbers import check_step
 from .progress import Meter
 from .session import PLAIN, Session
+from .snapshots import Snapshots
 from .stopping import Asked, listening
 from .trouble import kept
 
@@ -73,6 +74,7 @@ def train(
             findings.warn(findings.findings(net, train_proto, untouched))
         run.record(job, launch(solver.iter, str(resume or job.weights), fingerprints or {}))
         run.rewind(solver.iter)
+        Snapshots(run).rewind(solver.iter)
         note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line
 
         meter = Meter(job, run, solver.iter, net.blobs["data"].data.shape[0])

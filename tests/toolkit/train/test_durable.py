@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 
 import caffe
 import solve
+from caffe.proto import caffe_pb2
 from fcn.runs import STATES, Run, read_rows
 from fcn.train.numbers import Diverged, check_step
 from fcn.train.snapshots import Snapshots
@@ -62,11 +64,13 @@ def weights(run: Run, iteration: int) -> dict[str, list[bytes]]:
     return {k: [a.tobytes() for a in v] for k, v in arrays(run.snapshots()[iteration]).items()}
 
 
-def beside(run: Run, iteration: int) -> tuple[bytes, dict, list]:
+def beside(run: Run, iteration: int) -> tuple[Any, dict, list]:
     """The history, generators and positions, and the losses, of a snapshot."""
     state = run.snapshots(STATES)[iteration]
     resume, loop = (json.loads(state.with_suffix(s).read_text()) for s in (".resume", ".loop.json"))
-    return state.read_bytes(), resume, loop["losses"]
+    solver = caffe_pb2.SolverState.FromString(state.read_bytes())
+    solver.learned_net = ""  # a path
+    return solver, resume, loop["losses"]
 
 
 @pytest.fixture(scope="module")
