@@ -30,7 +30,7 @@ from .progress import Meter
 from .session import PLAIN, Session
 from .snapshots import Snapshots
 from .stopping import Asked, listening
-from .trouble import kept
+from .trouble import enough_memory, kept
 
 log = logging.getLogger("fcn")
 
@@ -64,7 +64,8 @@ def train(
         run.tidy()
         known = {} if resume is None else loopstate.load_loop(resume)
         train_proto = write_prototxts(job, run, state.iteration if state else 0)
-        solver: SolverLike = caffe.get_solver(str(run.solver))
+        with enough_memory(job, lambda: state.iteration if state else 0):
+            solver: SolverLike = caffe.get_solver(str(run.solver))
         net = solver.net
         if state is not None:
             continue_from(state, job, run, solver)

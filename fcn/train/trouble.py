@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voc_layers.reading import SampleError
+from voc_layers.reading import SampleError, read_size
 
 from ..job import Job
 from ..protocols import SolverLike
@@ -25,40 +25,38 @@ class OutOfMemory(RuntimeError):
 
 @contextmanager
 def kept(job: Job, solver: SolverLike, keep: Callable[[], object]) -> Iterator[None]:
-    """Have `keep` take a snapshot where a step fails for its data or for memory: the last step is whole.
+    """Have `keep` take a snapshot where a step fails for its data or for memory: the last step is whole."""
+    try:
+        with enough_memory(job, lambda: solver.iter):
+            yield
+    except (SampleError, OutOfMemory):
+        if solver.iter:
+            keep()
+        raise
 
-    Raises:
-        OutOfMemory: in the place of what a library raised; names the image, its size, and what helps.
-    """
+
+@contextmanager
+def enough_memory(job: Job, step: Callable[[], int]) -> Iterator[None]:
+    """Raise OutOfMemory in the place of what a library raises; `step`: the one at work, from 0."""
     try:
         yield
-    except SampleError:
-        _keep(solver, keep)
-        raise
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
             raise
-        told = out_of_memory(job, solver, str(error))
-        _keep(solver, keep)
-        raise told from error
+        raise out_of_memory(job, step(), str(error)) from error
 
 
-def _keep(solver: SolverLike, keep: Callable[[], object]) -> None:
-    if solver.iter:
-        keep()
-
-
-def out_of_memory(job: Job, solver: SolverLike, said: str) -> OutOfMemory:
-    """The error, from where the solver stands and what the library said."""
-    images = ", ".join(job.images(solver.iter)) or "unknown"
-    height, width = solver.net.blobs["data"].data.shape[-2:]
+def out_of_memory(job: Job, step: int, said: str) -> OutOfMemory:
+    """The error, from the step at work and what the library said."""
+    split, images = job.split("train"), job.images(step)
+    sizes = [f"{name} {read_size(split.folder.image_path(name))}" for name in images] if split else []
     needed = _NEEDED.search(said)
     asked = "" if needed is None else f", of which one more piece is {_size(needed)}"
-    free = free_memory()
     return OutOfMemory(
-        f"iteration {solver.iter + 1}: out of memory at image {images}, {(height, width)} (H, W): what a "
-        f"step needs grows with its pixels{asked}{free}. Make the larger images smaller, take a narrower net "
-        f"(--width) or leave out --cache; on a GPU, leave out --gpu. The library says: {_first(said)}"
+        f"iteration {step + 1}: out of memory at image {', '.join(sizes) or 'unknown'} (H, W): what a "
+        f"step needs grows with its pixels{asked}{free_memory()}. Make the larger images smaller, take a "
+        f"narrower net (--width) or leave out --cache; on a GPU, leave out --gpu. "
+        f"The library says: {_first(said)}"
     )
 
 
