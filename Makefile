@@ -28,7 +28,7 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
 .PHONY: help setup demo example test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
-        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench bench-parts clean
+        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench bench-parts reliability clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.scoring
 	$(PY) -m benchmarks.parts.small
 	$(PY) -m benchmarks.parts.paths
+
+reliability: $(READY)  ## kill a small training over and over, and see that it ends bit for bit alike; ARGS="--kills 200"
+	$(PY) -m benchmarks.reliability $(ARGS)
 
 build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv build/peers

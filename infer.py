@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fcn.commands import infer
+from fcn.__main__ import carry_out
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Segment the images that the arguments name; returns the exit status."""
-    return infer.main(argv, "infer.py")
+    return carry_out("infer", argv, "infer.py")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fcn.commands import train
+from fcn.__main__ import carry_out
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what the arguments say; returns the exit status."""
-    return train.main(argv, "solve.py")
+    return carry_out("train", argv, "solve.py")
 
 
 if __name__ == "__main__":

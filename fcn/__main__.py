@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,9 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     _refuse_strangers()
-    command = importlib.import_module(f".commands.{args.command}", __package__)
-    status: int = command.main(args.arguments, f"fcn {args.command}")
-    return status
+    return carry_out(args.command, args.arguments, f"fcn {args.command}")
+
+
+def carry_out(command: str, argv: Sequence[str] | None, prog: str) -> int:
+    """Import and carry out one of COMMANDS, which calls itself `prog`; returns its exit status."""
+    try:
+        status: int = importlib.import_module(f".commands.{command}", __package__).main(argv, prog)
+        return status
+    except KeyboardInterrupt:  # the import takes a second
+        print(f"{prog}: stopped by Ctrl-C", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def _refuse_strangers() -> None:

@@ -11,6 +11,7 @@ import nets
 import solvers
 from voc_layers.facts import MEAN_BGR
 from voc_layers.folder import Split, split_of
+from voc_layers.order import Order, is_random
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ class Job:
             return None
         layer = self.layers[form]
         return split_of(layer.layer, layer.params, self.class_names)
+
+    def images(self, step: int) -> tuple[str, ...]:
+        """The ids that the training reads in its step `step`, from 0; () where it cannot be said."""
+        split, params = self.split("train"), self.layers["train"].params
+        if split is None or not split.ids:
+            return ()
+        order = Order(len(split.ids), is_random(split.name, params), params.get("seed"))
+        if order.generator and params.get("seed") is None:
+            return ()
+        order.skip(step * self.recipe.iter_size)
+        return tuple(split.ids[order.draw()] for _ in range(self.recipe.iter_size))
 
     def build(self, form: str, iteration: int = 0) -> Any:
         """NetParameter of 'train', 'val' or 'deploy'; that of 'train' reads on after so many steps."""

@@ -1,9 +1,11 @@
-"""Outputs that would replace what they are made from."""
+"""Files written: none in the place of what it is made from, none half, none lost when the power goes."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from voc_layers.reading import SampleError
@@ -32,6 +34,47 @@ def check_folder(folder: Path) -> None:
         raise SampleError(f"{folder}: expected a folder to write into, but {there} is none")
     if not os.access(there, os.W_OK | os.X_OK):
         raise SampleError(f"{folder}: expected a folder to write into, but there is no permission in {there}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name in the folder of `path`; what was written there becomes `path` at the end.
+
+    It is on the disk before it gets its name: a crash leaves the old file or the new one, a failure the old.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        flush(temporary)
+        temporary.replace(path)
+        flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file as `replacing` does.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk before anything further happens."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file system that cannot do this for folders
+            raise
+    finally:
+        os.close(number)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

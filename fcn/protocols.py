@@ -17,6 +17,13 @@ class InputBlob(BlobLike, Protocol):
     def reshape(self, *shape: int) -> None: ...
 
 
+class ParamBlob(BlobLike, Protocol):
+    """A parameter, with its gradient; after a step of a solver, with what the step subtracted."""
+
+    @property
+    def diff(self) -> np.ndarray: ...
+
+
 class LayerLike(Protocol):
     """A layer of a net: its Caffe type."""
 
@@ -26,6 +33,9 @@ class LayerLike(Protocol):
 
 class NetLike(ParamsLike, Protocol):
     """A `caffe.Net`: blobs and layers by name; `inputs` are the blobs that no layer fills."""
+
+    @property
+    def params(self) -> Mapping[str, Sequence[ParamBlob]]: ...
 
     @property
     def blobs(self) -> Mapping[str, InputBlob]: ...

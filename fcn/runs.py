@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import platform
 import re
@@ -21,6 +22,7 @@ import numpy as np
 import caffe
 
 from .job import Job
+from .outputs import flush, replace_text
 
 CURVES = ("iteration", "images", "loss_per_image", "loss_per_pixel", "images_per_second", "seconds")
 WEIGHTS = (".caffemodel", ".caffemodel.h5")
@@ -114,9 +116,7 @@ class Run:
     def record(self, job: Job, launch: dict[str, Any]) -> None:
         """Write `run.json`: the job, and one more entry in the list of launches."""
         facts = {"version": VERSION, "job": job.as_dict(), "launches": [*self.launches(), launch]}
-        temporary = self.info.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(facts, indent=2) + "\n")
-        temporary.replace(self.info)
+        replace_text(self.info, json.dumps(facts, indent=2) + "\n")
 
     def _read(self) -> dict[str, Any]:
         if not self.info.is_file():
@@ -147,6 +147,13 @@ class Run:
         """The iterations that have a row in `scores`."""
         return {int(row["iteration"]) for row in read_rows(self.scores)} if self.scores.is_file() else set()
 
+    def best(self) -> int | None:
+        """The iteration with the best mean IU (of a classifier, accuracy) so far; None without any."""
+        rows = read_rows(self.scores) if self.scores.is_file() else []
+        measure = "mean IU" if rows and "mean IU" in rows[0] else "accuracy"
+        known = [row for row in rows if row.get(measure) not in (None, "", "nan")]
+        return int(max(known, key=lambda row: float(row[measure]))["iteration"]) if known else None
+
     def add_scores(self, row: dict[str, Any]) -> None:
         """Add a row to `scores`, at its place; see `append`."""
         self.append(self.scores, row)
@@ -161,38 +168,44 @@ class Run:
 
     def _rewrite(self, path: Path, rows: list[dict[str, str]]) -> None:
         """Replace the rows of a CSV file: it is whole at any time."""
-        if rows == read_rows(path):
-            return
-        temporary = path.with_suffix(".csv.tmp")
-        temporary.unlink(missing_ok=True)
-        for row in rows:
-            self.append(temporary, row)
+        out = io.StringIO()
         if rows:
-            temporary.replace(path)
-        else:
+            writer = csv.DictWriter(out, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        if not rows:
             path.unlink()
+        elif out.getvalue().encode() != path.read_bytes():
+            replace_text(path, out.getvalue())
+
+    def flush_tables(self) -> None:
+        """Have the rows of `curves` and `scores` on the disk: they do not go with the power."""
+        for path in (self.curves, self.scores):
+            if path.is_file():
+                flush(path)
 
     def tidy(self) -> None:
         """Remove what a process left that was killed while it wrote; nobody else may be at work here."""
-        for path in (*self.path.glob("*.tmp"), *self.prefix.parent.glob(".*.tmp")):
+        for path in (*self.path.glob(".*.tmp"), *self.prefix.parent.glob(".*.tmp")):
             path.unlink(missing_ok=True)
         for path in self.path.glob("resume-*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def set_aside(self, iteration: int) -> list[Path]:
-        """Rename the snapshots from `iteration` on to `*.nonfinite`: nothing shall resume from them."""
-        moved = []
-        for suffixes in (WEIGHTS, STATES):
-            for number, path in self.snapshots(suffixes).items():
-                if number >= iteration:
-                    moved.append(path.rename(path.with_name(path.name + ".nonfinite")))
-        return moved
-
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, as text."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of a CSV file, as text; without a last one that its writer was killed in.
+
+    Raises:
+        ValueError: a file that is no table of iterations.
+    """
+    try:
+        lines = path.read_bytes().decode().rpartition("\n")[0]
+        rows = list(csv.DictReader(io.StringIO(lines)))
+        if any(not row["iteration"].isdigit() for row in rows):
+            raise ValueError("a row without its iteration")
+    except (ValueError, KeyError, AttributeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a table of a training ({error}); rename it to go on") from error
+    return rows
 
 
 def versions() -> dict[str, str]:

@@ -72,6 +72,7 @@ THIRD_PARTY = {
 ONLY_IN = {
     "fcn.weights.exchange": {"torch"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
+    "voc_layers.hdf5": {"h5py"},
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.

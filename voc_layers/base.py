@@ -17,7 +17,7 @@ import caffe
 from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
-from .order import Order, ReadAhead
+from .order import Order, ReadAhead, is_random
 from .reading import SampleError, to_blob
 
 
@@ -98,16 +98,17 @@ class OrderedLayer(caffe.Layer):
             raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
         count, batch = self.prepare(params)
         order = Order(count, self.draws(params), params.get("seed"))
-        order.skip(batch * self._whole(params, "start", 0, "how many batches were read before"))
-        self.cache = Cache(self._whole(params, "cache", 0, "MiB of memory for decoded images") << 20)
-        ahead = self._whole(params, "prefetch", 2, "how many batches are read ahead")
+        order.skip(batch * self._whole(params, "start", 0, "how many batches were read before", 1 << 40))
+        self.cache = Cache(self._whole(params, "cache", 0, "MiB of memory for decoded images", 1 << 24) << 20)
+        ahead = self._whole(params, "prefetch", 2, "how many batches are read ahead", 1000)
         self.samples = ReadAhead(self.load, order, batch, ahead)
 
-    def _whole(self, params: dict[str, Any], key: str, default: int, meaning: str) -> int:
+    def _whole(self, params: dict[str, Any], key: str, default: int, meaning: str, most: int) -> int:
         value = params.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             raise SampleError(
-                f"{type(self).__name__}: {key} must be {meaning}, a whole number from 0, found {value!r}"
+                f"{type(self).__name__}: {key} must be {meaning}, a whole number from 0 to {most}, "
+                f"found {value!r}"
             )
         return value
 
@@ -162,7 +163,7 @@ class SegDataLayer(OrderedLayer):
         return len(self.indices), 1
 
     def draws(self, params: dict[str, Any]) -> bool:
-        return super().draws(params) and "train" in self.split
+        return is_random(self.split, params)
 
     def read(self, index: int) -> Sample:
         return self.folder.pair(self.indices[index])

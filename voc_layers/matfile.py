@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .hdf5 import LinkError, check_inside
+
 
 class MatError(ValueError):
     """A file is no MATLAB file, is damaged, or lacks what is looked for."""
@@ -243,12 +245,17 @@ def _of_hdf5(path: str | Path, name: str, field: str) -> np.ndarray:
 
     try:
         with h5py.File(path, "r") as file:
+            check_inside(file)
             item: Any = file[name][field]
             if item.dtype == h5py.ref_dtype:  # an array of structs: of the first one
                 item = file[item[()].flat[0]]
             if item.dtype.kind not in "iuf":
                 raise MatError(f"{name}.{field} is no array of numbers")
+            if item.nbytes > LARGEST:
+                raise MatError(f"a variable of more than {LARGEST} bytes")
             return np.asarray(item[()]).T
+    except LinkError as error:
+        raise MatError(str(error)) from error
     except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise MatError(f"no {name}.{field} in it, or damaged: {error}") from error
 

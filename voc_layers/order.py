@@ -6,7 +6,7 @@ import os
 import random
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MethodType
 from typing import Any
@@ -53,6 +53,11 @@ class Order:
             self.generator.setstate((state[0], tuple(state[1]), state[2]))
         else:
             self.position = state[0] % self.count
+
+
+def is_random(split: str, params: Mapping[str, Any]) -> bool:
+    """Whether a data layer with this `param_str` draws from a split at random: only from one to train on."""
+    return bool(params.get("randomize", True)) and "train" in split
 
 
 class ReadAhead:

@@ -105,7 +105,7 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
         return status
     except Interrupted as stop:
         tell(str(stop))
-        return 128 + stop.signum
+        return stop.status
     except KeyboardInterrupt:
         tell(f"{prog}: interrupted")
         return 128 + signal.SIGINT
@@ -115,6 +115,9 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
     except OSError as error:
         plain = error.filename is not None and error.strerror
         tell(f"{prog}: {error.filename}: {error.strerror}" if plain else f"{prog}: {error}")
+        return 1
+    except MemoryError as error:
+        tell(f"{prog}: not enough memory: {error or 'the computer has none left'}")
         return 1
     except (ValueError, RuntimeError) as error:
         tell(f"{prog}: {error}")

@@ -12,6 +12,8 @@ nothing but its name.
 from __future__ import annotations
 
 import argparse
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +25,9 @@ from voc_layers.facts import VOID
 from ..data import TrainingData
 from ..outputs import check_folder
 from ..runs import Run
-from ..train import chain, recipes, resume_run, train_chain
+from ..train import Session, chain, recipes, resume_run, train_chain
+from ..train.session import EFFECTS
+from ..train.stopping import TIME_IS_UP
 from .options import add_device, carry_out, compute_on, parser, show_progress
 
 #: What a run knows of itself, and the value that means "not given".
@@ -76,11 +80,38 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         metavar="MIB",
         help="keep decoded images to train on in memory, at most so many MiB; the training is the same",
     )
+    add_session(command)
     args = command.parse_args(argv)
     given = [key for key, absent in KNOWN_TO_A_RUN.items() if getattr(args, key) != absent]
     if resumes_run(args) and given:
         command.error(f"--resume {args.resume}: the run knows its own {', '.join(given)}; leave that out")
     return args
+
+
+def add_session(command: argparse.ArgumentParser) -> None:
+    """What `read_session` reads."""
+    add = command.add_argument_group("this start of it (what is trained does not depend on it)").add_argument
+    add("--keep-last", type=whole(), default=3, metavar="N", help="keep the N last snapshots and the one "
+        "with the best score; 0: all. Default: 3")  # fmt: skip
+    add("--sigint-effect", choices=EFFECTS, default="stop", help="of Ctrl-C and SIGTERM: a snapshot and on, "
+        "a snapshot and the end (default), none")  # fmt: skip
+    add("--sighup-effect", choices=EFFECTS, default="snapshot", help="of SIGHUP; default: snapshot")
+    add("--max-hours", type=real(0, above=True), metavar="H", help="stop with a snapshot after H hours, "
+        f"with status {TIME_IS_UP}")  # fmt: skip
+    add("--disk-wait", type=real(0), default=30.0, metavar="MIN", help="go on for MIN minutes without being "
+        "able to write a snapshot, then stop. Default: 30")  # fmt: skip
+
+
+def read_session(args: argparse.Namespace) -> Session:
+    """What the options of `add_session` say, from now on."""
+    return Session(
+        sigint=args.sigint_effect,
+        sighup=args.sighup_effect,
+        until=math.inf if args.max_hours is None else time.monotonic() + 3600 * args.max_hours,
+        keep_last=args.keep_last,
+        disk_wait=60 * args.disk_wait,
+        retry=min(60.0, max(1.0, 6 * args.disk_wait)),
+    )
 
 
 def resumes_run(args: argparse.Namespace) -> bool:
@@ -101,11 +132,12 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 
 def run(args: argparse.Namespace) -> int:
+    session = read_session(args)
     compute_on(args.gpu)
     check_folder(Path(args.resume) if resumes_run(args) else args.runs)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
-        resume_run(Path(args.resume), **changes)
+        resume_run(Path(args.resume), session, **changes)
         return 0
     rows = recipes(args.models or nets.CHAIN, args.recipe, args.base_lr, **changes)
     data = read_data(args)
@@ -117,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         seed=1337 if args.seed is None else args.seed,
         cache=args.cache or 0,
     )
-    train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume)
+    train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume, session)
     return 0
 
 

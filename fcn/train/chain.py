@@ -16,6 +16,7 @@ from ..job import Job
 from ..runs import Run
 from ..weights.solverstate import SolverState
 from .handover import Stage, find_weights, missing_weights, resume_state
+from .session import PLAIN, Session
 from .stage import train, unscored
 
 log = logging.getLogger("fcn")
@@ -67,7 +68,10 @@ def chain(
 
 
 def train_chain(
-    stages: Sequence[Stage], data: TrainingData | None = None, resume: str | None = None
+    stages: Sequence[Stage],
+    data: TrainingData | None = None,
+    resume: str | None = None,
+    session: Session = PLAIN,
 ) -> list[Path]:
     """Train stages one after the other; returns their last weights.
 
@@ -75,6 +79,7 @@ def train_chain(
         data: what all of them are trained on, to be looked at before anything starts.
         resume: 'auto' goes on from each run's newest state and leaves out what is trained already; else a
             solverstate for the first stage.
+        session: how this start of them behaves.
 
     Raises:
         MissingInputs, SampleError: before anything starts, with all files that are not there or not what they
@@ -92,7 +97,7 @@ def train_chain(
         before = run.job() if state is not None else None
         start = before.weights if before else find_weights(job, run)
         _check_names(job, before or _job_of(start))
-        made.append(train(replace(job, weights=start), run, state, prints))
+        made.append(train(replace(job, weights=start), run, state, prints, session))
     return made
 
 
@@ -127,10 +132,11 @@ def _look(stages: Sequence[Stage], data: TrainingData | None, resume: str | None
     return {form: split.fingerprint() for form, split in zip(("train", "val"), data.used(scored))}
 
 
-def resume_run(folder: Path, **changes: Any) -> list[Path]:
+def resume_run(folder: Path, session: Session = PLAIN, **changes: Any) -> list[Path]:
     """Go on with a run from its newest state, as the job that it is; returns its last weights.
 
     Args:
+        session: how this start of it behaves.
         changes: other fields of its recipe; None means the recipe's own.
 
     Raises:
@@ -147,4 +153,4 @@ def resume_run(folder: Path, **changes: Any) -> list[Path]:
     recipe = replace(job.recipe, **given)
     if data is not None and recipe.test_every:
         recipe = replace(recipe, test_iter=len(data.val.ids) or recipe.test_iter)
-    return train_chain([(replace(job, recipe=recipe), run)], data, "auto")
+    return train_chain([(replace(job, recipe=recipe), run)], data, "auto", session)

@@ -15,8 +15,8 @@ from ..job import Job
 from ..protocols import NetLike
 from ..runs import STATES, WEIGHTS, Run
 from ..weights import caffemodel, loading
-from ..weights.solverstate import SolverState
 from ..weights.wire import Shape
+from .snapshots import Snapshots
 
 log = logging.getLogger("fcn")
 
@@ -121,7 +121,7 @@ def resume_state(run: Run, choice: str | None) -> Path | None:
             )
         return None
     if choice == "auto":
-        state = _newest_whole(run)
+        state = Snapshots(run).newest()
         held = run.newest(STATES) or run.newest()
         if state is None and held is not None:
             raise ValueError(
@@ -138,16 +138,4 @@ def resume_state(run: Run, choice: str | None) -> Path | None:
         )
     if not path.is_file():
         raise ValueError(f"no solver state at {path}; newest of {run.path}: {run.newest(STATES) or 'none'}")
-    return path
-
-
-def _newest_whole(run: Run) -> Path | None:
-    """The newest state of a run that is whole, and its weights: a Caffe that was killed may leave halves."""
-    for path in reversed(run.snapshots(STATES).values()):
-        try:
-            caffemodel.shapes(SolverState.read(path).weights)
-        except (ValueError, OSError) as error:
-            log.warning("%s is passed over: %s", path, error)
-        else:
-            return path
-    return None
+    return Snapshots(run).checked(path)

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import caffe
 import solvers
 import surgery
-from voc_layers.reading import SampleError
 
 from .. import score
 from ..job import Job
 from ..lock import locked
+from ..outputs import replace_text
 from ..protocols import SolverLike
-from ..runs import STATES, Run, command, launch
+from ..runs import Run, command, launch
 from ..tables import percent
 from ..weights import loading
 from ..weights.solverstate import SolverState
-from . import findings, handover
+from . import findings, handover, loopstate
 from .journal import log_to
+from .keeper import Keeper
+from .numbers import check_step
 from .progress import Meter
-from .stopping import Interrupted, check_update, diverged, stop_signals
+from .session import PLAIN, Session
+from .snapshots import Snapshots
+from .stopping import Asked, listening
+from .trouble import enough_memory, kept
 
 log = logging.getLogger("fcn")
 
 
 def train(
-    job: Job, run: Run, resume: Path | None = None, fingerprints: Mapping[str, Any] | None = None
+    job: Job,
+    run: Run,
+    resume: Path | None = None,
+    fingerprints: Mapping[str, Any] | None = None,
+    session: Session = PLAIN,
 ) -> Path:
     """Do `job` in the folder `run`, until its recipe's last step; returns the last weights.
 
@@ -39,19 +48,24 @@ def train(
         job: what to train. Its weights are a file here; without them the net starts from its fillers.
         resume: a solverstate to go on from instead.
         fingerprints: what the data are, for `run.json`.
+        session: how this start of it behaves.
 
     Raises:
         ValueError: weights or a state that do not fit.
         Locked: another process is training in the folder.
-        Diverged: the loss is no number; suspect snapshots are set aside.
-        Interrupted: a signal came, and the snapshot has been taken.
+        Diverged: a loss, a gradient or a weight is no number; suspect snapshots are set aside.
+        Interrupted: a signal came or the time is up, and the snapshot has been taken.
+        NoSnapshot: none could be written for longer than the session waits.
+        OutOfMemory: an image needs more than there is.
     """
     recipe = job.recipe
     state = None if resume is None else SolverState.read(resume)
     with locked(run.make().path), log_to(run.log) as note:
         run.tidy()
+        known = {} if resume is None else loopstate.load_loop(resume)
         train_proto = write_prototxts(job, run, state.iteration if state else 0)
-        solver: SolverLike = caffe.get_solver(str(run.solver))
+        with enough_memory(job, lambda: state.iteration if state else 0):
+            solver: SolverLike = caffe.get_solver(str(run.solver))
         net = solver.net
         if state is not None:
             continue_from(state, job, run, solver)
@@ -61,25 +75,35 @@ def train(
             findings.warn(findings.findings(net, train_proto, untouched))
         run.record(job, launch(solver.iter, str(resume or job.weights), fingerprints or {}))
         run.rewind(solver.iter)
+        Snapshots(run).rewind(solver.iter)
         note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line
 
         meter = Meter(job, run, solver.iter, net.blobs["data"].data.shape[0])
-        with stop_signals() as caught, snapshot_at_bad_data(run, solver):
-            while solver.iter < recipe.max_iter and not caught:
+        meter.losses = known.get("losses", [])
+        keeper = Keeper(job, run, solver, meter, session)
+        loopstate.restore_generators(known)
+        with listening(session) as asked, kept(job, solver, keeper.take):
+            while solver.iter < recipe.max_iter and not asked.to_stop:
                 solver.step(1)
                 loss = float(net.blobs["loss"].data)
-                if not meter.update(solver.iter, loss, net.blobs["label"].data):
-                    raise diverged(run, solver, loss)
-                if recipe.scores_at(solver.iter) and not caught:
-                    meter.pause(evaluate(job, run, solver, solver.iter))
-        check_update(run, solver)
-        if solver.iter not in run.snapshots(STATES):
-            solver.snapshot()
-        if caught:
-            raise Interrupted(caught[0], run.snapshots(STATES)[solver.iter])
-        if recipe.scores_at(solver.iter) and solver.iter not in run.scored():
-            evaluate(job, run, solver, solver.iter)
-    return run.snapshots()[solver.iter]
+                meter.update(solver.iter, loss, net.blobs["label"].data)
+                check_step(job, run, solver, loss)
+                keep_what_is_due(keeper, asked)
+                if recipe.scores_at(solver.iter):
+                    meter.pause(evaluate(job, run, solver, solver.iter, asked))
+                    keeper.prune()
+            last = keeper.finish(wait=not asked.to_stop)
+        if asked.to_stop and (solver.iter < recipe.max_iter or not is_scored(job, run, solver.iter)):
+            raise asked.interrupted(last)
+    return SolverState.read(last).weights
+
+
+def keep_what_is_due(keeper: Keeper, asked: Asked) -> None:
+    """Take the snapshot that this step should have, was asked for, or is going to be scored."""
+    recipe, iteration = keeper.job.recipe, keeper.solver.iter
+    due = bool(recipe.snapshot) and iteration % recipe.snapshot == 0
+    asked_for, asked.snapshot = asked.snapshot, False
+    keeper.poll(due or asked_for or recipe.scores_at(iteration))
 
 
 def continue_from(state: SolverState, job: Job, run: Run, solver: SolverLike) -> None:
@@ -90,8 +114,7 @@ def continue_from(state: SolverState, job: Job, run: Run, solver: SolverLike) ->
     """
     net = solver.net
     state.check(net.params, job.recipe.type)
-    missing = unscored(job, run, state.iteration)
-    for iteration in missing:
+    for iteration in unscored(job, run, state.iteration):
         loading.load(net, run.snapshots()[iteration])
         evaluate(job, run, solver, iteration)
     with state.at_home(run.path) as path:
@@ -101,13 +124,23 @@ def continue_from(state: SolverState, job: Job, run: Run, solver: SolverLike) ->
 
 def unscored(job: Job, run: Run, last: int) -> list[int]:
     """The iterations up to `last` that have a snapshot, and should have a score and have none."""
-    return [i for i in run.snapshots() if i <= last and job.recipe.scores_at(i) and i not in run.scored()]
+    return [i for i in run.snapshots() if i <= last and not is_scored(job, run, i)]
 
 
-def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int) -> float:
-    """Score the net in training, log the numbers, add them to `scores.csv`; returns the seconds it took."""
+def is_scored(job: Job, run: Run, iteration: int) -> bool:
+    """Whether a step has the score that it should have, if any."""
+    return not job.recipe.scores_at(iteration) or iteration in run.scored()
+
+
+def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int, asked: Asked | None = None) -> float:
+    """Score the net in training, log the numbers, add them to `scores.csv`; returns the seconds it took.
+
+    Without numbers where the training is `asked` to stop meanwhile: they are made up for when it goes on.
+    """
     begun = time.monotonic()
-    numbers = score.evaluate(solver, job.recipe.test_iter)
+    numbers = score.evaluate(solver, job.recipe.test_iter, lambda: asked is not None and asked.to_stop)
+    if numbers is None:
+        return time.monotonic() - begun
     shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if name != "loss")
     log.info("%s %d/%d  %s", job.model, iteration, job.recipe.max_iter, ", ".join(shown))
     try:
@@ -117,31 +150,21 @@ def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int) -> float:
     return time.monotonic() - begun
 
 
-@contextmanager
-def snapshot_at_bad_data(run: Run, solver: SolverLike) -> Iterator[None]:
-    """Keep what was trained where an image or a label cannot be read: the last step is whole."""
-    try:
-        yield
-    except SampleError:
-        if solver.iter and solver.iter not in run.snapshots(STATES):
-            solver.snapshot()
-        raise
-
-
 def write_prototxts(job: Job, run: Run, iteration: int = 0) -> Any:
     """Write the nets and the solver of a run that goes on after `iteration`; the NetParameter of 'train'."""
     forms = [form for form in ("train", "val", "deploy") if form in (*job.layers, "deploy")]
     protos = {form: job.build(form, iteration) for form in forms}
     for form, proto in protos.items():
-        run.net(form).write_text(str(proto))
-    run.solver.write_text(
+        replace_text(run.net(form), str(proto))
+    replace_text(
+        run.solver,
         solvers.text(
-            job.recipe,
+            replace(job.recipe, snapshot=0),
             train_net=str(run.net("train")),
             seed=job.seed,
             val_net=str(run.net("val")) if job.recipe.test_every else None,
             snapshot_prefix=str(run.prefix),
-            command=command(),
-        )
+            command=f"{command()}\nsnapshots: fcn train takes them itself, every {job.recipe.snapshot} steps",
+        ),
     )
     return protos["train"]

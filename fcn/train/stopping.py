@@ -1,91 +1,96 @@
-"""The two ways a training ends before its last step: a signal, and a loss that is no number."""
+"""The ways a training is asked from outside to snapshot or to end: signals, and the time it was given."""
 
 from __future__ import annotations
 
-import logging
-import math
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
+from .session import Session
 
-from ..protocols import SolverLike
-from ..runs import Run
-from ..weights.loading import not_finite
+#: sysexits.h's EX_TEMPFAIL, "try again later": what job schedulers are told to start the command again on.
+TIME_IS_UP = 75
 
-log = logging.getLogger("fcn")
-
-_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-class Diverged(RuntimeError):
-    """The loss became infinite or not a number."""
+#: What is said of a signal's effect.
+WORDS = {
+    "stop": "a snapshot after this step, then the end; the same once more ends it at once",
+    "snapshot": "a snapshot after this step",
+    "none": "ignored",
+}
 
 
 class Interrupted(RuntimeError):
-    """A signal asked the training to stop; `signum` is its number. The snapshot has been taken."""
+    """The training was asked to stop, and the snapshot has been taken; `status` is the exit status."""
 
-    def __init__(self, signum: int, snapshot: Path) -> None:
+    def __init__(self, why: str, status: int, snapshot: Path) -> None:
         folder = snapshot.parent.parent
-        super().__init__(f"stopped by signal {signum} at {snapshot.name}; go on: fcn train --resume {folder}")
-        self.signum = signum
+        super().__init__(f"{why} at {snapshot.name}; go on: fcn train --resume {folder}")
+        self.status = status
 
 
-def diverged(run: Run, solver: SolverLike, loss: float) -> Diverged:
-    """What to raise for a loss that is no finite number; sets the snapshots aside that may be spoiled too."""
-    iteration = solver.iter
-    broken = [name for name, blob in solver.net.blobs.items() if not np.isfinite(blob.data).all()]
-    kind = "not a number" if math.isnan(loss) else "infinite"
-    what = f"the loss is {kind} at iteration {iteration} of {run.path.name}; the first blob with such values "
-    # The forward pass of this step saw the weights of step iteration - 1: a snapshot from then on is suspect.
-    return _diverged(run, f"{what}is '{broken[0] if broken else 'loss'}'", iteration - 1)
+class Asked:
+    """What a training is asked for: `signum` of the signal that stops it, `snapshot` to take one."""
 
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.signum: int | None = None
+        self.snapshot = False
 
-def check_update(run: Run, solver: SolverLike) -> None:
-    """Raise Diverged where the last update left weights that are no finite numbers: no loss shows it yet."""
-    broken = not_finite(solver.net)
-    if broken:
-        what = f"after iteration {solver.iter} of {run.path.name} weights of '{broken[0]}' are no numbers"
-        raise _diverged(run, what, solver.iter)
+    @property
+    def to_stop(self) -> bool:
+        """Whether the training is to end after this step."""
+        return self.signum is not None or time.monotonic() >= self.session.until
 
-
-def _diverged(run: Run, what: str, suspect: int) -> Diverged:
-    aside = ", ".join(path.name for path in run.set_aside(suspect))
-    return Diverged(
-        f"{what}. Last good snapshot: {run.newest() or 'none'}{'; set aside: ' if aside else ''}{aside}. The "
-        "usual causes: a rate for the mean loss used with the summed one (or the reverse), the rate of an "
-        "earlier stage, label values outside the classes."
-    )
+    def interrupted(self, snapshot: Path) -> Interrupted:
+        """What to raise once the snapshot has been taken."""
+        if self.signum is not None:
+            return Interrupted(f"stopped by signal {self.signum}", 128 + self.signum, snapshot)
+        return Interrupted("the time is up (--max-hours): stopped", TIME_IS_UP, snapshot)
 
 
 @contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """A list that SIGINT, SIGTERM or SIGHUP puts its number into; a second signal does what it did before.
+def listening(session: Session) -> Iterator[Asked]:
+    """What SIGINT, SIGTERM and SIGHUP ask for, by the session's effects.
 
-    SIGHUP comes when the terminal goes, and stays ignored where somebody said so (nohup).
+    A second signal that stops does what it did before, which is at once. What was ignored before stays so (as
+    SIGHUP under nohup).
     """
-    caught: list[int] = []
+    asked = Asked(session)
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield asked
         return
-    before = {s: signal.getsignal(s) for s in _STOPS if signal.getsignal(s) != signal.SIG_IGN}
+    effects = {"SIGINT": session.sigint, "SIGTERM": session.sigint, "SIGHUP": session.sighup}
+    there = {getattr(signal, name): effect for name, effect in effects.items() if hasattr(signal, name)}
+    before = {number: signal.getsignal(number) for number in there}
 
-    def restore() -> None:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    def note(number: int, frame: FrameType | None) -> None:
+        effect = there[signal.Signals(number)]
+        if effect == "stop":
+            asked.signum = number
+            for stop in (n for n, e in there.items() if e == "stop" and before[n] != signal.SIG_IGN):
+                signal.signal(stop, before[stop])
+        elif effect == "snapshot":
+            asked.snapshot = True
+        _tell(f"signal {number}: {WORDS[effect]}\n")
 
-    def note(signum: int, frame: FrameType | None) -> None:
-        caught.append(signum)
-        restore()
-        log.warning("signal %d: taking a snapshot after this step, then stopping", signum)
-
-    for signum in before:
-        signal.signal(signum, note)
+    for number in (n for n, handler in before.items() if handler != signal.SIG_IGN):
+        signal.signal(number, note)
     try:
-        yield caught
+        yield asked
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(text: str) -> None:
+    """A line on the console, past all buffers: a signal may come while one of them is written."""
+    try:
+        os.write(sys.stderr.fileno(), text.encode())
+    except (OSError, ValueError, AttributeError):
+        pass  # it is closed, or no file

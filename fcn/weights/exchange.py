@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 import surgery
 
-from ..outputs import refuse_inputs
+from ..outputs import refuse_inputs, replacing
 from ..protocols import NetLike
 from . import caffemodel
 from .caffemodel import bare, some
@@ -80,7 +81,7 @@ def _read_zip(path: Path) -> Weights:
         with zipfile.ZipFile(path) as file:
             is_npz = all(name.endswith(".npy") for name in file.namelist())
         arrays = _npz(path) if is_npz else _state_dict(path)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError) as error:
         size = path.stat().st_size
         raise ValueError(f"{path}: cut off or damaged ({size} bytes): {error}; download it again") from error
     return _by_layer(path, arrays)
@@ -256,12 +257,13 @@ def write(net: NetLike, path: str | Path) -> float:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
         arrays: dict[str, Any] = dict(_named(net, ()))
-        with path.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
     elif path.suffix == ".pth":
         torch = _torch(path)
         state = {key: torch.from_numpy(array.copy()) for key, array in _named(net, ("weight", "bias"))}
-        torch.save(state, path)
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
     elif path.suffix == ".h5":
         net.save_hdf5(str(path))
     else:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from voc_layers.hdf5 import LinkError, check_inside
+
 Found = TypeVar("Found")
 
 
@@ -20,7 +22,12 @@ def opened(path: str | Path, what: str = "caffemodel", mode: str = "r") -> Itera
 
     try:
         with h5py.File(path, mode) as file:
+            check_inside(file)
             yield file
+    except LinkError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{path}: holds more values than there is memory for") from error
     except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a {what} in HDF5, or cut off: {error}") from error
 

@@ -27,6 +27,11 @@ _ITER, _LEARNED_NET, _HISTORY = 1, 2, 3
 _TWO = ("Adam", "AdaDelta")
 
 
+def arrays_kept(solver: str) -> int:
+    """How many arrays a solver of this type keeps for each parameter."""
+    return 2 if solver in _TWO else 1
+
+
 @dataclass(frozen=True)
 class SolverState:
     """A solverstate. model: the path of its weights when it was written. history: shapes of its arrays."""
@@ -83,7 +88,7 @@ class SolverState:
             )
         caffemodel.check_fit(self.weights, params, caffemodel.shapes(self.weights))
         wanted = [tuple(blob.data.shape) for blobs in params.values() for blob in blobs]
-        wanted *= 2 if solver in _TWO else 1
+        wanted *= arrays_kept(solver)
         if [caffemodel.bare(s) for s in self.history] != [caffemodel.bare(s) for s in wanted]:
             raise ValueError(
                 f"{self.path} does not fit the net: its history has {len(self.history)} arrays, {solver} "

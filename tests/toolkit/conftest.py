@@ -15,8 +15,13 @@ WIDTH = 0.05
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder in VOC layout: three classes, three images to train on and two to score, of two sizes."""
-    root, rng = tmp_path / "data", np.random.default_rng(0)
+    """A folder in VOC layout: see `draw`."""
+    return draw(tmp_path)
+
+
+def draw(folder: Path) -> Path:
+    """`data` in a folder: three classes, three images to train on and two to score, of two sizes."""
+    root, rng = folder / "data", np.random.default_rng(0)
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     for i in range(5):

@@ -1,4 +1,4 @@
-"""HDF5 files: what happens where they cannot be written."""
+"""HDF5 files: what happens where they cannot be written, and where they lead to others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+
+from caffe._caffe.errors import ParseError
+from caffe._caffe.formats.hdf5 import reading
 
 PROGRAM = """
 import resource, sys
@@ -38,3 +43,36 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path, arrays: int) -> No
     else:
         assert done.stdout == "cannot write 'w.h5': File too large\n"
         assert (tmp_path / "w.h5").read_bytes() == b"old"
+
+
+def leads_away(path: Path, how: str) -> None:
+    """An HDF5 file whose group `data` lies, by one of HDF5's ways, in another file."""
+    with h5py.File(path.with_name("other.h5"), "w") as other:
+        other["ip/0"] = np.ones((2, 3), "f4")
+    with h5py.File(path, "w") as file:
+        if how == "external link":
+            file["data"] = h5py.ExternalLink("other.h5", "/")
+        elif how == "soft link":
+            file["data"] = h5py.SoftLink("/elsewhere")
+        elif how == "external storage":
+            file.create_dataset(
+                "data/ip/0", (2, 3), "f4", external=[(str(path.with_name("other.h5")), 0, 24)]
+            )
+        else:
+            layout = h5py.VirtualLayout((2, 3), "f4")
+            layout[...] = h5py.VirtualSource("other.h5", "ip/0", (2, 3))
+            file.create_virtual_dataset("data/ip/0", layout)
+
+
+@pytest.mark.parametrize("how", ["external link", "soft link", "external storage", "virtual data set"])
+def test_a_file_that_leads_to_another_is_refused(tmp_path: Path, how: str) -> None:
+    leads_away(tmp_path / "w.h5", how)
+    with pytest.raises(ParseError, match=r"w\.h5': /data"), reading(tmp_path / "w.h5"):
+        pass
+
+
+def test_groups_that_hold_each_other_are_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file.create_group("a")["b"] = file["/"]
+    with reading(tmp_path / "w.h5") as file:
+        assert "b" in file["a"]

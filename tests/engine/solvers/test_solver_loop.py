@@ -46,6 +46,35 @@ def weights(solver: caffe.SGDSolver) -> np.ndarray:
     return solver.net.params["ip"][0].data.copy()
 
 
+def test_a_seed_of_more_than_32_bits_counts_as_its_lower_ones_as_in_caffe(solver_of):
+    first = weights(solver_of())
+    for seed in (5 + 2**32, 5 + 2**62):
+        Path("solver.prototxt").write_text(BASE.replace("random_seed: 5", f"random_seed: {seed}"))
+        assert np.array_equal(weights(caffe.get_solver("solver.prototxt")), first)
+
+
+def test_damage_inside_an_hdf5_history_changes_nothing(solver_of):
+    """A chunk that cannot be unpacked shows when it is read, after all shapes have been found right."""
+    solver = solver_of("snapshot_format: HDF5")
+    solver.step(3)
+    solver.snapshot()
+    with h5py.File("solver_iter_3.solverstate.h5", "r+") as file:
+        values = file["history/1"][()]
+        del file["history/1"]
+        packed = file["history"].create_dataset("1", data=values, chunks=values.shape, compression="gzip")
+        place = packed.id.get_chunk_info(0)
+    with open("solver_iter_3.solverstate.h5", "r+b") as file:
+        file.seek(place.byte_offset)
+        file.write(b"\xff" * place.size)
+    again = solver_of("snapshot_format: HDF5")
+    again.step(1)
+    before = (weights(again), [history.clone() for history in again._saved_history()], again.iter)
+    with pytest.raises(caffe.CaffeError, match=r"solver_iter_3\.solverstate\.h5"):
+        again.restore("solver_iter_3.solverstate.h5")
+    assert np.array_equal(weights(again), before[0]) and again.iter == before[2]
+    assert all(a.equal(b) for a, b in zip(again._saved_history(), before[1]))
+
+
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(solver_of, kind, form):

@@ -40,7 +40,7 @@ def test_what_is_saved_is_restored(written: str) -> None:
     loaded = state.load(written, SHAPES, 1, "SGD")
     assert (loaded.iter, loaded.learned_net, loaded.current_step) == (30, "x_iter_30.caffemodel", 2)
     history = tensors(SHAPES)
-    loaded.read_history(history)
+    history = loaded.read_history(history)
     for tensor, array in zip(history, arrays(SHAPES)):
         np.testing.assert_array_equal(tensor.numpy(), array)
 
@@ -67,7 +67,7 @@ def test_states_written_by_caffe(
     loaded = state.load(path, shapes, per_param, solver)
     assert loaded.iter == 10 and loaded.learned_net == path.replace("solverstate", "caffemodel")
     history = tensors(shapes * per_param)
-    loaded.read_history(history)
+    history = loaded.read_history(history)
     assert len(wanted) == len(history)
     for tensor, array in zip(history, wanted):
         np.testing.assert_array_equal(tensor.numpy(), array)
@@ -106,7 +106,7 @@ def test_only_hdf5_minds_the_shape_of_equally_many_values(written: str) -> None:
             state.load(written, shapes, 1, "SGD")
     else:
         history = tensors(shapes)
-        state.load(written, shapes, 1, "SGD").read_history(history)
+        history = state.load(written, shapes, 1, "SGD").read_history(history)
         assert history[0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
@@ -189,7 +189,7 @@ def test_the_histories_old_caffes_wrote(tmp_path: Path) -> None:
     message.history.add(num=1, channels=1, height=1, width=4, data=[1, 2, 3, 4])
     (tmp_path / "old").write_bytes(message.SerializeToString())
     history = tensors([(4,)])
-    state.load(tmp_path / "old", [(4,)], 1, "SGD").read_history(history)
+    history = state.load(tmp_path / "old", [(4,)], 1, "SGD").read_history(history)
     assert history[0].tolist() == [1, 2, 3, 4]
 
 

@@ -172,7 +172,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
         assert all(np.isfinite(blob.data).all() for blobs in net.params.values() for blob in blobs)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_takes_a_snapshot_and_stops(data: Path, base: Path, signum: int) -> None:
     run, found = Run(data.parent / "runs/voc-fcn32s"), TrainingData.own(data)
     recipe = replace(solvers.recipe("voc-fcn32s"), max_iter=100_000, test_every=0, display=1)
@@ -183,7 +183,7 @@ def test_a_signal_takes_a_snapshot_and_stops(data: Path, base: Path, signum: int
     with pytest.raises(Interrupted, match=f"fcn train --resume {run.path}") as stop:
         train(job, run)
     sender.join()
-    assert stop.value.signum == signum and signal.getsignal(signum) == before
+    assert stop.value.status == 128 + signum and signal.getsignal(signum) == before
     (iteration,) = run.snapshots()
     assert list(run.snapshots(STATES)) == [iteration] and 0 < iteration < 100_000
 

@@ -52,9 +52,9 @@ def test_an_update_that_breaks_the_weights_at_the_end_is_noticed(
     data: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_solve(data, base, "--iters", 1, "--base-lr", 1e38, "--snapshot", 1, "--test-every", 0) == 1
-    assert "after iteration 1 of voc-fcn32s weights of" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "at iteration 1 of voc-fcn32s (image " in said and "first in layer 'score_fr'" in said
     assert not run_of(data).snapshots()
-    assert list(run_of(data).prefix.parent.glob("*.nonfinite"))
 
 
 def test_an_image_that_goes_bad_leaves_a_snapshot(
@@ -76,7 +76,7 @@ def test_an_image_that_goes_bad_leaves_a_snapshot(
 
 def test_what_a_killed_process_left_is_removed(data: Path, base: Path) -> None:
     run = run_of(data).make()
-    left = [run.prefix.parent / ".train_iter_4.caffemodel.123.tmp", run.path / "run.json.tmp"]
+    left = [run.prefix.parent / ".train_iter_4.caffemodel.123.tmp", run.path / ".run.json.123.tmp"]
     for path in left:
         path.write_bytes(b"half")
     (run.path / "resume-abc").mkdir()

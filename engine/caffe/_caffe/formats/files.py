@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,12 +77,25 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, final)
+        _flush_names(final.parent)
     except OSError as error:
         if not final.parent.is_dir():
             raise WeightsError(f"cannot write '{path}': there is no folder '{final.parent}'") from error
         raise WeightsError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_names(folder: Path) -> None:
+    """Have the names in a folder on the disk, where its file system can do that for folders."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(number)
 
 
 @contextmanager

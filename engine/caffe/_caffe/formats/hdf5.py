@@ -40,19 +40,41 @@ def reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """The file open for reading.
 
     Raises:
-        ParseError: it cannot be opened, or what the body reads is missing or broken.
+        ParseError: it cannot be opened, leads to other files, or what the body reads is missing or broken.
     """
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
+            _check_inside(file)
             yield file
     except FileNotFoundError as error:
         raise ParseError(could_not_open(path, error)) from error
     except CaffeError:
         raise
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise ParseError(f"Failed to read HDF5 file '{path}': {error}") from error
+
+
+def _check_inside(file: h5py.File) -> None:
+    """Raise ParseError where what a file holds lies in other files: HDF5 would read those without a word."""
+    import h5py
+
+    seen, waiting = set(), [file["/"]]
+    while waiting:
+        group = waiting.pop()
+        address = h5py.h5o.get_info(group.id).addr
+        names = [] if address in seen else list(group)
+        seen.add(address)
+        for name in names:
+            place = f"'{file.filename}': {group.name.rstrip('/')}/{name}"
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ParseError(f"{place} is a link, which may lead out of the file: store the values there")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+            elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+                raise ParseError(f"{place} lies in other files: store the values in this one")
 
 
 def group_of(file: h5py.File, name: str, what: str) -> h5py.Group:

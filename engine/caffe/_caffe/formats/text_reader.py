@@ -33,6 +33,9 @@ _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 _BOOLS = {"true": True, "True": True, "false": False, "False": False}
 _DEEPEST = 100  # as protobuf's parser
 
+#: Digits, leading zeros included; 64 bits take 22 at most, in octal.
+_LONGEST_INTEGER = 1000
+
 
 class Token(NamedTuple):
     """A word of the text, and where it starts."""
@@ -85,6 +88,8 @@ class Reader:
     def integer(self, token: Token) -> int:
         """The number that an integer's token stands for."""
         text = token.text
+        if len(text) > _LONGEST_INTEGER:
+            raise self.error(token, f"an integer of {len(text)} digits does not fit 64 bits")
         if len(text) > 1 and text[0] == "0" and text.isdigit():
             if not set(text) <= set("01234567"):
                 raise self.error(token, f"{text}: numbers with a leading zero are octal")

@@ -65,7 +65,8 @@ class Solver:
         if device.root_solver():
             log.info("Initializing solver from parameters: \n%s", param)
         if param.random_seed >= 0:
-            device.set_random_seed(param.random_seed + device.solver_rank())
+            # 64 bits in the file, 32 in the generator: Caffe drops the others.
+            device.set_random_seed((param.random_seed + device.solver_rank()) & 0xFFFFFFFF)
         self._net = train_net(param, self.net_class)
         self._load_weights(self.net)
         self._test_nets = NetVec(test_nets(param, self.net_class))
@@ -224,11 +225,13 @@ class Solver:
         path = os.fspath(path)
         shapes = [parameter.shape for parameter in self.net.plan.learnable]
         loaded = state.load(path, shapes, self.histories, self.type_name)
-        nets = self._all_nets()
+        nets, held = self._all_nets(), self._saved_history()
+        history = loaded.read_history(held)
         with resume.load(resume.path_for(path), nets).taken_up(nets):
             if loaded.learned_net:
                 self.net.copy_from(loaded.learned_net)
-        loaded.read_history(self._saved_history())
+        for tensor, values in zip(held, history):
+            tensor.copy_(values)
         self._updates.history_changed()
         self._iter, self._current_step = loaded.iter, loaded.current_step
 

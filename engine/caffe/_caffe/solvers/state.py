@@ -47,15 +47,15 @@ class State:
     current_step: int
     history: Sequence[Entry]
 
-    def read_history(self, tensors: Sequence[Tensor]) -> None:
-        """Copy the history into the solver's tensors, each of the shape `load` was told."""
-        for entry, tensor in zip(self.history, tensors):
-            if tensor.device.type == "cpu":
-                entry.read_into(tensor.numpy())
-            else:
-                host = torch.empty(tensor.shape, dtype=tensor.dtype)
-                entry.read_into(host.numpy())
-                tensor.copy_(host)
+    def read_history(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The history in memory, in the shapes and the types of the solver's `tensors`.
+
+        All of it is read before any of it is set: damage in an HDF5 file shows when it is read.
+        """
+        read = [torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in tensors]
+        for entry, tensor in zip(self.history, read):
+            entry.read_into(tensor.numpy())
+        return read
 
     def check(self, shapes: Shapes, histories: int, solver: str) -> None:
         """See that a solver can go on from here; the arguments are those of `load`.

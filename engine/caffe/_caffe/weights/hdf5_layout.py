@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import WeightsError
 from ..formats.hdf5 import array_shape, group_of, read_array, reading, save_array, writing
 from ..log import log
@@ -38,8 +40,12 @@ def load(path: str | os.PathLike[str], targets: Sequence[LoadTarget]) -> None:
             else:
                 log.info("Ignoring source layer %s", name)
         warn_of_nothing(copies, targets, f"'{path}'")
-        for dataset, blob in copies:
-            read_array(dataset, blob.data)
+        # All are read before one is set: a damaged array shows when it is read.
+        arrays = [(np.empty(dataset.shape, blob.data.dtype), blob) for dataset, blob in copies]
+        for (dataset, _), (array, _) in zip(copies, arrays):
+            read_array(dataset, array)
+    for array, blob in arrays:
+        blob.data[...] = array
 
 
 def _layers(data: h5py.Group) -> Iterator[tuple[str, h5py.Group]]:
