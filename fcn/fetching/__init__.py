@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .archive import ArchiveError, unpack
 from .download import fetch
 from .source import FetchError, Source
 
-__all__ = ["FetchError", "Source", "fetch"]
+__all__ = ["ArchiveError", "FetchError", "Source", "fetch", "unpack"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Partial:
-    """FILE.part, and a note beside it: from which address it comes, and which version of the file it is of."""
+    """FILE.part, and a note beside it: from which address it comes, and of which version of the file."""
 
     path: Path
 

@@ -1,12 +1,11 @@
 """One try to get a file, or what is missing of it, from one address.
 
-HTTP as in RFC 9110: Range asks for the rest; with If-Range, for the rest of the same version or all of another.
+HTTP as in RFC 9110: Range asks for the rest; with If-Range, for the rest of this version or all of another.
 """
 
 from __future__ import annotations
 
 import http.client
-import shutil
 import urllib.request
 from collections.abc import Iterator
 from itertools import chain
@@ -15,7 +14,8 @@ from urllib.error import HTTPError, URLError
 
 from ..waiting import transfer
 from .partial import Partial
-from .source import FetchError, Source, is_page, megabytes, page_fault
+from .source import Source, is_page, page_fault
+from .space import require_space
 
 #: Seconds without a byte after which a server counts as gone.
 TIMEOUT = 30.0
@@ -77,7 +77,7 @@ def _receive(source: Source, url: str, answer: Any, partial: Partial) -> None:
     first = next(chunks, b"")
     if not start:
         _refuse_others(source, answer, first, total)
-    _require_space(partial, (total or source.size or start) - start)
+    require_space(partial.path.parent, (total or source.size or start) - start)
     if not start:
         partial.begin(url, _version(answer))
     with partial.path.open("ab") as file, transfer(source.file, total, start) as bar:
@@ -123,15 +123,6 @@ def _version(answer: Any) -> str | None:
     """How the server calls this version of the file; a weak ETag does not vouch for every byte."""
     tag: str | None = answer.headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
-
-
-def _require_space(partial: Partial, size: int) -> None:
-    """Raise FetchError where `size` more bytes do not fit on the disk."""
-    free = shutil.disk_usage(partial.path.parent).free
-    if size > free:
-        raise FetchError(
-            f"{partial.path.parent}: {megabytes(size)} more are needed, and {megabytes(free)} are free"
-        )
 
 
 def _said(error: Exception) -> str:

@@ -56,9 +56,9 @@ def test_servers_are_asked_in_order_mirrors_first(server: Server, tmp_path: Path
         ({"body": BODY[:-1], "length": False}, {"size": len(BODY)}, f"{len(BODY) - 1} bytes, expected"),
         ({"body": BODY[:-1] + b"!"}, {"digests": (MD5,)}, f"expected {MD5}"),
         ({"body": BODY, "stop_after": 9, "stops": 99, "ranges": False}, {}, f"after 9 of {len(BODY)} bytes"),
-        ({"body": BODY, "stop_after": 9, "stops": 99, "stall": 1.0, "ranges": False}, {}, "no answer for 0.5"),
+        ({"body": BODY, "stop_after": 9, "stops": 99, "stall": 1, "ranges": False}, {}, "no answer for 0.5"),
     ],
-    ids=["error", "page", "called a page", "page of no length", "short", "short of no length", "other content",
+    ids=["error", "page", "called a page", "page of no length", "short", "short of no length", "other",
          "cut off", "silent"],
 )  # fmt: skip
 def test_what_is_not_the_file_is_refused(
