@@ -16,7 +16,7 @@ COMMANDS = {
     "demo": "the paper on a laptop, on drawn images, in four minutes",
     "nets": "write the prototxts of some or all models",
     "weights": "random weights to start from; export and import of weights",
-    "data": "check a folder of images and labels, or draw one",
+    "data": "get a published data set; check a folder of images and labels, or draw one",
 }
 
 #: What the commands import under names that a folder of old scripts has too.

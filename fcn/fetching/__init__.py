@@ -5,5 +5,6 @@ from __future__ import annotations
 from .archive import ArchiveError, unpack
 from .download import fetch
 from .source import FetchError, Source
+from .space import NoSpace
 
-__all__ = ["ArchiveError", "FetchError", "Source", "fetch", "unpack"]
+__all__ = ["ArchiveError", "FetchError", "NoSpace", "Source", "fetch", "unpack"]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from ..waiting import transfer
+from .source import is_page
 from .space import require_space
 
 #: An archive may unpack to so many times its size; to `FREELY` bytes it always may.
@@ -57,7 +58,7 @@ def unpack(archive: Path, to: Path) -> None:
     Raises:
         ArchiveError: it is damaged or none; or a name leads out of the folder, an entry is no file or folder,
             or all of them together are far larger than such an archive can be.
-        FetchError: the disk is too full.
+        NoSpace: the disk is too full.
     """
     with _opened(archive) as found:
         entries = _checked(archive, found)
@@ -112,20 +113,26 @@ def _told(archive: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        raise ArchiveError(f"{archive}: damaged, incomplete, or no tar or zip archive ({error})") from error
+        raise ArchiveError(f"{archive}: damaged or incomplete ({error})") from error
 
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[Entry]]:
     """The entries of an archive of either kind."""
     with archive.open("rb") as file:
-        is_zip = file.read(4) == b"PK\3\4"
+        start = file.read(512)
     with ExitStack() as stack:
-        with _told(archive):
-            if is_zip:
+        try:
+            if start.startswith(b"PK\3\4"):
                 found = _of_zip(archive, stack.enter_context(zipfile.ZipFile(archive)))
             else:
                 found = _of_tar(archive, stack.enter_context(tarfile.open(archive)))
+        except _DAMAGED as error:
+            what = "a web page" if is_page(start) else "another file, or a part of one"
+            size = archive.stat().st_size
+            raise ArchiveError(
+                f"{archive}: expected a tar or zip archive, found {what} of {size} bytes"
+            ) from error
         yield found
 
 
@@ -155,6 +162,7 @@ def _of_tar(archive: Path, tarred: tarfile.TarFile) -> Iterator[Entry]:
             links.append((name, posixpath.normpath(posixpath.join(above, member.linkname)), member))
         else:
             raise ArchiveError(f"{archive}: {member.name!r} is a device or a pipe; nothing was unpacked")
+    _require_end(archive, tarred)
     for name, target, member in links:
         if target not in files:
             raise ArchiveError(
@@ -162,6 +170,14 @@ def _of_tar(archive: Path, tarred: tarfile.TarFile) -> Iterator[Entry]:
                 "archive; nothing was unpacked"
             )
         yield Entry(name, files[target].size, partial(_extract, tarred, files[target]))
+
+
+def _require_end(archive: Path, tarred: tarfile.TarFile) -> None:
+    """ArchiveError where no block of zeros follows the last entry: `tarfile` takes any end for the end."""
+    assert tarred.fileobj is not None
+    tarred.fileobj.seek(tarred.offset)
+    if tarred.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ArchiveError(f"{archive}: damaged or incomplete (it ends in the middle)")
 
 
 def _extract(tarred: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

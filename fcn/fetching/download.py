@@ -31,7 +31,8 @@ def fetch(source: Source, to: Path, mirrors: Sequence[str] = (), offline: bool =
         offline: ask nobody.
 
     Raises:
-        FetchError: no server has it; what each of them said. Or the disk is too full.
+        FetchError: no server has it; what each of them said.
+        NoSpace: the disk is too full.
         FileNotFoundError: offline, and it is not there.
         ValueError: a mirror that is no address.
     """

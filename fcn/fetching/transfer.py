@@ -37,7 +37,7 @@ def pull(source: Source, url: str, partial: Partial) -> None:
     Raises:
         Refused: it answered with something else, or not at all.
         Broken: less came than it announced.
-        FetchError: the disk is too full for the file.
+        NoSpace: the disk is too full for the file.
     """
     have = partial.size
     version = partial.version(url)
@@ -83,6 +83,7 @@ def _receive(source: Source, url: str, answer: Any, partial: Partial) -> None:
     with partial.path.open("ab") as file, transfer(source.file, total, start) as bar:
         for chunk in chain([first], chunks):
             file.write(chunk)
+            file.flush()  # kept, should this process be killed
             bar.update(len(chunk))
     if total is not None and partial.size < total:
         raise Broken(f"the connection ended after {partial.size} of {total} bytes")

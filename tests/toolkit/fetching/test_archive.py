@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcn.fetching import ArchiveError, FetchError, archive, unpack
+from fcn.fetching import ArchiveError, NoSpace, archive, unpack
 
 FILES = {"set/a.txt": b"a" * 3000, "set/deep/b.bin": bytes(range(256)) * 40, "set/empty": b""}
 
@@ -120,7 +121,7 @@ def test_more_than_the_disk_holds_is_refused(tmp_path: Path) -> None:
     huge = tarfile.TarInfo("huge")
     huge.size = 1 << 60
     (tmp_path / "x.tar").write_bytes(huge.tobuf() + bytes(10240))
-    with pytest.raises((FetchError, ArchiveError)):
+    with pytest.raises((NoSpace, ArchiveError)):
         unpack(tmp_path / "x.tar", tmp_path / "out")
 
 
@@ -129,6 +130,17 @@ def test_a_file_that_is_no_archive_is_told(tmp_path: Path) -> None:
         (tmp_path / "x.tgz").write_bytes(body)
         with pytest.raises(ArchiveError, match=r"x\.tgz"):
             unpack(tmp_path / "x.tgz", tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_that_ends_between_two_files_is_told(mode: str, tmp_path: Path) -> None:
+    body = tarred(tmp_path / "x", FILES).read_bytes()
+    for kept in (512 + 3072, 512 + 3072 + 100):  # at the second header, and within it
+        with (gzip.open if mode == "w:gz" else open)(tmp_path / "cut", "wb") as file:
+            file.write(body[:kept])
+        with pytest.raises(ArchiveError, match="ends in the middle"):
+            unpack(tmp_path / "cut", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_litter_of_a_mac_is_left_out(tmp_path: Path) -> None:
@@ -154,6 +166,6 @@ def test_a_damaged_archive_is_told_or_unpacked_and_nothing_else(
     path.write_bytes(body if flip else body[:place])
     try:
         unpack(path, folder / "in/out")
-    except (ArchiveError, FetchError):
+    except (ArchiveError, NoSpace):
         pass
     assert {p.name for p in folder.iterdir()} <= {"x", "in"}

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fcn.fetching import FetchError, Source, fetch
-from tests.toolkit.fetching.conftest import Server
+from fcn.fetching import FetchError, NoSpace, Source, fetch
+from tests.toolkit.served import Server
 
 BODY = random.Random(0).randbytes(1 << 20)
 MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"
@@ -148,7 +148,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(FetchError, match=r"1.0 MB more are needed, and 1.0 kB are free"):
+    with pytest.raises(NoSpace, match=r"1.0 MB more are needed, and 1.0 kB are free"):
         fetch(source(server.has("/file.tar", BODY)), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

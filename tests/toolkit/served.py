@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-import pytest
-
-from fcn.fetching import download, transfer
 
 
 @dataclass
@@ -41,6 +37,7 @@ class Server:
     url: str
     files: dict[str, Served] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def has(self, path: str, body: bytes = b"", **how: object) -> str:
         """Serve a file; returns its address."""
@@ -88,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
             served.stops -= 1
             self.wfile.write(body[: served.stop_after])
             self.wfile.flush()
-            time.sleep(served.stall)
+            self.state.closing.wait(served.stall)
             return
         self.wfile.write(body)
 
@@ -96,19 +93,18 @@ class Handler(BaseHTTPRequestHandler):
         """It says nothing."""
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+@contextmanager
+def serving() -> Iterator[Server]:
     """A server without files."""
-    monkeypatch.setattr(transfer, "TIMEOUT", 0.5)
-    monkeypatch.setattr(download, "PAUSE", 0.0)
-    for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state = Server(f"http://127.0.0.1:{listening.server_port}")
     listening.RequestHandlerClass = type("Bound", (Handler,), {"state": state})
     thread = threading.Thread(target=lambda: listening.serve_forever(poll_interval=0.02))
     thread.start()
-    yield state
-    listening.shutdown()
-    thread.join()
-    listening.server_close()
+    try:
+        yield state
+    finally:
+        state.closing.set()
+        listening.shutdown()
+        thread.join()
+        listening.server_close()
