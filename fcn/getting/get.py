@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,21 +91,19 @@ def _unpack(wanted: Wanted) -> None:
     aside = wanted.out / f".unpacking-{wanted.key}"
     shutil.rmtree(aside, ignore_errors=True)
     log.info("unpacking %s", archive)
-    unpack(archive, aside)
-    root = _root(aside, wanted.data_set.folders)
-    if root is None:
-        found = ", ".join(sorted(path.name for path in aside.iterdir())) or "nothing"
-        shutil.rmtree(aside)
-        folders = ", ".join(wanted.data_set.folders)
-        raise ArchiveError(
-            f"{archive}: expected {wanted.data_set.name}, a folder with {folders}; found {found}"
-        )
-    if wanted.data_set.convert:
-        wanted.data_set.convert(root)
-    wanted.folder.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(root, wanted.folder)
-    shutil.rmtree(aside, ignore_errors=True)
-    if archive != wanted.archive and not wanted.keep_archive:
+    try:
+        unpack(archive, aside)
+        root = _root(wanted, archive, aside)
+        if wanted.data_set.convert:
+            wanted.data_set.convert(root)
+        wanted.folder.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(root, wanted.folder)
+    except ArchiveError as error:
+        again = "" if wanted.archive else "; remove it, and it is downloaded again"
+        raise ArchiveError(f"{error}{again}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    if not wanted.archive and not wanted.keep_archive:
         archive.unlink()
 
 
@@ -120,15 +119,26 @@ def _archive(wanted: Wanted) -> Path:
     return wanted.archive
 
 
-def _root(top: Path, folders: Sequence[str]) -> Path | None:
-    """The folder nearest to the top that has all of `folders`; archives put it at different depths."""
+def _root(wanted: Wanted, archive: Path, top: Path) -> Path:
+    """Where the data set is in what was unpacked; ArchiveError where it is not, or is another year's."""
+    folders = wanted.data_set.folders
+    root = next((path for path in _folders(top) if all((path / part).is_dir() for part in folders)), None)
+    if root is None:
+        found = ", ".join(sorted(path.name for path in top.iterdir())) or "nothing"
+        raise ArchiveError(
+            f"{archive}: expected {wanted.data_set.name}, a folder with {', '.join(folders)}; found {found}"
+        )
+    if re.fullmatch(r"VOC20\d\d", root.name) and root.name != wanted.folder.name:
+        raise ArchiveError(f"{archive}: expected {wanted.data_set.name}, found {root.name}")
+    return root
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    """A folder and all below it, the nearest first."""
     level = [top]
     while level:
-        for folder in level:
-            if all((folder / part).is_dir() for part in folders):
-                return folder
+        yield from level
         level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir()]
-    return None
 
 
 def _require_whole(wanted: Wanted) -> None:
@@ -178,5 +188,6 @@ def _count(wanted: Wanted, outcome: Outcome) -> None:
         missing = [file for file in files if not file.is_file()]
         if missing:
             outcome.problems.append(
-                f"{path}: {len(missing)} of {len(files)} files are not there: {missing[0]}, ..."
+                f"{path}: {len(missing)} of {len(files)} files are not there: {missing[0]}, ...; to "
+                f"unpack the archive again, remove {wanted.folder}"
             )

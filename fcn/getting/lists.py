@@ -25,13 +25,6 @@ def without(ids: Sequence[str], others: Iterable[str]) -> list[str]:
     return [name for name in ids if name not in unwanted]
 
 
-def difference(of: Path, others: Path, to: Path) -> list[str]:
-    """Write the ids of one list that are not in another; returns them."""
-    ids = without(read_split(of), read_split(others))
-    write_list(to, ids)
-    return ids
-
-
 def published(path: Path, source: Source) -> bool:
     """Whether a list is the published one, byte for byte."""
     return path.is_file() and source.fault(path) is None
@@ -42,3 +35,14 @@ def join_train_and_val(folder: Path) -> None:
     parts, whole = [folder / "train.txt", folder / "val.txt"], folder / "trainval.txt"
     if all(part.is_file() for part in parts) and not whole.is_file():
         write_list(whole, [name for part in parts for name in read_split(part)])
+
+
+def write_if_published(path: Path, ids: Iterable[str], source: Source) -> bool:
+    """Write a list if it is the published one, byte for byte; returns whether it is."""
+    aside = path.with_name(f"{path.name}.made")
+    write_list(aside, ids)
+    if not published(aside, source):
+        aside.unlink()
+        return False
+    os.replace(aside, path)
+    return True

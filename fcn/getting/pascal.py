@@ -10,7 +10,7 @@ from voc_layers.folder import SbdFolder, VocFolder
 
 from ..fetching import FetchError, fetch
 from .catalogue import DATA_SETS, SEG11VALID, TRAIN_NOVAL
-from .lists import difference, published
+from .lists import published, without, write_if_published, write_list
 
 Lines = list[str]
 
@@ -56,7 +56,9 @@ class Pascal:
             path = folder.list_file("seg11valid")
             if published(path, SEG11VALID):
                 continue
-            if 2011 in self.voc and self.sbd:
+            if path.exists():
+                problems.append(f"{path}: not the published list; remove it, and that one takes its place")
+            elif 2011 in self.voc and self.sbd:
                 problems += self._make_seg11valid(path, self.sbd)
             elif folder.root == asked and year == 2011:
                 notes.append(f"{path} is made as soon as SBD is in {self.out} too")
@@ -68,32 +70,32 @@ class Pascal:
 
     def _make_seg11valid(self, path: Path, sbd: SbdFolder) -> Lines:
         """VOC 2011's val without SBD's train, and proof that these are the published 736 images."""
-        val, train = self.voc[2011].list_file("val"), sbd.list_file("train")
-        ids = difference(val, train, path)
-        if published(path, SEG11VALID):
+        ids = without(self.voc[2011].ids("val"), sbd.ids("train"))
+        if write_if_published(path, ids, SEG11VALID):
             return []
-        path.unlink()
         return [
-            f"{path}: not written, since {val} without {train} has {len(ids)} images that are not the "
-            f"published 736 ({SEG11VALID.digests[0]}): one of the two lists is not the one of its archive"
+            f"{path}: not written: VOC 2011's val without SBD's train has {len(ids)} images that are not "
+            f"the published 736 ({SEG11VALID.digests[0]}): {self.voc[2011].list_file('val')} or "
+            f"{sbd.list_file('train')} is not the list of its archive"
         ]
 
     def _write_train_noval(self, sbd: SbdFolder) -> str:
         """SBD's train without VOC's val: to train on where the whole of val is scored."""
-        year = max(self.voc)
+        made = {year: without(sbd.ids("train"), folder.ids("val")) for year, folder in self.voc.items()}
         path = sbd.list_file("train_noval")
-        if not published(path, TRAIN_NOVAL):
-            difference(sbd.list_file("train"), self.voc[year].list_file("val"), path)
-        same = (
-            "the published list" if published(path, TRAIN_NOVAL) else "not the published list byte for byte"
-        )
-        return f"{path}: SBD's train without VOC {year}'s val, {len(sbd.ids('train_noval'))} images; {same}"
+        if not path.exists():
+            write_list(path, made[max(made)])
+        if published(path, TRAIN_NOVAL):
+            return f"{path}: the published list"
+        for year, ids in made.items():
+            if ids == sbd.ids("train_noval"):
+                what = f"SBD's train without VOC {year}'s val, {len(ids)} images"
+                return f"{path}: {what}; not the published list byte for byte"
+        return f"{path}: a list of your own, left as it is"
 
 
 def _fetch_seg11valid(path: Path, mirrors: Sequence[str], offline: bool) -> Lines:
     """VOC 2012 does not say which of its val was that of 2011: the list has to come from elsewhere."""
-    if path.exists():
-        return [f"{path}: {SEG11VALID.fault(path)}; remove it"]
     try:
         fetch(SEG11VALID, path.parent, mirrors, offline)
     except (FetchError, FileNotFoundError) as error:

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from fcn.commands import data as command
+from fcn.data.inputs import PASCAL_HELP
 from fcn.fetching import Source
 from fcn.getting import DATA_SETS, catalogue, pascal
 from fcn.lock import NAME, identity
@@ -150,6 +151,17 @@ def test_the_published_list_to_score_on_comes_out_to_the_byte(
     assert made.read_bytes() == published and len(read(made)) == 736
 
 
+def test_the_recipe_for_folders_that_are_unpacked_already_makes_the_same_list(
+    small: Server, get: Get, root: Path
+) -> None:
+    assert get("voc2011") == get("sbd") == 0
+    made = root / "VOCdevkit/VOC2011" / SEG / "seg11valid.txt"
+    made.unlink()
+    recipe = [line for line in PASCAL_HELP.splitlines() if line.lstrip().startswith(("lists=", "grep "))]
+    subprocess.run("\n".join(recipe), shell=True, check=True, cwd=root)
+    assert read(made) == SCORED
+
+
 def test_a_list_that_is_not_the_published_one_is_not_written(
     small: Server, get: Get, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,11 +208,12 @@ def test_an_archive_one_has_is_used_in_any_form_and_left(
     [
         ("sbd", b"<html>moved</html>", "a web page of 18 bytes"),
         ("sbd", tar(ARCHIVES["voc2011"]), "found TrainVal"),
+        ("voc2012", tar(ARCHIVES["voc2011"]), "found VOC2011"),
         ("sbd", tar(sbd())[:3000], "damaged"),
         ("voc2011", tar({"../../JPEGImages/x": b""}), "leads out"),
         ("voc2011", None, "no file"),
     ],
-    ids=["page", "another set", "cut off", "leads out", "missing"],
+    ids=["page", "another set", "another year", "cut off", "leads out", "missing"],
 )
 def test_an_archive_that_will_not_do_is_told_and_nothing_is_left_in_its_place(
     name: str, body: bytes | None, told: str, small: Server, get: Get, root: Path, tmp_path: Path,
@@ -255,6 +268,22 @@ def test_a_folder_of_somebody_else_in_its_place_is_left(
     mine.write_text("mine")
     assert get("voc2011") == 1
     assert "move it away" in capsys.readouterr().err and mine.read_text() == "mine"
+
+
+def test_lists_of_ones_own_under_the_published_names_are_left(
+    small: Server, get: Get, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert get("voc2011") == get("sbd") == 0
+    mine = [
+        root / "VOCdevkit/VOC2011" / SEG / "seg11valid.txt",
+        root / "benchmark_RELEASE/dataset/train_noval.txt",
+    ]
+    for path in mine:
+        path.write_bytes(lines(["2007_01"]))
+    assert get("sbd") == 1
+    said = capsys.readouterr().out
+    assert f"{mine[0]}: not the published list" in said and f"{mine[1]}: a list of your own" in said
+    assert all(read(path) == ["2007_01"] for path in mine)
 
 
 def test_two_at_once_in_one_folder_refuse_each_other(
