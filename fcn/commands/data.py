@@ -58,7 +58,7 @@ def get_published(args: argparse.Namespace) -> int:
         raise FileNotFoundError(
             f"{error}\nif you have it, or find it elsewhere: --archive FILE, or --mirror URL"
         ) from error
-    following = _following(wanted)
+    following = None if outcome.problems else _following(wanted)
     if args.json:
         print(json.dumps({"data set": args.name, **vars(outcome), "next": following}, default=str, indent=2))
     else:
@@ -70,7 +70,7 @@ def _told(outcome: Outcome, following: str | None) -> str:
     """What is in the folder, for people."""
     counts = ", ".join(f"{split} {count}" for split, count in outcome.images.items())
     lines = [f"{outcome.folder}{': ' if counts else ''}{counts}", *(f"  {note}" for note in outcome.notes)]
-    lines += [f"  missing: {problem}" for problem in outcome.problems]
+    lines += [f"  problem: {problem}" for problem in outcome.problems]
     return "\n".join([*lines, *([f"next: {following}"] if following else [])])
 
 

@@ -132,4 +132,5 @@ def _said(error: Exception) -> str:
         error = error.reason if isinstance(error.reason, Exception) else error
     if isinstance(error, TimeoutError):
         return f"no answer for {TIMEOUT:g} seconds"
-    return str(error) or type(error).__name__
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or str(error) or type(error).__name__
