@@ -18,7 +18,7 @@ COMMANDS = {
     "demo": "the paper on a laptop, on drawn images, in four minutes",
     "nets": "write the prototxts of some or all models",
     "weights": "random weights to start from; export and import of weights",
-    "data": "import your own images and labels, check a folder of them, or draw one",
+    "data": "get a published data set, import your own images, check a folder of them, or draw one",
 }
 
 #: What the commands import under names that a folder of old scripts has too.

@@ -1,4 +1,4 @@
-"""One process at a time trains in a folder."""
+"""One process at a time works in a folder."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ class Locked(RuntimeError):
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder meanwhile.
+def locked(
+    folder: Path, work: str = "training", instead: str = "choose another folder with --runs"
+) -> Iterator[None]:
+    """Keep other processes out of a folder, a run's for example, meanwhile.
 
     A file says who is in it: the process, its start and its computer. One that is gone, because it was killed
     or the computer was switched off, keeps nobody out.
@@ -37,8 +39,8 @@ def locked(folder: Path) -> Iterator[None]:
         owner = _owner(path)
         if owner is not None and not _gone(owner, path):
             raise Locked(
-                f"{folder}: process {owner.get('pid', '?')} on {owner.get('host', '?')} has been training "
-                f"here since {owner.get('since', '?')}; wait for it, or choose another folder with --runs. "
+                f"{folder}: process {owner.get('pid', '?')} on {owner.get('host', '?')} has been {work} "
+                f"here since {owner.get('since', '?')}; wait for it, or {instead}. "
                 f"If it is no longer there, remove {path}"
             )
         _remove(path, owner)

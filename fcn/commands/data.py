@@ -1,5 +1,7 @@
-"""Import one's own images and labels, check a folder of them, or draw one to try things out.
+"""Get a published data set, import one's own, check a folder of images and labels, or draw one.
 
+fcn data get voc2011 -o data
+fcn data get sbd -o data --archive ~/Downloads/benchmark.tgz
 fcn data import photos-and-masks -o my-data
 fcn data check my-data
 fcn data draw shapes --seed 0
@@ -29,6 +31,7 @@ from ..data import audit
 from ..data.importing import FORMS, Options, Report, Unconfirmed, import_data, parse_key, read_table
 from ..demo import make_dataset
 from ..outputs import check_folder
+from .getting import add_get
 from .options import add_verbosity, carry_out, parser, show_progress, tell
 
 
@@ -215,6 +218,7 @@ def add_draw(commands: Any) -> None:
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     top = parser(prog, __doc__)
     commands = top.add_subparsers(required=True)
+    add_get(commands)
     for add in (add_import, add_check, add_draw):
         add(commands)
     return top.parse_args(argv)

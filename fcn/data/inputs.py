@@ -18,13 +18,13 @@ log = logging.getLogger("fcn")
 
 OWN_HELP = "what of it is there, and what is wrong with it: fcn data check {root}"
 PASCAL_HELP = """\
-how to get them:
-  PASCAL VOC 2011, or 2012, which contains it: http://host.robots.ox.ac.uk/pascal/VOC/
-    tar xf VOCtrainval_25-May-2011.tar; then --voc-dir (make: VOC_DIR=) TrainVal/VOCdevkit/VOC2011
-  SBD: http://home.bharathh.info/pubs/codes/SBD/download.html
-    tar xf benchmark.tgz; then --sbd-dir (make: SBD_DIR=) benchmark_RELEASE
-  seg11valid.txt, the ids of VOC 2011's val.txt that are not in SBD's train.txt:
-    cd VOC_DIR/ImageSets/Segmentation; grep -vxFf SBD_DIR/train.txt val.txt > seg11valid.txt
+how to get them, and seg11valid.txt with them (docs/getting-data.md):
+  fcn data get voc2011 -o data     (an archive that you have: --archive VOCtrainval_25-May-2011.tar)
+  fcn data get sbd -o data
+    then --voc-dir (make: VOC_DIR=) data/VOCdevkit/VOC2011, --sbd-dir (SBD_DIR=) data/benchmark_RELEASE
+  seg11valid.txt where these are unpacked already; VOC 2011's val.txt is needed, that of 2012 is another:
+    lists=VOCdevkit/VOC2011/ImageSets/Segmentation
+    grep -vxFf benchmark_RELEASE/dataset/train.txt $lists/val.txt > $lists/seg11valid.txt
   or your own images in the layout of the first folder: --data DIR"""
 
 

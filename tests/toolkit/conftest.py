@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from fcn.commands import weights
+from fcn.fetching import download, transfer
+from tests.toolkit.served import Server, serving
 
 WIDTH = 0.05
 
@@ -33,6 +36,16 @@ def draw(folder: Path) -> Path:
     (root / "ImageSets/Segmentation/val.txt").write_text("3\n4\n")
     (root / "classes.txt").write_text("sky\nroad\ncar\n")
     return root
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of files on this machine, without any; nobody waits long for it."""
+    monkeypatch.setattr(transfer, "TIMEOUT", 0.5)
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as state:
+        yield state
 
 
 @pytest.fixture(scope="session")
