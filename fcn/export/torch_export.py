@@ -32,7 +32,7 @@ def write(net: Graph, path: Path) -> None:
     torch.export.save(program, path)
 
 
-def _sooner() -> dict[str, bool]:
+def _sooner() -> dict[str, Any]:
     """Checks of sizes wait until the program runs, where this torch can: proving them takes longer."""
     name = "prefer_deferred_runtime_asserts_over_guards"
     return {name: True} if name in inspect.signature(torch.export.export).parameters else {}

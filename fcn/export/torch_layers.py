@@ -177,7 +177,7 @@ def _lrn(layer: Layer) -> nn.Module:
 
     def within(x: Tensor) -> Tensor:
         mean = F.avg_pool2d(x * x, p.local_size, 1, (p.local_size - 1) // 2)
-        return x * (1 + p.alpha * mean) ** -p.beta
+        return torch.mul(x, (1 + p.alpha * mean) ** -p.beta)
 
     return Function(layer.type, within)
 
@@ -214,7 +214,7 @@ def _slice(layer: Layer) -> nn.Module:
     axis, points = settings.slices(layer)
     count = len(layer.tops)
 
-    def split(x: Tensor) -> tuple[Tensor, ...]:
+    def split(x: Tensor) -> Any:
         if not points:
             return x.split(x.shape[axis] // count, axis)
         return torch.tensor_split(x, list(points), axis)
@@ -257,7 +257,7 @@ def _reduction(layer: Layer) -> nn.Module:
     def reduce(x: Tensor) -> Tensor:
         x = before.get(p.operation, lambda same: same)(x)
         axes = tuple(range(axis, x.ndim))
-        return (x.mean(axes) if mean else x.sum(axes)) * p.coeff
+        return torch.mul(x.mean(axes) if mean else x.sum(axes), p.coeff)
 
     return Function(layer.type, reduce)
 

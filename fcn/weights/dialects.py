@@ -155,10 +155,11 @@ def _fold(
     mean = pixels.mean_bgr if keep_mean else MEAN_BGR
     if len(layers["conv1_1"]) != 2 or layers["conv1_1"][0].ndim != 4:
         raise ValueError(f"{path}: expected a weight of 4 axes and a bias in its first layer, features.0")
-    error = folding.padding_error(layers["conv1_1"][0], pixels, mean)
-    layers["conv1_1"] = list(folding.fold(*layers["conv1_1"], pixels, mean))
+    weights, biases = layers["conv1_1"]
+    layers["conv1_1"] = list(folding.fold(weights, biases, pixels, mean))
     scaled = f"mean {pixels.mean}, std {_short(pixels.std)} (R, G, B)"
     done = f"folded into conv1_1: RGB to BGR, 0..1 to 0..255, {scaled}"
+    error = folding.padding_error(weights, pixels, mean)
     if keep_mean:
         subtract = ", ".join(f"{value:g}" for value in mean)
         return [done, f"exact everywhere, for images less B, G, R = {subtract}, and not Caffe's mean"]
