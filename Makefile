@@ -67,7 +67,7 @@ oldest: build/oldest/.stamp  ## the same tests on OLDEST=python3.10 with the low
 build/oldest/.stamp: constraints-oldest.txt pyproject.toml
 	$(OLDEST) -m venv build/oldest
 	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
-	    -e '.[test,report,lmdb,draw,fast]' hatchling
+	    -e '.[test,report,lmdb,draw,fast,onnx,safetensors]' hatchling
 	touch $@
 
 tiny: $(READY)  ## ten seconds: parse, forward, backward, one step; the architecture rules

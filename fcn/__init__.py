@@ -1,7 +1,19 @@
 """Training, scoring and using fully convolutional networks: what the command `fcn` does, as a library.
 
 Rooms: `fcn.data` (what a net is trained and scored on), `fcn.train`, `fcn.score`, `fcn.weights` (files of
-weights), `fcn.demo` (the paper on a laptop), `fcn.commands` (the command line). They stand on a few modules
-here: a `Job` is what a stage is, a `Run` is the folder it leaves, a `Trained` net is found in a run or a
-file, a `Predictor` labels images with it.
+weights), `fcn.export` (nets for other frameworks), `fcn.fetching` (files from the network), `fcn.demo` (the
+paper on a laptop), `fcn.commands` (the command line). They stand on a few modules here: a `Job` is what a
+stage is, a `Run` is the folder it leaves, a `Trained` net is found in a run or a file, a `Predictor` labels
+images.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def to_torch(net: Any) -> Any:
+    """A `caffe.Net` as a `torch.nn.Module`: see `fcn.export.to_torch`."""
+    from .export import to_torch as made
+
+    return made(net)

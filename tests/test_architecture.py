@@ -70,10 +70,20 @@ THIRD_PARTY = {
 }
 #: Packages that one module may import besides, inside its functions.
 ONLY_IN = {
-    "fcn.weights.exchange": {"torch"},  # weights of other frameworks
+    "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
     "voc_layers.hdf5": {"h5py"},
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
+    "fcn.export.formats": {"onnxruntime"},  # runs what was written
+    "fcn.export.converters": {"ncnn", "MNN"},
+}
+#: Modules that are made of such packages, and that others import inside functions only.
+LOADED_LATE = {
+    "fcn.export.torch_layers": {"torch"},
+    "fcn.export.torch_module": {"torch"},
+    "fcn.export.torch_export": {"torch"},
+    "fcn.export.onnx_layers": {"onnx"},
+    "fcn.export.onnx_model": {"onnx"},
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {
@@ -111,10 +121,31 @@ def test_third_party_packages_stay_in_their_part() -> None:
         f"{where(path, i.line)}: {part(path)} may not import {i.name}"
         for path in members(*THIRD_PARTY)
         for i in imports(path)
-        if i.top
-        not in sys.stdlib_module_names | OURS | THIRD_PARTY[part(path)] | ONLY_IN.get(name_of(path), set())
+        if i.top not in sys.stdlib_module_names | OURS | THIRD_PARTY[part(path)] | allowed(name_of(path))
         and not i.name.startswith("__future__")
     )
+
+
+def allowed(module: str) -> set[str]:
+    """The packages that one module may import besides those of its part."""
+    return ONLY_IN.get(module, set()) | LOADED_LATE.get(module, set())
+
+
+def test_modules_made_of_optional_packages_are_loaded_when_they_are_needed() -> None:
+    complain(
+        f"{where(path, node.lineno)}: import it inside the function that needs it"
+        for path in sources()
+        if part(path) and name_of(path) not in LOADED_LATE
+        for node in tree(path).body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for i in imports(path)
+        if i.line == node.lineno and i.name.startswith(tuple(LOADED_LATE))
+    )
+    for name, packages in LOADED_LATE.items():
+        (path,) = [path for path in sources() if name_of(path) == name]
+        assert packages <= {i.top for i in imports(path)}, (
+            f"{name}: take what it does not use off LOADED_LATE"
+        )
 
 
 def test_every_allowed_package_is_used() -> None:

@@ -1,15 +1,15 @@
 """A plain PyTorch module of a Caffe net, made layer by layer from its prototxt: what the peers are given.
 
 It is what a PyTorch user would write: modules of `torch.nn`, activations freed when nothing reads them any
-more, batch normalisation and the scale behind it as one `BatchNorm2d`. It shares no code with the engine
-but the messages of caffe.proto, so it judges the engine as well.
+more, batch normalisation and the scale behind it as one `BatchNorm2d`. Its layers are those of `fcn.export`,
+which shares no code with the engine but the messages of caffe.proto, so it judges the engine as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,14 @@ from google.protobuf import text_format
 from torch import nn
 
 from caffe.proto import caffe_pb2
+from fcn.export import settings
+from fcn.export.graph import Layer
+from fcn.export.torch_layers import MAKERS
 
 Arrays = Sequence[np.ndarray]
+
+#: Of every blob but those behind an InnerProduct, whose layers count from the front.
+_AXES = 4
 
 
 def read_net(path: Path) -> caffe_pb2.NetParameter:
@@ -63,7 +69,7 @@ class Twin(nn.Module):
         for layer in [layer for layer in net.layer if layer.type != "Input"]:
             before = self.layers[-1] if steps and steps[-1][1] == layer.bottom[0] else None
             if layer.type == "Scale" and isinstance(before, nn.BatchNorm2d):
-                before.weight, before.bias = _parameters(arrays[layer.name])
+                before.weight, before.bias = (nn.Parameter(torch.from_numpy(x)) for x in arrays[layer.name])
                 steps[-1] = (steps[-1][0], layer.top[0])
                 continue
             self.layers.append(_module(layer, arrays.get(layer.name, ())))
@@ -98,152 +104,50 @@ def _with_ends(steps: Sequence[tuple[tuple[str, ...], str]]) -> list[Step]:
 
 
 def _module(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    if layer.type not in _MAKERS:
+    """The module that `fcn.export` makes of a layer too, but where a PyTorch user would write another."""
+    makers = {**MAKERS, **_MAKERS}
+    if layer.type not in makers:
         raise ValueError(f"layer '{layer.name}': no PyTorch module stands for the type {layer.type}")
-    return _MAKERS[layer.type](layer, arrays)
+    return makers[layer.type](Layer(layer, tuple(layer.bottom), tuple(layer.top), _AXES, tuple(arrays)))
 
 
-def _parameters(arrays: Arrays) -> list[nn.Parameter]:
-    return [nn.Parameter(torch.from_numpy(np.ascontiguousarray(array))) for array in arrays]
-
-
-def _filled(module: nn.Module, arrays: Arrays) -> nn.Module:
-    """The module with its weight (and bias) in place; made on `meta`, so that nothing is drawn first."""
-    for name, value in zip(("weight", "bias"), _parameters(arrays)):
-        setattr(module, name, value)
-    return module
-
-
-def _convolution(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    p = layer.convolution_param
-    kernel = p.kernel_size[0] if p.kernel_size else (p.kernel_h, p.kernel_w)
-    options: dict[str, Any] = {
-        "stride": p.stride[0] if p.stride else 1,
-        "padding": p.pad[0] if p.pad else 0,
-        "dilation": p.dilation[0] if p.dilation else 1,
-        "groups": p.group,
-        "bias": p.bias_term,
-        "device": "meta",
-    }
-    if layer.type == "Deconvolution":
-        channels = arrays[0].shape[0]
-        return _filled(nn.ConvTranspose2d(channels, p.num_output, kernel, **options), arrays)
-    channels = arrays[0].shape[1] * p.group
-    return _filled(nn.Conv2d(channels, p.num_output, kernel, **options), arrays)
-
-
-def _inner_product(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    outputs, inputs = arrays[0].shape
-    dense = nn.Linear(inputs, outputs, bias=layer.inner_product_param.bias_term, device="meta")
-    return nn.Sequential(nn.Flatten(), _filled(dense, arrays))
-
-
-def _pooling(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    p = layer.pooling_param
-    average = p.pool == p.AVE
-    if p.global_pooling:
-        return nn.AdaptiveAvgPool2d(1) if average else nn.AdaptiveMaxPool2d(1)
-    if p.stride > p.kernel_size:
-        raise ValueError(f"layer '{layer.name}': Caffe may pool where no image is, PyTorch never does")
-    kind = nn.AvgPool2d if average else nn.MaxPool2d
-    return kind(p.kernel_size, p.stride, p.pad, ceil_mode=p.round_mode == p.CEIL)
-
-
-def _lrn(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    p = layer.lrn_param
-    if p.norm_region != p.ACROSS_CHANNELS:
-        raise ValueError(f"layer '{layer.name}': LRN within channels has no PyTorch module")
-    return nn.LocalResponseNorm(p.local_size, p.alpha, p.beta, p.k)
-
-
-def _batch_norm(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    mean, variance, factor = (torch.from_numpy(array) for array in arrays)
-    module = nn.BatchNorm2d(len(mean), layer.batch_norm_param.eps)
+def _batch_norm(layer: Layer) -> nn.Module:
+    mean, variance, factor = (torch.from_numpy(array) for array in layer.arrays)
+    module = nn.BatchNorm2d(len(mean), layer.spec.batch_norm_param.eps)
     module.running_mean, module.running_var = mean / factor, variance / factor
     return module
 
 
-class _Scale(nn.Module):
-    """A factor (and a bias) per channel."""
-
-    def __init__(self, arrays: Arrays) -> None:
-        super().__init__()
-        self.values = nn.ParameterList(_parameters(arrays))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x * self.values[0].view(-1, 1, 1)
-        return x + self.values[1].view(-1, 1, 1) if len(self.values) > 1 else x
-
-
-class _Concat(nn.Module):
-    def __init__(self, axis: int) -> None:
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, *parts: torch.Tensor) -> torch.Tensor:
-        return torch.cat(parts, self.axis)
-
-
-class _Sum(nn.Module):
-    def forward(self, first: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        for other in others:
-            first = first + other
-        return first
-
-
-def _eltwise(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    p = layer.eltwise_param
-    if p.operation != p.SUM or any(c != 1 for c in p.coeff):
-        raise ValueError(f"layer '{layer.name}': of Eltwise only plain sums are written here")
-    return _Sum()
-
-
 class _Crop(nn.Module):
-    """Height and width of the second blob out of the first, from the offsets on."""
+    """Height and width of the second blob out of the first: constants where the module is traced."""
 
-    def __init__(self, offsets: Sequence[int]) -> None:
+    def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self.top, self.left = offsets[0], offsets[-1]
+        axis, offsets = settings.crop(layer)
+        if axis != 2:
+            raise layer.refuse("only height and width are cropped here")
+        self.top, self.left = offsets
 
     def forward(self, x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         height, width = int(like.shape[2]), int(like.shape[3])
         return x[:, :, self.top : self.top + height, self.left : self.left + width]
 
 
-def _crop(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    if layer.crop_param.axis != 2:
-        raise ValueError(f"layer '{layer.name}': only height and width are cropped here")
-    return _Crop(layer.crop_param.offset or (0,))
-
-
 class _SoftmaxLoss(nn.Module):
-    def __init__(self, ignored: int, mean: bool) -> None:
+    def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self.loss = nn.CrossEntropyLoss(ignore_index=ignored, reduction="mean" if mean else "sum")
+        p = layer.spec.loss_param
+        ignored = p.ignore_label if p.HasField("ignore_label") else -100
+        self.loss = nn.CrossEntropyLoss(ignore_index=ignored, reduction="mean" if p.normalize else "sum")
 
     def forward(self, scores: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         loss: torch.Tensor = self.loss(scores, label[:, 0].long())
         return loss
 
 
-def _softmax_loss(layer: caffe_pb2.LayerParameter, arrays: Arrays) -> nn.Module:
-    p = layer.loss_param
-    return _SoftmaxLoss(p.ignore_label if p.HasField("ignore_label") else -100, p.normalize)
-
-
-_MAKERS: Mapping[str, Callable[[caffe_pb2.LayerParameter, Arrays], nn.Module]] = {
+_MAKERS: Mapping[str, Callable[[Layer], nn.Module]] = {
     "BatchNorm": _batch_norm,
-    "Concat": lambda layer, arrays: _Concat(layer.concat_param.axis),
-    "Convolution": _convolution,
-    "Crop": _crop,
-    "Deconvolution": _convolution,
-    "Dropout": lambda layer, arrays: nn.Dropout(layer.dropout_param.dropout_ratio),
-    "Eltwise": _eltwise,
-    "InnerProduct": _inner_product,
-    "LRN": _lrn,
-    "Pooling": _pooling,
-    "ReLU": lambda layer, arrays: nn.ReLU(inplace=layer.top[0] == layer.bottom[0]),
-    "Scale": lambda layer, arrays: _Scale(arrays),
-    "Softmax": lambda layer, arrays: nn.Softmax(layer.softmax_param.axis),
-    "SoftmaxWithLoss": _softmax_loss,
+    "Crop": _Crop,
+    "ReLU": lambda layer: nn.ReLU(inplace=layer.tops == layer.bottoms),
+    "SoftmaxWithLoss": _SoftmaxLoss,
 }

@@ -24,8 +24,8 @@ log = logging.getLogger("fcn")
 Stage = tuple[Job, Run]
 
 SOURCES = {
-    "vgg16": "VGG_ILSVRC_16_layers.caffemodel, http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/",
-    "caffenet": "bvlc_reference_caffenet.caffemodel, http://dl.caffe.berkeleyvision.org/",
+    "vgg16": "VGG_ILSVRC_16_layers.caffemodel, fcn weights get vgg16",
+    "caffenet": "bvlc_reference_caffenet.caffemodel, fcn weights get caffenet",
 }
 
 

@@ -20,7 +20,7 @@ from ..outputs import replace_text
 from ..protocols import SolverLike
 from ..runs import Run, command, launch
 from ..tables import percent
-from ..weights import loading
+from ..weights import loading, provenance
 from ..weights.solverstate import SolverState
 from . import findings, handover, loopstate
 from .journal import log_to
@@ -73,7 +73,9 @@ def train(
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
             surgery.interp(net, [name for name in net.params if "up" in name])
             findings.warn(findings.findings(net, train_proto, untouched))
-        run.record(job, launch(solver.iter, str(resume or job.weights), fingerprints or {}))
+        entry = launch(solver.iter, str(resume or job.weights), fingerprints or {})
+        came_from = provenance.lookup(job.weights) if job.weights else None
+        run.record(job, {**entry, **({"weights": came_from} if came_from else {})})
         run.rewind(solver.iter)
         Snapshots(run).rewind(solver.iter)
         note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line

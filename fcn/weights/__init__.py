@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .exchange import SUFFIXES, Weights, convert, fill, read, write
+from .dialects import VALUES, Weights
+from .exchange import SUFFIXES, Reading, convert, fill, fill_from, read, write
 from .random_start import save_random
 
-__all__ = ["SUFFIXES", "Weights", "convert", "fill", "read", "save_random", "write"]
+__all__ = [
+    "SUFFIXES",
+    "VALUES",
+    "Reading",
+    "Weights",
+    "convert",
+    "fill",
+    "fill_from",
+    "read",
+    "save_random",
+    "write",
+]

@@ -57,6 +57,25 @@ def arrays(path: str | Path) -> dict[str, list[np.ndarray]]:
     return _not_empty(path, wire.read(path, "caffemodel", parse))
 
 
+def write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Write layers that are in no net, and so have no type; in HDF5 where the name of `path` ends in .h5."""
+    if path.suffix == ".h5":
+        hdf5.write(path, layers)
+        return
+    with path.open("wb") as file:
+        for name, arrays in layers.items():
+            floats = [np.ascontiguousarray(array, "<f4") for array in arrays]
+            heads = [wire.blob_head(array.shape) for array in floats]
+            sizes = [len(head) + array.nbytes for head, array in zip(heads, floats)]
+            starts = [wire.field(_NAME_AND_BLOBS[_LAYER][1], size) for size in sizes]
+            text = name.encode()
+            titled = wire.field(_NAME_AND_BLOBS[_LAYER][0], len(text)) + text
+            file.write(wire.field(_LAYER, len(titled) + sum(sizes) + sum(map(len, starts))) + titled)
+            for start, head, array in zip(starts, heads, floats):
+                file.write(start + head)
+                file.write(array.data)
+
+
 def is_hdf5(path: str | Path) -> bool:
     """Whether a file is HDF5: its content decides, not its name, as in Caffe."""
     with open(path, "rb") as file:

@@ -1,58 +1,64 @@
-"""Weights to and from files of other frameworks: NumPy's .npz and PyTorch's .pth beside Caffe's own.
+"""Weights to and from files of other frameworks: .npz, .pth, .safetensors and .onnx beside Caffe's own.
 
-A parameter is called `<layer>.<index>` in an .npz and `<layer>.weight` / `<layer>.bias` in a .pth. The
-latter needs torch, which a BVLC Caffe does not bring. The values are Caffe's everywhere: O x I x H x W, for
-BGR input. Nothing is unpickled.
+A parameter is called `<layer>.<index>` in an .npz and `<layer>.weight` / `<layer>.bias` in .pth and
+.safetensors. The values are Caffe's everywhere: O x I x H x W, for BGR input.
 """
 
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 import surgery
 
-from ..outputs import refuse_inputs, replacing
+from ..outputs import refuse_inputs
 from ..protocols import NetLike
-from . import caffemodel
+from . import archives, caffemodel, dialects, provenance
 from .caffemodel import bare, some
-from .loading import check_filled
+from .dialects import Weights
+from .loading import check_filled, check_finite
 
 #: What a file is written as, by the end of its name.
-SUFFIXES = (".npz", ".pth", ".caffemodel", ".caffemodel.h5")
+SUFFIXES = (".npz", ".pth", ".safetensors", ".caffemodel", ".caffemodel.h5")
 
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _INDEX = {"W": 0, "weight": 0, "b": 1, "bias": 1}  # Chainer's names and PyTorch's
-_NUMBERED = re.compile(r"(features|classifier)\.\d+")
 
 
-@dataclass
-class Weights:
-    """The parameters of a file. `layers`: name -> arrays; `unknown`: the keys that name no parameter."""
+@dataclass(frozen=True)
+class Reading:
+    """How a file is to be understood.
 
-    layers: dict[str, list[np.ndarray]]
-    unknown: list[str] = field(default_factory=list)
+    Attributes:
+        values: what numbered layers hold, see `dialects.VALUES`; None: what the file says of itself.
+        keep_mean: fold scaled RGB for images less the file's own mean, see `dialects.translate`.
+        in_order: pair layers by their order, for files that number them otherwise; the values are Caffe's.
+        partial: layers that the file lacks may stay as the net's fillers made them.
+    """
+
+    values: str | None = None
+    keep_mean: bool = False
+    in_order: bool = False
+    partial: bool = False
 
 
 # -- reading ------------------------------------------------------------------------------------------
 
 
-def read(path: str | Path) -> Weights:
-    """The parameters in an .npz, .pth, .caffemodel or .caffemodel.h5; the content decides, not the name.
+def read(path: str | Path, how: Reading = Reading()) -> Weights:
+    """The parameters in an .npz, .pth, .safetensors, .onnx, .caffemodel or .caffemodel.h5, by Caffe's names.
 
-    Understands the .npz written here and by Chainer (`<layer>/W`, `<layer>/b`), and state dicts.
+    The content decides what a file is, not its name. Understands what is written here, Chainer's .npz
+    (`<layer>/W`, `<layer>/b`), state dicts, and VGG16 by torchvision's names.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: a web page, a file that is cut off or of another kind, or torch is needed and missing.
+        ValueError: a web page, a file that is cut off or of another kind, what reads it is not installed, or
+            whose values they are is not to be told.
     """
     path = Path(path)
     if not path.is_file():
@@ -60,11 +66,15 @@ def read(path: str | Path) -> Weights:
     with path.open("rb") as file:
         head = file.read(512)
     _refuse_text(path, head)
-    if head.startswith(_ZIP):
-        return _read_zip(path)
-    if head.startswith(_PICKLE):  # how PyTorch saved before it took to zip files
-        return _by_layer(path, _state_dict(path))
-    return Weights(caffemodel.arrays(path))
+    arrays_of = archives.reader(head)
+    weights = Weights(caffemodel.arrays(path)) if arrays_of is None else _by_layer(path, arrays_of(path))
+    if not how.in_order:
+        return dialects.translate(weights, path, how.values, how.keep_mean)
+    if how.values or how.keep_mean:
+        raise ValueError(
+            f"{path}: --in-order takes the values as they are: leave out --values and --keep-mean"
+        )
+    return weights
 
 
 def _refuse_text(path: Path, head: bytes) -> None:
@@ -74,57 +84,6 @@ def _refuse_text(path: Path, head: bytes) -> None:
     if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         start = head.decode().split("\n")[0][:60]
         raise ValueError(f"{path}: text ({size} bytes, '{start}'), not a model; download the file itself")
-
-
-def _read_zip(path: Path) -> Weights:
-    try:
-        with zipfile.ZipFile(path) as file:
-            is_npz = all(name.endswith(".npy") for name in file.namelist())
-        arrays = _npz(path) if is_npz else _state_dict(path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError) as error:
-        size = path.stat().st_size
-        raise ValueError(f"{path}: cut off or damaged ({size} bytes): {error}; download it again") from error
-    return _by_layer(path, arrays)
-
-
-def _npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except ValueError as error:  # objects, which would have to be unpickled
-        raise ValueError(f"{path}: expected arrays of numbers: {error}") from error
-
-
-def _state_dict(path: Path) -> dict[str, Any]:
-    """The arrays of a state dict, whether saved alone or inside a training checkpoint."""
-    from pickle import UnpicklingError  # only its name: torch's own reader makes tensors and nothing else
-
-    torch = _torch(path)
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"{path}: not plain weights of PyTorch, or cut off ({path.stat().st_size} bytes). Only tensors "
-            "are read from files; where it was made, torch.save(model.state_dict(), 'weights.pth') writes one"
-        ) from error
-    for key in ("model_state_dict", "state_dict"):
-        found = found.get(key, found) if isinstance(found, Mapping) else {}
-    tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise ValueError(f"{path}: expected a state dict (name -> tensor), found none")
-    if all(key.startswith("module.") for key in tensors):  # saved from a DataParallel
-        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
-    return {
-        key: (value.float() if value.is_floating_point() else value).numpy() for key, value in tensors.items()
-    }
-
-
-def _torch(path: Path) -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise ValueError(f"{path}: .pth files need PyTorch: pip install torch") from error
-    return torch
 
 
 def _by_layer(path: Path, arrays: Mapping[str, np.ndarray]) -> Weights:
@@ -201,11 +160,10 @@ def _renamed(
 def _other_names(net: NetLike, layers: Iterable[str]) -> str:
     names = list(layers)
     text = f"The file has {some(names)}; the net has {some(net.params)}."
-    if all(_NUMBERED.fullmatch(layer) for layer in names):
+    if dialects.is_numbered(dict.fromkeys(names)):
         text += (
-            " Numbered layers, as in torchvision's VGG16, are paired by --in-order. The values have to be "
-            "Caffe's (for BGR, 0 to 255, mean subtracted): torchvision's own are for scaled RGB and give "
-            "wrong results here."
+            " Numbered layers that are not VGG16's are paired by --in-order. The values have to be Caffe's "
+            "(for BGR, 0 to 255, mean subtracted): torchvision's own are for scaled RGB and give wrong ones."
         )
     return text
 
@@ -251,29 +209,30 @@ def write(net: NetLike, path: str | Path) -> float:
     Reads the file again and returns the largest absolute difference to the net: 0, unless the file is wrong.
 
     Raises:
-        ValueError: another suffix, or torch is needed and missing.
+        ValueError: another suffix, or what writes the format is missing.
     """
+    layers = {layer: [np.asarray(blob.data) for blob in blobs] for layer, blobs in net.params.items()}
     path = check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npz":
-        arrays: dict[str, Any] = dict(_named(net, ()))
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-    elif path.suffix == ".pth":
-        torch = _torch(path)
-        state = {key: torch.from_numpy(array.copy()) for key, array in _named(net, ("weight", "bias"))}
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
-    elif path.suffix == ".h5":
+    if path.suffix == ".h5":
         net.save_hdf5(str(path))
-    else:
+    elif path.suffix == ".caffemodel":
         net.save(str(path))
-    again = read(path).layers
-    return max(
-        float(np.abs(np.subtract(array, blob.data)).max(initial=0))
-        for layer, blobs in net.params.items()
-        for array, blob in zip(again[layer], blobs, strict=True)
-    )
+    else:
+        archives.write(path, dict(_named(path, layers)))
+    return _difference(path, layers)
+
+
+def write_layers(layers: Mapping[str, Sequence[np.ndarray]], path: str | Path) -> float:
+    """As `write`, of parameters that are in no net: a caffemodel then knows no types of layers."""
+    path = check_suffix(path)
+    layers = {name: [np.asarray(array, np.float32) for array in arrays] for name, arrays in layers.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in (".h5", ".caffemodel"):
+        caffemodel.write(path, layers)
+    else:
+        archives.write(path, dict(_named(path, layers)))
+    return _difference(path, layers)
 
 
 def check_suffix(path: str | Path) -> Path:
@@ -283,32 +242,78 @@ def check_suffix(path: str | Path) -> Path:
     return Path(path)
 
 
-def _named(net: NetLike, names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """(key, array) of all parameters; a layer with more than `names` (BatchNorm's three) has numbers."""
-    for layer, blobs in net.params.items():
-        for i, blob in enumerate(blobs):
-            yield f"{layer}.{names[i] if len(blobs) <= len(names) else i}", np.asarray(blob.data)
+def _named(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    """(key, array) of all parameters; a layer with more than the names (BatchNorm's three) has numbers."""
+    names = () if path.suffix == ".npz" else ("weight", "bias")
+    for layer, blobs in layers.items():
+        for i, array in enumerate(blobs):
+            yield f"{layer}.{names[i] if len(blobs) <= len(names) else i}", array
+
+
+def _difference(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> float:
+    """Between a file and what was written into it."""
+    again = read(path, Reading(in_order=True)).layers  # under the names that stand there
+    return max(
+        float(np.abs(np.subtract(array, blob)).max(initial=0))
+        for layer, blobs in layers.items()
+        for array, blob in zip(again[layer], blobs, strict=True)
+    )
 
 
 # -- both --------------------------------------------------------------------------------------------
 
 
-def convert(net: NetLike, source: Path, path: str | Path, *, in_order: bool = False) -> str:
-    """Write the weights in `source` to `path`, in the format that its name ends in; returns a report.
+def fill_from(net: NetLike, source: Path, how: Reading = Reading()) -> tuple[str, Weights]:
+    """Fill a net from any file of weights; returns a report and what was read.
 
     Args:
         net: the one that they are for, as its fillers made it.
-        in_order: see `fill`.
+
+    Raises:
+        ValueError: the weights do not fit or fill the net, or are no numbers.
+    """
+    weights = read(source, how)
+    missing = [layer for layer in weights.broken if layer in net.params]
+    if missing and not how.partial:
+        raise ValueError(
+            f"{source}: {weights.changes[0]}. --partial takes the convolutions, and leaves these layers as "
+            "the net's fillers make them"
+        )
+    report = fill(net, weights, source, in_order=how.in_order)
+    given = list(net.params) if how.in_order else list(weights.layers)
+    if not how.partial:
+        check_filled(net, (layer for layer in net.params if layer not in given), source, given)
+    check_finite(net, source)
+    return "\n".join([report, *(f"  {change}" for change in weights.changes)]), weights
+
+
+def convert(net: NetLike | None, source: Path, path: str | Path, how: Reading = Reading()) -> str:
+    """Write the weights in `source` to `path`, in the format that its name ends in; returns a report.
+
+    What was done stands in a JSON file beside `path`, too, see `provenance`.
+
+    Args:
+        net: see `fill_from`; None to take the layers as they are in the file.
 
     Raises:
         ValueError: the weights do not fit or fill the net, or what was written is not what was read.
     """
-    refuse_inputs([check_suffix(path)], [source])
-    weights = read(source)
-    report = fill(net, weights, source, in_order=in_order)
-    given = list(net.params) if in_order else list(weights.layers)
-    check_filled(net, (layer for layer in net.params if layer not in given), source, given)
-    difference = write(net, path)
+    path = check_suffix(path)
+    refuse_inputs([path, provenance.beside(path)], [source])
+    if net is None:
+        weights = read(source, how)
+        _check_numbers(source, weights.layers)
+        report, count = "\n".join(f"  {change}" for change in weights.changes), len(weights.layers)
+        difference = write_layers(weights.layers, path)
+    else:
+        report, weights = fill_from(net, source, how)
+        count, difference = len(net.params), write(net, path)
     if difference != 0:
-        raise ValueError(f"{path}: read again, it differs from the net by up to {difference:g}")
-    return f"{report}\n{path}: {len(net.params)} layers; read again, the largest difference is 0"
+        raise ValueError(f"{path}: read again, it differs from what was written by up to {difference:g}")
+    provenance.record(path, source, weights.kind, weights.changes)
+    return f"{report}\n{path}: {count} layers; read again, the largest difference is 0".lstrip("\n")
+
+
+def _check_numbers(source: Path, layers: Mapping[str, list[np.ndarray]]) -> None:
+    blobs = {name: [SimpleNamespace(data=array) for array in arrays] for name, arrays in layers.items()}
+    check_finite(SimpleNamespace(params=blobs), source)

@@ -5,10 +5,12 @@ h5py is imported when the first such file is met: nothing else needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from voc_layers.hdf5 import LinkError, check_inside
 
@@ -57,6 +59,14 @@ def layers(path: str | Path, take: Callable[[Any], Found]) -> dict[str, list[Fou
             raise ValueError(f"{path}: not a caffemodel in HDF5: 'data' is {what}")
         file["data"].visititems(visit)
     return {layer: _in_order(path, layer, numbered) for layer, numbered in found.items()}
+
+
+def write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Write parameters as Caffe does, in float32."""
+    with opened(path, mode="w") as file:
+        for layer, arrays in layers.items():
+            for number, array in enumerate(arrays):
+                file[f"data/{layer}/{number}"] = np.asarray(array, np.float32)
 
 
 def _in_order(path: str | Path, layer: str, numbered: dict[str, Found]) -> list[Found]:

@@ -25,7 +25,8 @@ class OldShape(Shape):
 
 # caffe.proto, BlobProto.
 _LEGACY_DIMS, _SHAPE, _DIM = (1, 2, 3, 4), 7, 1
-_VALUES = {5: "<f4", 8: "<f8"}  # data and double_data
+_FLOATS, _DOUBLES = 5, 8
+_VALUES = {_FLOATS: "<f4", _DOUBLES: "<f8"}
 _VARINT, _LENGTH = 0, 2
 _FIXED = {1: 8, 5: 4}
 
@@ -140,3 +141,15 @@ def varint(value: int) -> bytes:
         value >>= 7
     written.append(value)
     return bytes(written)
+
+
+def field(number: int, length: int) -> bytes:
+    """What stands before a text, a message or packed numbers of so many bytes."""
+    return varint(number << 3 | _LENGTH) + varint(length)
+
+
+def blob_head(shape: Shape) -> bytes:
+    """A BlobProto up to its values, which follow as they lie in memory (float32, little-endian)."""
+    dims = b"".join(map(varint, shape))
+    shaped = field(_DIM, len(dims)) + dims
+    return field(_SHAPE, len(shaped)) + shaped + field(_FLOATS, 4 * math.prod(shape))

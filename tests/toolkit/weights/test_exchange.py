@@ -40,7 +40,7 @@ layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3
 """ + LAYERS + """
 layer { name: "fc6" type: "InnerProduct" bottom: "batch" top: "fc6" inner_product_param { num_output: 5 } }
 """  # fmt: skip
-FILES = ("x.npz", "x.pth", "x.caffemodel", "x.caffemodel.h5")
+FILES = ("x.npz", "x.pth", "x.safetensors", "x.caffemodel", "x.caffemodel.h5")
 
 Arrays = dict[str, list[np.ndarray]]
 
@@ -210,20 +210,20 @@ def test_a_missing_bias_is_reported(tmp_path: Path) -> None:
 
 def test_numbered_layers_are_paired_in_order_when_that_is_asked_for(tmp_path: Path) -> None:
     arrays = trunk()
-    numbers = {"features.0": "conv", "classifier.0": "fc6"}
+    numbers = {"features.1": "conv", "classifier.1": "fc6"}  # of another net than VGG16
     keys = {f"{n}.{k}": a for n, name in numbers.items() for k, a in zip(("weight", "bias"), arrays[name])}
-    torch.save({key: torch.from_numpy(a) for key, a in keys.items()}, tmp_path / "vgg.pth")
+    torch.save({key: torch.from_numpy(a) for key, a in keys.items()}, tmp_path / "net.pth")
     net = build(tmp_path, CLASSIFIER.replace(LAYERS, LAYERS.split("layer { name: \"batch\"")[0])
                 .replace('bottom: "batch"', 'bottom: "conv"'))  # fmt: skip
-    found = exchange.read(tmp_path / "vgg.pth")
+    found = exchange.read(tmp_path / "net.pth")
     with pytest.raises(ValueError, match=r"none of its layers is in the net.*--in-order"):
-        exchange.fill(net, found, "vgg.pth")
-    exchange.fill(net, found, "vgg.pth", in_order=True)
+        exchange.fill(net, found, "net.pth")
+    exchange.fill(net, found, "net.pth", in_order=True)
     assert same(values(net), arrays)
     with pytest.raises(
         ValueError, match=r"2 layers with parameters cannot be paired in order with the net's 5"
     ):
-        exchange.fill(build(tmp_path, CONVOLUTIONAL), found, "vgg.pth", in_order=True)
+        exchange.fill(build(tmp_path, CONVOLUTIONAL), found, "net.pth", in_order=True)
 
 
 # -- what is refused ----------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def test_export_and_import_by_the_command_line(tmp_path: Path, capsys: pytest.Ca
     net = build(tmp_path, CONVOLUTIONAL, seed=4)
     proto, source = str(tmp_path / "deploy.prototxt"), str(tmp_path / "a.caffemodel")
     net.save(source)
-    for name in ("b.npz", "b.pth"):
+    for name in ("b.npz", "b.pth", "b.safetensors"):
         assert weights.main(["export", source, "--net", proto, "-o", str(tmp_path / name)]) == 0
         assert f"{name}: 5 layers; read again, the largest difference is 0" in capsys.readouterr().out
         back = str(tmp_path / f"{name}.caffemodel")
@@ -376,3 +376,22 @@ exchange.read(r'{tmp_path / "x.pth"}')
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, cwd=ROOT)
     assert done.stdout.split() == ["conv", "fc6", "fc8"]
     assert "x.pth: .pth files need PyTorch: pip install torch" in done.stderr
+
+
+def test_numbers_of_sixteen_bits_are_told_or_read(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    half = {"conv.weight": torch.ones(4, 3, 3, 3).half(), "conv.bias": torch.ones(4).half()}
+    save_file(half, tmp_path / "half.safetensors")
+    exchange.convert(None, tmp_path / "half.safetensors", tmp_path / "x.caffemodel")
+    assert (caffemodel.arrays(tmp_path / "x.caffemodel")["conv"][0] == 1).all()
+    save_file({key: value.bfloat16() for key, value in half.items()}, tmp_path / "brain.safetensors")
+    with pytest.raises(ValueError, match=r"brain\.safetensors: (numbers of a kind|no parameters)"):
+        exchange.read(tmp_path / "brain.safetensors")
+
+
+def test_values_that_are_no_numbers_are_not_converted(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", **{"conv.0": np.full((2, 3), np.nan, np.float32)})
+    with pytest.raises(ValueError, match="values that are no numbers in conv"):
+        exchange.convert(None, tmp_path / "x.npz", tmp_path / "x.caffemodel")
+    assert not (tmp_path / "x.caffemodel").exists()

@@ -1,0 +1,72 @@
+"""`fcn weights get`: a server on this machine that has the files, or something else under their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fcn.commands import weights
+from fcn.weights import exchange, published
+from fcn.weights.published import PUBLISHED
+from tests.toolkit.fetching.conftest import Server, server  # noqa: F401 (a fixture)
+
+GOOGLENET = {"conv1/7x7_s2": (64, 3, 7, 7), "loss3/classifier": (1000, 1024)}
+
+
+def caffemodel(path: Path, shapes: dict[str, tuple[int, ...]]) -> bytes:
+    exchange.write_layers({name: [np.ones(shape, np.float32)] for name, shape in shapes.items()}, path)
+    return path.read_bytes()
+
+
+def get(name: str, to: Path, *arguments: str) -> int:
+    return weights.main(["get", name, "-o", str(to), "-q", *arguments])
+
+
+def test_a_file_comes_from_the_first_server_that_has_it(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture  # noqa: F811
+) -> None:  # fmt: skip
+    body = caffemodel(tmp_path / "made.caffemodel", {"conv1_1": (64, 3, 3, 3)})
+    file = PUBLISHED["siftflow-fcn32s"].source.file
+    mirrors = ["--mirror", f"{server.url}/gone/", "--mirror", server.has(f"/{file}", body)]
+    assert get("siftflow-fcn32s", tmp_path / "to", *mirrors) == 0
+    assert (tmp_path / "to" / file).read_bytes() == body
+    assert capsys.readouterr().out.strip() == str(tmp_path / "to" / file)
+    assert sorted(p.name for p in (tmp_path / "to").iterdir()) == [file]
+    assert get("siftflow-fcn32s", tmp_path / "to", "--offline") == 0
+
+
+def test_another_net_is_told_by_its_layers(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture  # noqa: F811
+) -> None:  # fmt: skip
+    body = caffemodel(tmp_path / "made.caffemodel", {"conv1_1": (64, 6, 3, 3)})
+    url = server.has("/x", body)
+    assert get("siftflow-fcn32s", tmp_path / "to", "--mirror", url) == 1
+    assert "layer 'conv1_1': (64, 6, 3, 3), expected (64, 3, 3, 3)" in capsys.readouterr().err
+
+
+def test_a_wrong_digest_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> None:  # noqa: F811
+    row = PUBLISHED["googlenet"]
+    body = caffemodel(tmp_path / "made.caffemodel", GOOGLENET)
+    source = published.Source(
+        "googlenet", (server.has("/googlenet", body),), "g.caffemodel", None, row.source.digests
+    )
+    monkeypatch.setitem(published.PUBLISHED, "googlenet", published.Published(source, shapes=row.shapes))
+    with pytest.raises(published.FetchError, match="expected sha1:405fc5ac"):
+        published.get("googlenet", tmp_path / "to")
+
+
+def test_what_to_do_by_hand_is_said_where_no_server_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert get("voc-fcn8s", tmp_path / "to", "--offline") == 1
+    said = capsys.readouterr().err
+    assert "1ieXWyoG68xqoHJPWdyrDyaIaaWlfmUxI" in said and "md5:de93e540ec79512f8770033849c8ae89" in said
+    assert "fcn weights import fcn8s_from_caffe.pth --model voc-fcn8s" in said
+    assert get("vgg19", tmp_path) == 1 and "there are vgg16," in capsys.readouterr().err
+
+
+def test_the_list_names_every_file(capsys: pytest.CaptureFixture) -> None:
+    assert weights.main(["get"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == PUBLISHED.keys()
