@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     commands = top.add_subparsers(required=True)
     command = commands.add_parser("random", help="fill a classifier at random")
     command.set_defaults(run=random)
-    command.add_argument("model", help="vgg16 or caffenet")
+    command.add_argument("model", help="vgg16, caffenet or googlenet")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     command.add_argument("--seed", type=seed, default=1337)
     command.add_argument("--classes", type=whole(1), help="outputs of fc8 (default 1000)")

@@ -59,16 +59,17 @@ def train(
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
             surgery.interp(net, [name for name in net.params if "up" in name])
             findings.warn(findings.findings(net, train_proto, untouched))
-        run.record(job, launch(solver.iter, str(resume or job.weights), fingerprints or {}))
+        run.record(job, launch(solver.iter, _source(resume, job), fingerprints or {}))
         run.rewind(solver.iter)
         note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line
 
-        meter = Meter(job, run, solver.iter, net.blobs["data"].data.shape[0])
+        label = net.blobs[job.labelings[0].label]
+        meter = Meter(job, run, solver.iter, label.data.shape[0])
         with stop_signals() as caught, snapshot_at_bad_data(run, solver):
             while solver.iter < recipe.max_iter and not caught:
                 solver.step(1)
-                loss = float(net.blobs["loss"].data)
-                if not meter.update(solver.iter, loss, net.blobs["label"].data):
+                loss = sum(float(net.blobs[labeling.loss].data) for labeling in job.labelings)
+                if not meter.update(solver.iter, loss, label.data):
                     raise diverged(run, solver, loss)
                 if recipe.scores_at(solver.iter) and not caught:
                     meter.pause(evaluate(job, run, solver, solver.iter))
@@ -80,6 +81,11 @@ def train(
         if recipe.scores_at(solver.iter) and solver.iter not in run.scored():
             evaluate(job, run, solver, solver.iter)
     return run.snapshots()[solver.iter]
+
+
+def _source(resume: Path | None, job: Job) -> str:
+    """What a training starts from, for `run.json`."""
+    return str(resume) if resume else ", ".join(map(str, job.weights)) or "None"
 
 
 def continue_from(state: SolverState, job: Job, run: Run, solver: SolverLike) -> None:
@@ -107,8 +113,8 @@ def unscored(job: Job, run: Run, last: int) -> list[int]:
 def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int) -> float:
     """Score the net in training, log the numbers, add them to `scores.csv`; returns the seconds it took."""
     begun = time.monotonic()
-    numbers = score.evaluate(solver, job.recipe.test_iter)
-    shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if name != "loss")
+    numbers = score.evaluate(solver, job.recipe.test_iter, job.labelings, job.folder)
+    shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if not name.endswith("loss"))
     log.info("%s %d/%d  %s", job.model, iteration, job.recipe.max_iter, ", ".join(shown))
     try:
         run.add_scores({"iteration": iteration, **numbers})
