@@ -9,6 +9,9 @@ RUNS    ?= runs
 GPU     ?=
 VOC_DIR ?=
 SBD_DIR ?=
+NYUD_DIR     ?=
+SIFTFLOW_DIR ?=
+CONTEXT_DIR  ?=
 WEIGHTS ?=
 ITERS   ?=
 NAME    ?= lenet
@@ -21,19 +24,27 @@ CODE   := engine nets solvers surgery voc_layers fcn dev tests benchmarks exampl
 
 DEVICE := $(if $(GPU),--gpu $(GPU),--cpu)
 DATA   := $(if $(VOC_DIR),--voc-dir $(VOC_DIR)) $(if $(SBD_DIR),--sbd-dir $(SBD_DIR))
-SOLVE   = $(PY) solve.py $@ $(DEVICE) --runs $(RUNS) $(DATA) $(if $(ITERS),--iters $(ITERS))
+NYUD   := $(if $(NYUD_DIR),--nyud-dir $(NYUD_DIR))
+SIFT   := $(if $(SIFTFLOW_DIR),--siftflow-dir $(SIFTFLOW_DIR))
+CONTEXT := $(if $(VOC_DIR),--voc-dir $(VOC_DIR)) $(if $(CONTEXT_DIR),--context-dir $(CONTEXT_DIR))
+# What the run of a model is trained on: its name begins with its data set's.
+FOLDERS = $(if $(filter nyud-%,$@),$(NYUD),$(if $(filter siftflow-%,$@),$(SIFT),$(if $(filter pascalcontext-%,$@),$(CONTEXT),$(DATA))))
+SOLVE   = $(PY) solve.py $@ $(DEVICE) --runs $(RUNS) $(FOLDERS) $(if $(ITERS),--iters $(ITERS))
 BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 # $(call unless-trained,MODEL): that model's target, unless its run holds weights already.
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
 .PHONY: help setup demo example test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
-        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet score proto docs bench bench-parts reliability clean
+        voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet voc-fcn32s-fixed voc-fcn-googlenet \
+        nyud-fcn32s-color nyud-fcn32s-hha nyud-fcn32s-color-d nyud-fcn32s-color-hha siftflow-fcn32s siftflow-fcn16s \
+        siftflow-fcn8s pascalcontext-fcn32s pascalcontext-fcn16s pascalcontext-fcn8s score proto docs bench bench-parts \
+        reliability clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  variables: GPU (empty: CPU)  VOC_DIR  SBD_DIR  WEIGHTS (classifier)  ITERS  RUNS=$(RUNS)  MODEL=$(MODEL)  NAME=$(NAME)"
+	@echo "  variables: GPU (empty: CPU)  VOC_DIR  SBD_DIR  NYUD_DIR  SIFTFLOW_DIR  CONTEXT_DIR  WEIGHTS (classifier)  ITERS  RUNS=$(RUNS)  MODEL=$(MODEL)  NAME=$(NAME)"
 	@echo "             PYTHON=$(PYTHON) (makes .venv)  ARGS (passed on to the command)"
 
 # -- set-up: one stamp file, so that nobody has to call it
@@ -95,17 +106,35 @@ fcn8s: voc-fcn8s                ## train FCN-8s from FCN-16s
 fcn8s-atonce: voc-fcn8s-atonce  ## train FCN-8s in one stage from the classifier WEIGHTS
 fcn-alexnet: voc-fcn-alexnet    ## train FCN-AlexNet from the classifier WEIGHTS
 
-voc-fcn32s voc-fcn8s-atonce voc-fcn-alexnet: $(READY)
+voc-fcn32s-fixed:     ## FCN-32s of which only the last layer learns, from WEIGHTS (VGG16)
+voc-fcn-googlenet:    ## FCN-GoogLeNet from WEIGHTS (GoogLeNet)
+nyud-fcn32s-color:    ## NYUDv2, colour, from WEIGHTS (VGG16); NYUD_DIR
+nyud-fcn32s-hha:      ## NYUDv2, HHA, from WEIGHTS
+nyud-fcn32s-color-d:  ## NYUDv2, early fusion of colour and depth, from WEIGHTS
+nyud-fcn32s-color-hha:  ## NYUDv2, late fusion of the nets on colour and on HHA
+siftflow-fcn32s:      ## SIFT Flow, two labelings, from WEIGHTS (VGG16); SIFTFLOW_DIR; then siftflow-fcn16s, -fcn8s
+pascalcontext-fcn32s:  ## PASCAL-Context from WEIGHTS (VGG16); VOC_DIR, CONTEXT_DIR; then pascalcontext-fcn16s, -fcn8s
+
+voc-fcn32s voc-fcn8s-atonce voc-fcn-alexnet voc-fcn32s-fixed voc-fcn-googlenet \
+nyud-fcn32s-color nyud-fcn32s-hha nyud-fcn32s-color-d siftflow-fcn32s pascalcontext-fcn32s: $(READY)
 	$(SOLVE) $(BASE) $(ARGS)
 
-voc-fcn16s: $(READY) $(call unless-trained,voc-fcn32s)
+nyud-fcn32s-color-hha: $(READY) $(foreach parent,nyud-fcn32s-color nyud-fcn32s-hha,$(call unless-trained,$(parent)))
 	$(SOLVE) $(ARGS)
 
-voc-fcn8s: $(READY) $(call unless-trained,voc-fcn16s)
-	$(SOLVE) $(ARGS)
+# $(call finer,DATASET): the stages of a chain after the first.
+define finer
+$(1)-fcn16s: $(READY) $(call unless-trained,$(1)-fcn32s)
+	$$(SOLVE) $$(ARGS)
 
-score: $(READY)  ## score the run of MODEL: accuracies, IU per class, the paper's row
-	$(PY) score.py $(RUNS)/$(MODEL) $(DEVICE) $(DATA) $(ARGS)
+$(1)-fcn8s: $(READY) $(call unless-trained,$(1)-fcn16s)
+	$$(SOLVE) $$(ARGS)
+
+endef
+$(foreach dataset,voc siftflow pascalcontext,$(eval $(call finer,$(dataset))))
+
+score: $(READY)  ## score the run of MODEL, on the images that it knows: accuracies, IU per class, the paper's row
+	$(PY) score.py $(RUNS)/$(MODEL) $(DEVICE) $(if $(filter voc-%,$(MODEL)),$(DATA)) $(ARGS)
 
 # -- for those who change the engine
 proto: build/protoc/.stamp  ## generate caffe_pb2.py from caffe.proto, with a compiler in an environment of its own

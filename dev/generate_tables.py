@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT / "docs" / "benchmarks.md")
 #: model -> our four numbers on seg11valid, in percent, and where they were measured. Empty: not run.
 MEASURED: dict[str, tuple[str, str]] = {}
-CLASSIFIERS = {"vgg16": "VGG16", "caffenet": "CaffeNet"}
+CLASSIFIERS = {"vgg16": "VGG16", "caffenet": "CaffeNet", "googlenet": "GoogLeNet"}
+#: What a model of a data set is called in the Makefile: PASCAL VOC's go without its name where they can.
+SHORT = ("voc-fcn32s", "voc-fcn16s", "voc-fcn8s", "voc-fcn8s-atonce", "voc-fcn-alexnet")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -32,30 +34,51 @@ def _four(values: tuple[float | None, ...], decimals: int) -> str:
     return " / ".join("–" if value is None else f"{value:.{decimals}f}" for value in values)
 
 
+def _models(*datasets: str) -> list[str]:
+    """The fully convolutional models of data sets, or of all."""
+    rows = nets.MODELS.items()
+    return [name for name, row in rows if row.task and (not datasets or row.task.dataset in datasets)]
+
+
+def _rows_of(model: str) -> tuple[tuple[float | None, ...] | None, tuple[float | None, ...] | None]:
+    """What the paper and the release say of a model."""
+    rows = PUBLISHED.get(model, ())
+    paper = next((row.values for row in rows if "CVPR" in row.source), None)
+    return paper, next((row.values for row in rows if "CVPR" not in row.source), None)
+
+
+def _iu(values: tuple[float | None, ...] | None) -> str:
+    return "–" if values is None or values[2] is None else f"{values[2]:.1f}"
+
+
 def results() -> str:
     """Mean IU of each model: the paper's, the release's, ours."""
     rows = []
-    for model, published in PUBLISHED.items():
-        paper = published[0] if len(published) > 1 else None
-        rows.append(
-            [
-                model,
-                f"{paper.values[2]:.1f}" if paper else "–",
-                f"{published[-1].values[2]:.1f}",
-                MEASURED.get(model, ("not run", ""))[0],
-                f"`make {model.removeprefix('voc-')}`",
-            ]
-        )
+    for model in _models():
+        paper, release = _rows_of(model)
+        ours = MEASURED.get(model, ("not run", ""))[0]
+        command = model.removeprefix("voc-") if model in SHORT else model
+        rows.append([model, _iu(paper), _iu(release), ours, f"`make {command}`"])
     return _table(["model", "paper (CVPR 2015)", "reference release", "ours", "command"], rows)
 
 
 def scores() -> str:
-    """All four numbers of each model."""
+    """All four numbers of each model of PASCAL VOC."""
+    return _scores("voc")
+
+
+def other_scores() -> str:
+    """All four numbers of the models of the other data sets."""
+    return _scores("nyud", "siftflow", "pascalcontext")
+
+
+def _scores(*datasets: str) -> str:
     rows = []
-    for model, published in PUBLISHED.items():
-        paper = _four(published[0].values, 1) if len(published) > 1 else "–"
+    for model in _models(*datasets):
+        paper, release = _rows_of(model)
         ours, where = MEASURED.get(model, ("not run", ""))
-        rows.append([model, paper, _four(published[-1].values, 2), ours, where])
+        said = [_four(values, n) if values else "–" for values, n in ((paper, 1), (release, 2))]
+        rows.append([model, *said, ours, where])
     return _table(["model", "paper, CVPR 2015", "reference release", "ours", "commit, hardware, time"], rows)
 
 
@@ -63,16 +86,16 @@ def recipes() -> str:
     """How each model is trained, as published."""
     rows = []
     for model in solvers.RECIPES:
-        row, parent = solvers.recipe(model), nets.get(model).parent or ""
+        row, parents = solvers.recipe(model), nets.get(model).parents
         rows.append(
             [
                 model,
-                f"{row.base_lr:g}".replace("e-0", "e-") if row.base_lr < 1e-4 else "1e-4",
+                f"{row.base_lr:e}".replace(".000000", "").replace("e-0", "e-"),
                 f"{row.momentum:g}",
                 str(row.iter_size),
                 "mean" if row.normalize else "summed",
                 f"{row.max_iter:,}",
-                CLASSIFIERS.get(parent, parent),
+                ", ".join(CLASSIFIERS.get(parent, parent) for parent in parents),
             ]
         )
     head = ["model", "rate", "momentum", "images an update", "loss", "iterations", "starts from"]
@@ -89,7 +112,13 @@ def peers() -> str:
     return "\n\n".join([report.about(found), report.summary(found), links])
 
 
-TABLES = {"results": results, "scores": scores, "recipes": recipes, "peers": peers}
+TABLES = {
+    "results": results,
+    "scores": scores,
+    "other_scores": other_scores,
+    "recipes": recipes,
+    "peers": peers,
+}
 
 
 def filled(text: str) -> str:

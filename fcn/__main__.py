@@ -22,7 +22,9 @@ COMMANDS = {
 }
 
 #: What the commands import under names that a folder of old scripts has too.
-SHARED_NAMES = ("nets", "solvers", "surgery", "voc_layers")
+SHARED_NAMES = (
+    "nets", "solvers", "surgery", "voc_layers", "nyud_layers", "siftflow_layers", "pascalcontext_layers",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,9 @@ from typing import Any
 import nets
 import solvers
 from voc_layers.facts import MEAN_BGR
-from voc_layers.folder import Split, split_of
+from voc_layers.folder import Folder, Split
+from voc_layers.inputs import Color, Input
+from voc_layers.kinds import MODULES, folder_of, split_of
 from voc_layers.order import Order, is_random
 
 
@@ -22,10 +24,11 @@ class Job:
         model: the id of the net, see `nets.MODELS`.
         recipe: how it is trained.
         layers: form -> data layer. 'train' is needed, and 'val' where the recipe scores during training.
-        class_names: in the order of the label values; as many as the net has scores.
+        class_names: in the order of the label values; as many as the net has scores (of its first labeling).
         width: what the widths of the model's own trunk are multiplied by.
         trunk: another trunk than the model's own.
-        weights: what the net starts from: a file, the folder of a run, or None for the run of its parent.
+        weights: what the net starts from, a file or the folder of a run for each of the model's parents; none
+            for the runs of its parents.
         seed: of dropout and fillers; the data layers have their own.
     """
 
@@ -35,7 +38,7 @@ class Job:
     class_names: tuple[str, ...]
     width: float = 1.0
     trunk: nets.Trunk | None = None
-    weights: Path | None = None
+    weights: tuple[Path, ...] = ()
     seed: int | None = 1337
 
     @property
@@ -49,9 +52,21 @@ class Job:
         return nets.get(self.model).stride is None
 
     @property
-    def mean(self) -> tuple[float, ...]:
-        """B, G, R: what is subtracted from images."""
-        return tuple(self.layers["train"].params.get("mean", MEAN_BGR))
+    def labelings(self) -> tuple[nets.Labeling, ...]:
+        """What the net says of each pixel."""
+        return nets.get(self.model).labelings
+
+    @property
+    def folder(self) -> Folder | None:
+        """What the images to score on lie in, or those to train on; None where it is of no known layout."""
+        layer = self.layers.get("val", self.layers["train"])
+        return folder_of(layer.layer, layer.params, self.class_names)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the net looks at, and the means that are subtracted."""
+        mean = self.layers["train"].params.get("mean", MEAN_BGR)
+        return self.folder.inputs if self.folder else (Color("image", tuple(mean)),)
 
     @property
     def normalized(self) -> bool:
@@ -81,12 +96,13 @@ class Job:
         options: dict[str, Any] = {"classes": len(self.class_names), "arch": self.arch}
         if not self.is_classifier:
             options["normalize"] = self.recipe.normalize
+            options["double_bias"] = self.recipe.double_bias
         data = {**self.layers, "train": self._read_on(self.layers["train"], iteration)}
         return nets.build(self.model, form, data=data, **options)
 
     def _read_on(self, layer: nets.PythonData, iteration: int) -> nets.PythonData:
-        """The layer after so many steps; one that is not of `voc_layers` keeps its own order."""
-        if not iteration or layer.module != nets.PythonData.module:
+        """The layer after so many steps; one that is not of this project keeps its own order."""
+        if not iteration or layer.module not in MODULES:
             return layer
         return replace(layer, params={**layer.params, "start": iteration * self.recipe.iter_size})
 
@@ -99,7 +115,7 @@ class Job:
             "recipe": asdict(self.recipe),
             "layers": {form: {**asdict(x), "params": dict(x.params)} for form, x in self.layers.items()},
             "trunk": None if trunk is None else asdict(trunk),
-            "weights": None if self.weights is None else str(self.weights),
+            "weights": [str(path) for path in self.weights],
         }
 
     @classmethod
@@ -113,9 +129,14 @@ class Job:
                 "recipe": solvers.Recipe(**values["recipe"]),
                 "layers": {form: nets.PythonData(**layer) for form, layer in values["layers"].items()},
                 "trunk": own(**values["trunk"]) if values["trunk"] else None,
-                "weights": Path(values["weights"]) if values["weights"] else None,
+                "weights": tuple(map(Path, _listed(values["weights"]))),
             }
         )
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    """Several paths; runs before there were nets of two trunks have one, or none."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def _tuples(value: Any) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from voc_layers.facts import MEAN_BGR
-from voc_layers.reading import SampleError, to_blob
+from voc_layers.inputs import Color, Input
+from voc_layers.reading import SampleError
 
 from .protocols import NetLike
 
@@ -36,33 +37,52 @@ def best_class(scores: np.ndarray) -> np.ndarray:
 
 
 class Predictor:
-    """A `caffe.Net` with one input blob, 1 x 3 x H x W, that gives a score blob, 1 x K x H x W."""
+    """A `caffe.Net` with input blobs 1 x C x H x W that gives a score blob, 1 x K x H x W.
 
-    def __init__(self, net: NetLike, mean: Sequence[float] = MEAN_BGR, layer: str = "score"):
-        if len(net.inputs) != 1:
+    mean: B, G, R to subtract where the one input is a photograph. inputs: what the net looks at otherwise, in
+    the order of its input blobs.
+    """
+
+    def __init__(
+        self,
+        net: NetLike,
+        mean: Sequence[float] = MEAN_BGR,
+        layer: str = "score",
+        inputs: Sequence[Input] = (),
+    ):
+        inputs = tuple(inputs) or (Color("image", tuple(mean)),)
+        if len(net.inputs) != len(inputs):
+            names = ", ".join(one.name for one in inputs)
             raise SampleError(
-                f"expected a deploy net with one input, found inputs {list(net.inputs)}: a net "
-                "with a data layer reads its own images"
+                f"expected a deploy net with {len(inputs)} input{'s' if inputs[1:] else ''} ({names}), found "
+                f"inputs {list(net.inputs)}: a net with a data layer reads its own images"
             )
         if layer not in net.blobs:
             raise SampleError(f"the net has no blob '{layer}'; it has {', '.join(net.blobs)}")
-        self.net, self.mean, self.layer = net, mean, layer
+        self.net, self.inputs, self.layer = net, inputs, layer
+
+    def of(self, layer: str) -> Predictor:
+        """The same net, with the scores of another blob."""
+        return Predictor(self.net, layer=layer, inputs=self.inputs)
 
     @property
     def classes(self) -> int:
         return int(self.net.blobs[self.layer].data.shape[1])
 
-    def scores(self, image: np.ndarray) -> np.ndarray:
-        """Class scores, float32 K x H x W, of an RGB image, uint8 H x W x 3. The array is the net's own."""
-        data = to_blob(image, self.mean)
-        blob = self.net.blobs[self.net.inputs[0]]
-        if blob.data.shape != (1, *data.shape):
-            blob.reshape(1, *data.shape)
-        blob.data[...] = data
+    def scores(self, *images: np.ndarray) -> np.ndarray:
+        """Class scores, float32 K x H x W, of an RGB image, uint8 H x W x 3. The array is the net's own.
+
+        images: one for each input, as its `read` gives it.
+        """
+        for name, one, image in zip(self.net.inputs, self.inputs, images, strict=True):
+            data, blob = one.blob(image), self.net.blobs[name]
+            if blob.data.shape != (1, *data.shape):
+                blob.reshape(1, *data.shape)
+            blob.data[...] = data
         self.net.forward()
         scores: np.ndarray = self.net.blobs[self.layer].data[0]
         return scores
 
-    def labels(self, image: np.ndarray) -> np.ndarray:
-        """The class of each pixel, uint8 H x W."""
-        return best_class(self.scores(image))
+    def labels(self, *images: np.ndarray) -> np.ndarray:
+        """The class of each pixel, uint8 H x W; `images` as in `scores`."""
+        return best_class(self.scores(*images))

@@ -9,8 +9,10 @@ from typing import Any
 
 import nets
 from voc_layers.facts import MEAN_BGR
+from voc_layers.folder import Folder, VocFolder
 from voc_layers.reading import SampleError
 
+from .data.sets import folder_of
 from .engine import open_net, quiet
 from .job import Job
 from .predictor import Predictor
@@ -75,6 +77,17 @@ class Trained:
         """The classes it was trained on, if its run says so."""
         return self.job.class_names if self.job else None
 
+    @property
+    def labelings(self) -> tuple[nets.Labeling, ...]:
+        """What the net says of each pixel, as far as its model is known."""
+        return nets.get(self.model).labelings if self.model else (nets.Labeling(),)
+
+    @property
+    def folder(self) -> Folder:
+        """A folder of the kind that the net is for: its run's, or that of its model's data set."""
+        own = self.job.folder if self.job else None
+        return own or (folder_of(self.model) if self.model else VocFolder(Path()))
+
     def empty(self, classes: int | None = None) -> NetLike:
         """The net without the weights. classes: of a net built from its model id; by default its run's."""
         return open_net(self.net, self.model, **self._options(classes))
@@ -84,15 +97,19 @@ class Trained:
 
         Args:
             classes: see `empty`.
-            mean: B, G, R to subtract from images; a run knows its own.
+            mean: B, G, R to subtract from images; a run, and a model of another data set, know their own.
 
         Raises:
             ValueError: weights that do not fit, or do not fill the net.
         """
         net = self.empty(classes)
+        layer = self.labelings[0].score
         with quiet():
             load(net, self.weights)
-        return Predictor(net, self.job.mean if self.job else mean)
+        if self.job:
+            return Predictor(net, layer=layer, inputs=self.job.inputs)
+        own = () if isinstance(self.folder, VocFolder) else self.folder.inputs
+        return Predictor(net, mean, layer, own)
 
     def _options(self, classes: int | None) -> dict[str, Any]:
         given: dict[str, Any] = {"classes": classes} if classes else {}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voc_layers.facts import VOID
 
-from . import MODELS, build, get, pascal
+from . import MODELS, Model, PythonData, build, get
 from .arguments import seed, whole, width
+
+#: The options that name folders.
+FOLDERS = tuple(dict.fromkeys(name for row in MODELS.values() if row.task for name in row.task.folders))
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int:
@@ -17,8 +20,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
     parser = argparse.ArgumentParser(prog=prog, description="write the prototxts of some or all models")
     parser.add_argument("models", nargs="*", metavar="ID", help=f"default: all of {', '.join(MODELS)}")
     parser.add_argument("--out", type=Path, default=Path("prototxt"), help="one folder per model goes here")
-    parser.add_argument("--voc-dir", default="data/pascal/VOC2011")
-    parser.add_argument("--sbd-dir", default="data/sbdd/dataset")
+    for name in FOLDERS:
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="DIR", help="default: as in the release")
     parser.add_argument("--classes", type=whole(1, VOID), help="score channels (default: those of the model)")
     parser.add_argument("--width", type=width, default=1.0, help="multiply all widths of the trunk")
     parser.add_argument("--seed", type=seed, default=1337, help="seed of the training order")
@@ -32,13 +35,24 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
     return 0
 
 
+def _data(row: Model, args: argparse.Namespace) -> Mapping[str, PythonData] | None:
+    """The data layers of a model, over the folders that are given; of a classifier none."""
+    if row.task is None:
+        return None
+    given = {name: getattr(args, name) for name in row.task.folders if getattr(args, name) is not None}
+    return row.task.layers(**given, seed=args.seed)
+
+
 def _write(args: argparse.Namespace) -> None:
-    data = pascal(args.voc_dir, args.sbd_dir, seed=args.seed)
     for model in args.models or MODELS:
         row = get(model)
         folder = args.out / model
         folder.mkdir(parents=True, exist_ok=True)
-        options = {"data": data, "arch": row.arch.scaled(args.width), "classes": args.classes or row.classes}
+        options = {
+            "data": _data(row, args),
+            "arch": row.arch.scaled(args.width),
+            "classes": args.classes or row.classes,
+        }
         for form in row.forms:
             path = folder / f"{form}.prototxt"
             path.write_text(str(build(model, form, **options)))

@@ -1,4 +1,4 @@
-"""The image classifiers that surgery starts from, in fc form: VGG16 and CaffeNet.
+"""The image classifiers that surgery starts from, in fc form: VGG16, CaffeNet and GoogLeNet.
 
 Layer names and shapes are those of the public caffemodels (fc6, fc7, fc8), so their weights load by name.
 Layers carry He fillers (biases zero): a fresh net can be trained, or stand in for missing weights.
@@ -22,11 +22,12 @@ def classifier(form: str, options: Options) -> Any:
     """
     n = begin(form, options.data, options.size or options.arch.size)
     top = options.arch.classifier(n, drop=form != "deploy", fill=HE)
-    n.fc8 = L.InnerProduct(top, num_output=options.classes, param=LEARNED, **HE)
+    scores = L.InnerProduct(top, num_output=options.classes, param=LEARNED, **HE)
+    n[options.arch.scores] = scores
     if form == "deploy":
-        n.prob = L.Softmax(n.fc8)
+        n.prob = L.Softmax(scores)
         return n.to_proto()
-    n.loss = L.SoftmaxWithLoss(n.fc8, n.label)
+    n.loss = L.SoftmaxWithLoss(scores, n.label)
     if form == "val":
-        n.accuracy = L.Accuracy(n.fc8, n.label)
+        n.accuracy = L.Accuracy(scores, n.label)
     return n.to_proto()

@@ -6,13 +6,13 @@ Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from caffe import NetSpec
 from caffe.net_spec import Top
 
 from .blocks import LEARNED, conv_relu, dense_relu, max_pool, record_wide
-from .trunk import narrow
+from .trunk import ALONE, Stream, narrow
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class VGG:
         if self.overhang < 0:
             raise ValueError(f"overhang is {self.overhang}; the score map has to cover the image (0 or more)")
 
+    #: The classifier's last layer.
+    scores: ClassVar[str] = "fc8"
+
     @property
     def pad(self) -> int:
         """Padding of the first convolution in a fully convolutional net: 100 for VGG16."""
@@ -61,15 +64,15 @@ class VGG:
         stages = tuple(tuple(narrow(w, width) for w in stage) for stage in self.stages)
         return replace(self, stages=stages, fc=narrow(self.fc, width))
 
-    def convolutional(self, n: NetSpec, drop: bool) -> Top:
+    def convolutional(self, n: NetSpec, drop: bool, stream: Stream = ALONE) -> Top:
         """Write conv1_1 ... fc7 into `n` for images of any size; returns the last top (stride 32)."""
-        top, ratio = _stages(n, self, self.pad), self.dropout * drop
-        top = record_wide(n, 6, conv_relu(top, self.fc, self.fc_kernel, pad=0, param=LEARNED), ratio)
-        return record_wide(n, 7, conv_relu(top, self.fc, 1, pad=0, param=LEARNED), ratio)
+        top, ratio = _stages(n, self, self.pad, stream), self.dropout * drop
+        top = record_wide(n, 6, conv_relu(top, self.fc, self.fc_kernel, pad=0, param=LEARNED), ratio, stream)
+        return record_wide(n, 7, conv_relu(top, self.fc, 1, pad=0, param=LEARNED), ratio, stream)
 
     def classifier(self, n: NetSpec, drop: bool, fill: dict[str, Any]) -> Top:
         """The same in fc form, for images of `size`; `fill` are the filler options of each layer."""
-        top, ratio = _stages(n, self, 1, **fill), self.dropout * drop
+        top, ratio = _stages(n, self, 1, ALONE, **fill), self.dropout * drop
         top = record_wide(n, 6, dense_relu(top, self.fc, param=LEARNED, **fill), ratio)
         return record_wide(n, 7, dense_relu(top, self.fc, param=LEARNED, **fill), ratio)
 
@@ -77,11 +80,11 @@ class VGG:
 VGG16 = VGG()
 
 
-def _stages(n: NetSpec, arch: VGG, first_pad: int, **options: Any) -> Top:
-    top, pad = n.data, first_pad
+def _stages(n: NetSpec, arch: VGG, first_pad: int, stream: Stream, **options: Any) -> Top:
+    top, pad, name = n[stream.bottom], first_pad, stream.name
     for s, widths in enumerate(arch.stages, start=1):
         for i, width in enumerate(widths, start=1):
-            n[f"conv{s}_{i}"], n[f"relu{s}_{i}"] = conv_relu(top, width, pad=pad, param=LEARNED, **options)
-            top, pad = n[f"relu{s}_{i}"], 1
-        top = n[f"pool{s}"] = max_pool(top)
+            conv, top = conv_relu(top, width, pad=pad, param=LEARNED, **options)
+            n[name(f"conv{s}_{i}")], n[name(f"relu{s}_{i}")], pad = conv, top, 1
+        top = n[name(f"pool{s}")] = max_pool(top)
     return top

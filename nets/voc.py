@@ -1,22 +1,20 @@
-"""The five PASCAL VOC nets: FCN-32s, 16s, 8s, 8s at-once, and FCN-AlexNet.
+"""The PASCAL VOC nets: FCN-32s, 16s, 8s, 8s at-once, 32s fixed, FCN-AlexNet and FCN-GoogLeNet.
 
 Every builder takes `form` ('train', 'val' or 'deploy') and `Options`, and returns a NetParameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from caffe import NetSpec
-from caffe.net_spec import Top
 from voc_layers.facts import MEAN_BGR
 from voc_layers.folder import Folder, SbdFolder, VocFolder
 
-from .blocks import Options, PythonData, begin, softmax_loss
-from .heads import head8, head16, head32
+from .blocks import Options, PythonData, Task
+from .fcn import HEADS, fcn, frozen
+from .heads import head8, head32
 
 
 def pascal(
@@ -40,38 +38,30 @@ def pascal(
     }
 
 
-def fcn32s(form: str, options: Options) -> Any:
-    """Stride 32: scores of the last layer only."""
-    return fcn(form, head32, options)
+VOC = Task("voc", pascal, ("voc_dir", "sbd_dir"))
 
 
-def fcn16s(form: str, options: Options) -> Any:
-    """Stride 16: one skip, from pool4."""
-    return fcn(form, head16, options)
-
-
-def fcn8s(form: str, options: Options) -> Any:
-    """Stride 8: skips from pool4 and pool3."""
-    return fcn(form, head8, options)
+def voc_fcn(stride: int, form: str, options: Options) -> Any:
+    """Stride 32, 16 or 8: scores of the last layer; with a skip from pool4; with one from pool3 too."""
+    return fcn(form, options, VOC, HEADS[stride])
 
 
 def fcn8s_atonce(form: str, options: Options) -> Any:
     """FCN-8s trained in one go: fixed scales keep the gradients of the three streams in balance."""
-    return fcn(form, partial(head8, scales=(0.01, 0.0001)), options)
+    return fcn(form, options, VOC, partial(head8, scales=(0.01, 0.0001)))
+
+
+def fcn32s_fixed(form: str, options: Options) -> Any:
+    """FCN-32s of which only the last layer learns (table 2 of the conference paper)."""
+    return frozen(voc_fcn(32, form, options), learning="score_fr")
 
 
 def fcn_alexnet(form: str, options: Options) -> Any:
     """Stride 32 over CaffeNet, trained on the mean loss; a 63 x 63 kernel makes the crop offset whole."""
-    return fcn(form, partial(head32, kernel=63), options, normalize=True)
+    return fcn(form, options, VOC, partial(head32, kernel=63), normalize=True)
 
 
-def fcn(
-    form: str, head: Callable[[NetSpec, Top, int], None], options: Options, normalize: bool = False
-) -> Any:
-    """A fully convolutional net: data, trunk, `head`, loss. `normalize`: the model's own kind of loss."""
-    n = begin(form, pascal() if options.data is None else options.data, options.size or (500, 500))
-    head(n, options.arch.convolutional(n, drop=form != "deploy"), options.classes)
-    if form != "deploy":
-        own = options.normalize
-        n.loss = softmax_loss(n.score, n.label, normalize if own is None else own)
-    return n.to_proto()
+def fcn_googlenet(form: str, options: Options) -> Any:
+    """Stride 32 over GoogLeNet, trained on the mean loss. The release has no such net: this one is ours."""
+    head = partial(head32, kernel=63, offset=options.arch.overhang)
+    return fcn(form, options, VOC, head, normalize=True)

@@ -14,28 +14,32 @@ NEVER = 999_999_999
 
 def solver(
     recipe: Recipe,
-    train_net: str = "train.prototxt",
-    val_net: str | None = "val.prototxt",
-    snapshot_prefix: str = "snapshot/train",
+    train_net: str | None = None,
+    val_net: str | None = "",
+    snapshot_prefix: str | None = None,
     seed: int | None = None,
 ) -> Any:
-    """SolverParameter of `recipe`; no test net without `val_net`, no fixed seed without `seed`."""
+    """SolverParameter of `recipe`; no fixed seed without `seed`.
+
+    train_net, val_net: by default the files of the release, in the solver's folder; None: no test net.
+    """
+    train, val = (f"{form}.prototxt" for form in recipe.forms)
     message = caffe_pb2.SolverParameter(
-        train_net=train_net,
+        train_net=train_net or train,
         display=recipe.display,
         average_loss=recipe.average_loss,
         lr_policy=recipe.lr_policy,
         base_lr=recipe.base_lr,
         momentum=recipe.momentum,
         iter_size=recipe.iter_size,
-        max_iter=recipe.max_iter,
+        max_iter=recipe.solver_max_iter or recipe.max_iter,
         weight_decay=recipe.weight_decay,
-        snapshot=recipe.snapshot,
-        snapshot_prefix=snapshot_prefix,
+        snapshot=recipe.snapshot or None,
+        snapshot_prefix=snapshot_prefix or ("snapshot/train" if recipe.snapshot else None),
         test_initialization=False,
     )
     if val_net is not None:
-        message.test_net.append(val_net)
+        message.test_net.append(val_net or val)
         message.test_iter.append(recipe.test_iter)
         message.test_interval = NEVER
     if recipe.type != "SGD":

@@ -6,7 +6,7 @@ Works on anything with `params`: a mapping from layer name to a list of blobs, e
 from __future__ import annotations
 
 from .bilinear import interp, interpolates, upsample_filt
-from .parameters import Parameter, Report, expand_score, transplant
+from .parameters import Parameter, Report, expand_score, transplant, widen
 from .protocols import BlobLike, ParamsLike
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "interpolates",
     "transplant",
     "upsample_filt",
+    "widen",
 ]

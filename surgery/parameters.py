@@ -108,6 +108,29 @@ def expand_score(new_net: ParamsLike, new_layer: str, net: ParamsLike, layer: st
         wider_bias.data.reshape(-1)[:classes] = np.ravel(bias.data)
 
 
+def widen(new_net: ParamsLike, new_layer: str, net: ParamsLike, layer: str) -> None:
+    """Fill a convolution from one with fewer input channels: each further channel gets the others' mean.
+
+    What the release does for a net that reads depth beside colour.
+
+    Raises:
+        ValueError: the new layer has other filters, or fewer input channels.
+    """
+    old, new = net.params[layer], new_net.params[new_layer]
+    weights, wider = old[0].data, new[0].data
+    channels = weights.shape[1]
+    kept = [axis for axis in range(weights.ndim) if axis != 1]
+    if channels > wider.shape[1] or any(weights.shape[axis] != wider.shape[axis] for axis in kept):
+        raise ValueError(
+            f"layer '{layer}' {weights.shape} does not fit into '{new_layer}' {wider.shape}: the second axis "
+            "(input channels) may grow, the others must be equal"
+        )
+    wider[:, :channels] = weights
+    wider[:, channels:] = weights.mean(axis=1, keepdims=True)
+    for bias, wider_bias in zip(old[1:], new[1:]):
+        wider_bias.data[...] = bias.data.reshape(wider_bias.data.shape)
+
+
 def _check_count(old: str, new: str, index: int, source: np.ndarray, target: np.ndarray) -> None:
     if source.size == target.size:
         return

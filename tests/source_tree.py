@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = "caffe._caffe"
-SCRIPTS = ("solve", "score", "infer", "vis")
+LAYERS = ("nyud_layers", "siftflow_layers", "pascalcontext_layers")
+SCRIPTS = (*LAYERS, "solve", "score", "infer", "vis")
 TOOLKIT = ("nets", "solvers", "surgery", "voc_layers", "fcn", *SCRIPTS)
 FOLDERS = (
     "engine", "nets", "solvers", "surgery", "voc_layers", "fcn", "dev", "tests", "benchmarks", "examples",

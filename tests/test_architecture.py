@@ -19,6 +19,7 @@ import pytest
 
 from tests.source_tree import (
     CORE,
+    LAYERS,
     ROOT,
     TOOLKIT,
     complain,
@@ -64,6 +65,7 @@ THIRD_PARTY = {
     "voc_layers": {"numpy", "PIL"},
     "fcn": {"numpy", "PIL", "matplotlib", "tqdm"},
     "vis": {"numpy"},
+    **{layers: set() for layers in LAYERS},
     "solve": set(),
     "score": {"numpy"},
     "infer": set(),
@@ -92,6 +94,7 @@ PROJECT = {
     "surgery": set(),
     "voc_layers": {"caffe"},
     "vis": set(),
+    **{layers: {"voc_layers"} for layers in LAYERS},
     "fcn": {"caffe", "nets", "solvers", "surgery", "voc_layers", "vis"},
     "score": {"fcn"},
     "solve": {"fcn"},

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -18,7 +17,7 @@ from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
 from .order import Order, ReadAhead, is_random
-from .reading import SampleError, to_blob
+from .reading import SampleError
 
 
 class TopBlob(Protocol):
@@ -57,7 +56,7 @@ def parse_params(text: str, layer: str, required: set[str], optional: set[str]) 
 
 
 class OrderedLayer(caffe.Layer):
-    """A data layer with two tops, data and label, that reads one batch for each forward pass.
+    """A data layer, by default with the tops data and label, that reads one batch for each forward pass.
 
     Subclasses say which keys `param_str` has, what `prepare` makes of them (it returns the number of items
     and the batch size), how `read` decodes an item, and which arrays, of the tops' shapes, `collate` makes of
@@ -71,6 +70,10 @@ class OrderedLayer(caffe.Layer):
 
     required: frozenset[str] = frozenset({"mean"})
     optional: frozenset[str] = frozenset({"randomize", "seed", "prefetch", "cache", "start"})
+
+    def top_names(self, params: dict[str, Any]) -> tuple[str, ...]:
+        """What the tops are, in their order."""
+        return "data", "label"
 
     def prepare(self, params: dict[str, Any]) -> tuple[int, int]:
         raise TypeError(f"{type(self).__name__} does not say what its param_str means")
@@ -87,15 +90,17 @@ class OrderedLayer(caffe.Layer):
 
     def setup(self, bottom: Tops, top: Tops) -> None:
         name = type(self).__name__
-        if len(bottom) != 0 or len(top) != 2:
+        params = parse_params(self.param_str, name, set(self.required), set(self.optional))
+        tops = self.top_names(params)
+        if len(bottom) != 0 or len(top) != len(tops):
             raise SampleError(
-                f"{name}: expected no bottom and two tops (data, label), found {len(bottom)} "
+                f"{name}: expected no bottom and {len(tops)} tops ({', '.join(tops)}), found {len(bottom)} "
                 f"bottoms and {len(top)} tops"
             )
-        params = parse_params(self.param_str, name, set(self.required), set(self.optional))
-        self.mean = np.array(params["mean"], np.float64)
-        if self.mean.shape != (3,):
-            raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
+        if "mean" in params:
+            self.mean = np.array(params["mean"], np.float64)
+            if self.mean.shape != (3,):
+                raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
         count, batch = self.prepare(params)
         order = Order(count, self.draws(params), params.get("seed"))
         order.skip(batch * self._whole(params, "start", 0, "how many batches were read before", 1 << 40))
@@ -157,8 +162,7 @@ class SegDataLayer(OrderedLayer):
         if not isinstance(count, int) or not 0 <= count <= VOID:
             raise SampleError(f"{type(self).__name__}: classes must be how many there are, found {count!r}")
         self.split = str(params["split"])
-        root, names = Path(params[self.layout.key]), tuple(map(str, range(count)))
-        self.folder = self.layout(root, names, tuple(self.mean), int(params.get("void", VOID)))
+        self.folder = self.layout.of(params, tuple(map(str, range(count))))
         self.indices = self.folder.ids(self.split)
         return len(self.indices), 1
 
@@ -166,8 +170,8 @@ class SegDataLayer(OrderedLayer):
         return is_random(self.split, params)
 
     def read(self, index: int) -> Sample:
-        return self.folder.pair(self.indices[index])
+        return self.folder.arrays(self.indices[index])
 
     def collate(self, items: list[Sample]) -> Sample:
-        ((image, label),) = items
-        return to_blob(image, self.mean)[None], label[None, None]
+        (arrays,) = items
+        return self.folder.blobs(arrays)

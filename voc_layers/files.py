@@ -27,18 +27,19 @@ def has_suffix(name: str | Path, suffixes: Iterable[str]) -> bool:
 class Files:
     """The files of a folder, by id.
 
-    An id is the path of a file below the folder, without its suffix: `im0`, or `city/im0`. A folder is listed
-    once, and again where a file is not where the list has it.
+    An id is the path of a file below the folder, without its suffix: `im0`, or `city/im0`; and without the
+    `prefix` that all names start with. A folder is listed once, and again where a file is not where the list
+    has it.
     """
 
-    def __init__(self, folder: Path, suffixes: Sequence[str]) -> None:
-        self.folder, self.suffixes = folder, tuple(suffixes)
+    def __init__(self, folder: Path, suffixes: Sequence[str], prefix: str = "") -> None:
+        self.folder, self.suffixes, self.prefix = folder, tuple(suffixes), prefix
         self._listed: dict[Path, dict[str, list[str]]] = {}
 
     def named(self, name: str) -> list[Path]:
         """The files that an id may mean, by the list as it is known; one, where the folder is in order."""
         parent, stem = os.path.split(self.folder / name)
-        return [Path(parent, file) for file in self._stems(Path(parent)).get(stem, ())]
+        return [Path(parent, file) for file in self._stems(Path(parent)).get(self.prefix + stem, ())]
 
     def find(self, name: str) -> Path:
         """The file of an id.
@@ -62,7 +63,8 @@ class Files:
 
     def expected(self, name: str) -> Path:
         """Where the file of an id is usually looked for."""
-        return self.folder / (name + self.suffixes[0])
+        below, stem = os.path.split(name)
+        return self.folder / below / f"{self.prefix}{stem}{self.suffixes[0]}"
 
     def instead(self, name: str) -> str:
         """What may have been meant by an id that has no file, as the end of a message; '' if nothing."""

@@ -8,7 +8,7 @@ once. Imports no caffe.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +18,24 @@ import numpy as np
 
 from .facts import MEAN_BGR, VOC_CLASSES, VOID
 from .files import IMAGE_SUFFIXES, LABEL_SUFFIXES, MAT_SUFFIXES, Files
+from .inputs import Color, Input
 from .reading import (
     SampleError,
     check_label,
     check_sizes,
     read_classes,
-    read_image,
     read_label,
     read_size,
     read_split,
 )
+
+#: What a list holds, where it may be missing.
+_LISTS = {"trainval": "one ID a line; or train.txt and val.txt beside it"}
+
+
+def _other(suffixes: Sequence[str]) -> str:
+    """The suffixes besides the first, in words."""
+    return f"or {', '.join(suffixes[1:])}" if suffixes[1:] else ""
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,9 @@ class Folder:
     mean: tuple[float, ...] = MEAN_BGR
     void: int = VOID
 
-    #: The data layer that reads such a folder, and the key of its `param_str` that names the folder.
+    #: The data layer that reads such a folder, its module, and the key of its `param_str` for the folder.
     layer: ClassVar[str]
+    module: ClassVar[str] = "voc_layers"
     key: ClassVar[str]
     #: Where images, labels and lists lie under the root.
     images: ClassVar[str]
@@ -52,15 +61,48 @@ class Folder:
     lists: ClassVar[str]
     label_suffixes: ClassVar[tuple[str, ...]]
     label_help: ClassVar[str]
+    #: Classes that are known to be in no image to score on: where they are not, they have no part in a mean.
+    unseen: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], classes: tuple[str, ...]) -> Folder:
+        """The folder that the `param_str` of a data layer names."""
+        own = {"mean": tuple(params["mean"])} if "mean" in params else {}
+        return cls(Path(params[cls.key]), classes, void=int(params.get("void", VOID)), **own)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What a net looks at, in the order of its inputs."""
+        return (Color("image", tuple(self.mean)),)
+
+    @property
+    def unseen_numbers(self) -> tuple[int, ...]:
+        """The label values of `unseen`."""
+        return tuple(k for k, name in enumerate(self.classes) if name in self.unseen)
+
+    def companions(self, image: Path) -> tuple[Path, ...]:
+        """The files of all inputs, where that of the first lies in no data set: those beside it."""
+        return (image,)
+
+    def labeled(self, name: str) -> Folder:
+        """The same images with the labels that a net with several labelings calls `name`."""
+        return self
 
     def list_file(self, split: str) -> Path:
         """The file with the image ids of a split."""
         return self.root / self.lists / f"{split}.txt"
 
+    def has_list(self, split: str) -> bool:
+        """Whether there is a list of this split; 'trainval' may be the lists 'train' and 'val'."""
+        parts = ("train", "val") if split == "trainval" else ()
+        return self.list_file(split).is_file() or (bool(parts) and all(map(self.has_list, parts)))
+
     def ids(self, split: str) -> list[str]:
         """The image ids of a split, in order; SampleError says which splits there are."""
         path = self.list_file(split)
         if not path.is_file():
+            if self.has_list(split):
+                return [*self.ids("train"), *self.ids("val")]
             there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
             raise SampleError(f"{path}: expected one image id a line, found nothing; splits there: {there}")
         return read_split(path)
@@ -72,24 +114,56 @@ class Folder:
 
     def split(self, name: str) -> Split:
         """A split with its list read; without ids where there is no such list, see `Split.missing`."""
-        return Split(self, name, tuple(self.ids(name)) if self.list_file(name).is_file() else ())
+        return Split(self, name, tuple(self.ids(name)) if self.has_list(name) else ())
 
     def label_path(self, name: str) -> Path:
         """The label map of an image; SampleError where there is none, or more than one."""
-        return self._parts[1].find(name)
+        return self._parts[-1].find(name)
 
     def image_path(self, name: str) -> Path:
         """The file of an image; SampleError where there is none, or more than one."""
         return self._parts[0].find(name)
 
+    def image_paths(self, name: str) -> tuple[Path, ...]:
+        """The files of all inputs; SampleError where one of them is missing."""
+        return tuple(part.find(name) for part, _ in zip(self._parts, self.inputs))
+
     def image(self, name: str) -> np.ndarray:
-        """uint8 H x W x 3, RGB."""
-        return read_image(self.image_path(name))
+        """What the first of the inputs reads; of a photograph uint8 H x W x 3, RGB."""
+        return self.pictures(name)[0]
+
+    def pictures(self, name: str) -> tuple[np.ndarray, ...]:
+        """What the inputs read, of one size; SampleError where the sizes differ."""
+        paths = self.image_paths(name)
+        arrays = tuple(one.read(path) for one, path in zip(self.inputs, paths))
+        for array, path in zip(arrays[1:], paths[1:]):
+            check_sizes(arrays[0], array, paths[0], path)
+        return arrays
+
+    def arrays(self, name: str) -> tuple[np.ndarray, ...]:
+        """What the tops of a data layer are made of, decoded: the inputs, then the label maps."""
+        pictures, label = self.pictures(name), self.label(name)
+        check_sizes(pictures[0], label, self.image_path(name), self.label_path(name))
+        return (*pictures, label)
+
+    def blobs(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The tops, 1 x C x H x W, made of `arrays`."""
+        count = len(self.inputs)
+        inputs = (one.blob(array) for one, array in zip(self.inputs, arrays))
+        return (*(blob[None] for blob in inputs), *(label[None, None] for label in arrays[count:]))
 
     def label(self, name: str) -> np.ndarray:
         """uint8 H x W, class indices, 255 = void; SampleError for a value that is no class."""
-        path = self.label_path(name)
-        return check_label(read_label(path)[0], path, len(self.classes) or None, self.void)
+        return self._label(self.label_path(name))[0]
+
+    def _label(self, path: Path) -> tuple[np.ndarray, tuple[int, ...]]:
+        """A label map, checked, and its palette."""
+        values, palette = self.read_label(path)
+        return check_label(values, path, len(self.classes) or None, self.void), palette
+
+    def read_label(self, path: Path) -> tuple[np.ndarray, tuple[int, ...]]:
+        """A label map as its file has it, counted from 0, and its palette; see `read_indexed_png`."""
+        return read_label(path)
 
     def pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Image and label; SampleError where their sizes differ."""
@@ -98,17 +172,16 @@ class Folder:
 
     def peek(self, name: str) -> tuple[np.ndarray, tuple[int, ...]]:
         """Label and its palette; of the image only the size is read. SampleError where the sizes differ."""
-        path, label_path = self.image_path(name), self.label_path(name)
-        values, palette = read_label(label_path)
-        label = check_label(values, label_path, len(self.classes) or None, self.void)
-        check_sizes(np.empty(read_size(path)), label, path, label_path)
+        label_path = self.label_path(name)
+        label, palette = self._label(label_path)
+        for path in self.image_paths(name):
+            check_sizes(np.empty(read_size(path)), label, path, label_path)
         return label, palette
 
     def sample(self, name: str) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
         """Image, label, and the label's palette (R, G, B of each index) if its file has one."""
         path, label_path = self.image_path(name), self.label_path(name)
-        image, (values, palette) = read_image(path), read_label(label_path)
-        label = check_label(values, label_path, len(self.classes) or None, self.void)
+        image, (label, palette) = self.image(name), self._label(label_path)
         check_sizes(image, label, path, label_path)
         return image, label, palette
 
@@ -117,29 +190,34 @@ class Folder:
         checked = {"classes": len(self.classes), "void": self.void} if self.classes else {}
         return {self.key: str(self.root), "split": split, "mean": tuple(self.mean), "seed": seed, **checked}
 
-    def parts(self) -> tuple[Files, Files]:
-        """The images and the labels, as they are now."""
+    def parts(self) -> tuple[Files, ...]:
+        """The files of each input, and those of the labels last, as they are now."""
         return Files(self.root / self.images, IMAGE_SUFFIXES), Files(
             self.root / self.labels, self.label_suffixes
         )
 
     @cached_property
-    def _parts(self) -> tuple[Files, Files]:
+    def _parts(self) -> tuple[Files, ...]:
         return self.parts()
 
     def layout(self, splits: Iterable[str]) -> str:
         """What the folder should hold, as a picture."""
+        *inputs, labels = self.parts()
         rows = [
-            (f"{self.images}/ID{IMAGE_SUFFIXES[0]}", f"or {', '.join(IMAGE_SUFFIXES[1:])}"),
-            (f"{self.labels}/ID{self.label_suffixes[0]}", self.label_help),
-            *((str(Path(self.lists, f"{split}.txt")), "one ID a line") for split in splits),
+            *((part.expected("ID"), _other(part.suffixes)) for part in inputs),
+            (labels.expected("ID"), self.label_help),
+            *((self.list_file(split), _LISTS.get(split, "one ID a line")) for split in splits),
         ]
-        return "\n".join([f"{self.root}/", *(f"  {path:<40} {what}" for path, what in rows)])
+        return "\n".join([f"{self.root}/", *(f"  {self._below(path):<40} {what}" for path, what in rows)])
+
+    def _below(self, path: Path) -> str:
+        """A path as it is seen from the root."""
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def require_layout(self) -> None:
         """SampleError with every folder of the layout that is not there."""
-        parts = [self.root / self.images, self.root / self.labels, self.root / self.lists]
-        missing = [f"  {part}" for part in parts if not part.is_dir()]
+        folders = [*(part.folder for part in self.parts()), self.list_file("SPLIT").parent]
+        missing = [f"  {folder}" for folder in folders if not folder.is_dir()]
         if missing:
             text = [f"{self.root}: not in the layout of a data set; missing:", *missing, "expected:"]
             raise SampleError("\n".join([*text, self.layout(["SPLIT"])]))
@@ -235,15 +313,3 @@ class Split:
                 size = next((path.stat().st_size for path in part.named(name)), None)
                 digest.update(f"{name} {size}\n".encode())
         return {"list": str(self.list_file), "images": len(self.ids), "digest": digest.hexdigest()[:16]}
-
-
-_BY_LAYER: dict[str, type[Folder]] = {folder.layer: folder for folder in (VocFolder, SbdFolder)}
-
-
-def split_of(layer: str, params: Mapping[str, Any], classes: tuple[str, ...]) -> Split | None:
-    """The split that a data layer of this type and `param_str` reads; None for another type of layer."""
-    if layer not in _BY_LAYER:
-        return None
-    kind = _BY_LAYER[layer]
-    void = int(params.get("void", VOID))
-    return kind(Path(params[kind.key]), classes, tuple(params["mean"]), void).split(str(params["split"]))

@@ -1,4 +1,4 @@
-"""MATLAB's files, as far as label maps need them: a struct, and in it an array of numbers.
+"""MATLAB's files, as far as label maps need them: an array of numbers, by itself or in a struct.
 
 Version 5 (which MATLAB writes by `-v6` and `-v7`; "MAT-File Format", MathWorks) is read here, with every
 length checked against the bytes there are: a damaged file is an error, whatever it holds, and wherever in the
@@ -61,8 +61,8 @@ class Matrix(NamedTuple):
         return math.prod(self.shape)
 
 
-def variable(path: str | Path, name: str, field: str) -> np.ndarray:
-    """Field `field` of the struct `name`, of its first element: an array of numbers, H x W as in MATLAB.
+def variable(path: str | Path, name: str, field: str | None = None) -> np.ndarray:
+    """The array of numbers `name`, H x W as in MATLAB; or `field` of the struct `name`, of its first element.
 
     Raises:
         MatError: see there.
@@ -103,7 +103,7 @@ class _Reader:
     def __init__(self, order: str) -> None:
         self.order = order
 
-    def find(self, data: memoryview, name: str, field: str) -> np.ndarray:
+    def find(self, data: memoryview, name: str, field: str | None) -> np.ndarray:
         others = []
         for element in self.elements(data):
             if element.kind == _COMPRESSED:
@@ -113,6 +113,8 @@ class _Reader:
                 others.append(matrix.name)
                 continue
             self.check(element)
+            if field is None:
+                return self.array(element, name)
             if matrix.kind != _STRUCT or not matrix.values:
                 raise MatError(f"{name} is no struct")
             return self.array(self.fields(matrix, name, field), f"{name}.{field}")
@@ -239,25 +241,26 @@ def _inflate(data: memoryview) -> bytes:
     return inflated
 
 
-def _of_hdf5(path: str | Path, name: str, field: str) -> np.ndarray:
+def _of_hdf5(path: str | Path, name: str, field: str | None) -> np.ndarray:
     """The same of version 7.3, where axes come in the reverse order."""
     import h5py
 
+    what = name if field is None else f"{name}.{field}"
     try:
         with h5py.File(path, "r") as file:
             check_inside(file)
-            item: Any = file[name][field]
+            item: Any = file[name] if field is None else file[name][field]
             if item.dtype == h5py.ref_dtype:  # an array of structs: of the first one
                 item = file[item[()].flat[0]]
             if item.dtype.kind not in "iuf":
-                raise MatError(f"{name}.{field} is no array of numbers")
+                raise MatError(f"{what} is no array of numbers")
             if item.nbytes > LARGEST:
                 raise MatError(f"a variable of more than {LARGEST} bytes")
             return np.asarray(item[()]).T
     except LinkError as error:
         raise MatError(str(error)) from error
     except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
-        raise MatError(f"no {name}.{field} in it, or damaged: {error}") from error
+        raise MatError(f"no {what} in it, or damaged: {error}") from error
 
 
 def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
@@ -267,13 +270,16 @@ def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
 
     def look(name: str, item: Any) -> None:
-        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
+        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
         if numbers and item.ndim == 2 and min(item.shape) > 1:
             found[name.replace("/", ".")] = np.asarray(item[()]).T
 
     try:
         with h5py.File(path, "r") as file:
+            check_inside(file)
             file.visititems(look)
+    except LinkError as error:
+        raise MatError(str(error)) from error
     except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise MatError(f"damaged: {error}") from error
     return found

@@ -184,6 +184,22 @@ def read_image(path: str | Path) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
+def read_depth(path: str | Path) -> np.ndarray:
+    """Read a depth map, H x W, of one channel of 8 or 16 bits, with the holes filled.
+
+    Raises:
+        SampleError: it has colours, is stored in a way that does not keep the values, or has pixels without
+            depth: their logarithm is no number.
+    """
+    depth = read_indexed_png(path)[0]
+    empty = int(np.count_nonzero(depth <= 0))
+    if empty:
+        raise SampleError(
+            f"{path}: expected a depth above 0 in every pixel, found 0 in {empty}; fill the holes first"
+        )
+    return depth
+
+
 def read_size(path: str | Path) -> tuple[int, int]:
     """Height and width of an image, from the start of its file."""
     path = Path(path)
@@ -241,15 +257,16 @@ def altered(image: Image.Image, depth: int) -> str | None:
     return None
 
 
-def read_label_mat(path: str | Path) -> np.ndarray:
-    """Read SBD's class segmentation, `GTcls.Segmentation` of a .mat file: H x W."""
+def read_label_mat(path: str | Path, name: str = "GTcls", field: str | None = "Segmentation") -> np.ndarray:
+    """Read a label map, H x W, of a .mat file: by default SBD's class segmentation, `GTcls.Segmentation`."""
     path = Path(path)
     if not path.is_file():
         raise SampleError(f"{path}: expected a .mat file, found nothing")
     try:
-        label = variable(path, "GTcls", "Segmentation")
+        label = variable(path, name, field)
     except MatError as error:
-        raise SampleError(f"{path}: expected a .mat file with GTcls.Segmentation; {error}") from error
+        what = name if field is None else f"{name}.{field}"
+        raise SampleError(f"{path}: expected a .mat file with {what}; {error}") from error
     if label.ndim != 2:
         raise SampleError(f"{path}: expected a label of H x W, found the shape {label.shape}")
     return label
@@ -258,6 +275,26 @@ def read_label_mat(path: str | Path) -> np.ndarray:
 def read_label(path: str | Path) -> tuple[np.ndarray, tuple[int, ...]]:
     """A label map of either kind, told by the suffix, and its palette; see `read_indexed_png`."""
     return (read_label_mat(path), ()) if Path(path).suffix.lower() == ".mat" else read_indexed_png(path)
+
+
+def count_from_zero(
+    label: np.ndarray, path: str | Path, classes: int | None = None, void: Sequence[int] = (0,)
+) -> np.ndarray:
+    """A label map whose classes are 1 .. `classes`, as 0 .. `classes` - 1 and 255 for void.
+
+    Raises:
+        SampleError: a value that is neither a class nor void.
+    """
+    empty = np.isin(label, void)
+    shifted: np.ndarray = label.astype(np.float64 if label.dtype.kind == "f" else np.int64) - 1
+    wrong = ~empty & ((shifted < 0) | (shifted >= (VOID if classes is None else classes)))
+    if wrong.any():
+        raise SampleError(
+            f"{path}: expected label values 1 .. {classes or VOID} or {' or '.join(map(str, void))} (void), "
+            f"found {label[wrong][0]} in {int(wrong.sum())} pixels"
+        )
+    shifted[empty] = VOID
+    return shifted
 
 
 def check_label(
@@ -299,7 +336,12 @@ def check_sizes(image: np.ndarray, label: np.ndarray, image_path: str | Path, la
 
 def to_blob(image: np.ndarray, mean: Sequence[float] | np.ndarray) -> np.ndarray:
     """What a net reads: float32 3 x H x W, BGR, 0 .. 255, mean (BGR) subtracted; from RGB, H x W x 3."""
-    data = np.empty((3, *image.shape[:2]), np.float32)
-    for channel, plane, value in zip(image.transpose(2, 0, 1)[::-1], data, np.asarray(mean, np.float64)):
+    return to_planes(image[..., ::-1], mean)
+
+
+def to_planes(image: np.ndarray, mean: Sequence[float] | np.ndarray) -> np.ndarray:
+    """float32 C x H x W, each channel of H x W x C less its mean."""
+    data = np.empty((image.shape[2], *image.shape[:2]), np.float32)
+    for channel, plane, value in zip(image.transpose(2, 0, 1), data, np.asarray(mean, np.float64)):
         np.subtract(channel, value, out=plane, dtype=np.float64, casting="same_kind")
     return data

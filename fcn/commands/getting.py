@@ -50,9 +50,16 @@ def _following(wanted: Wanted) -> str | None:
     out, folder = shlex.quote(str(wanted.out)), shlex.quote(str(wanted.folder))
     if wanted.key == "camvid":
         return f"fcn train --data {folder} {WEIGHTS}"
+    if wanted.key == "nyud":
+        return f"fcn train nyud-fcn32s-color --nyud-dir {folder} {WEIGHTS}"
+    if wanted.key == "siftflow":
+        return f"fcn train siftflow-fcn32s --siftflow-dir {folder} {WEIGHTS}"
     if wanted.key == "pascal-context":
-        there = (wanted.out / DATA_SETS["voc2010"].place).is_dir()
-        return None if there else f"fcn data get voc2010 -o {out}    # its images"
+        images = wanted.out / DATA_SETS["voc2010"].place
+        if not images.is_dir():
+            return f"fcn data get voc2010 -o {out}    # its images"
+        voc = shlex.quote(str(images))
+        return f"fcn train pascalcontext-fcn32s --voc-dir {voc} --context-dir {folder} {WEIGHTS}"
     pascal = Pascal(wanted.out)
     if wanted.folder not in pascal.folders:
         return None

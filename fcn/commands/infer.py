@@ -5,6 +5,8 @@
     fcn infer cat.jpg --weights fcn8s-heavy-pascal.caffemodel --model voc-fcn8s -o out
 
 For cat.jpg, `out` gets cat.png (class index per pixel, VOC palette), cat_overlay.png and cat_legend.png.
+Nets of SIFT Flow say two things of a pixel: cat_geo.png and so on are the second. Nets that look at depth or
+HHA too find that of images/NAME.png in depth/NAME.png and hha/NAME.png beside that folder, as in NYUDv2.
 """
 
 from __future__ import annotations
@@ -21,9 +23,8 @@ from PIL import Image
 
 from nets.arguments import real
 from vis import make_palette, vis_seg
-from voc_layers.facts import VOC_CLASSES
 from voc_layers.files import IMAGE_SUFFIXES, has_suffix
-from voc_layers.reading import ClassList, SampleError, read_classes, read_image
+from voc_layers.reading import ClassList, SampleError, read_classes
 
 from ..data.names import check_names, names_in
 from ..figures import drawn, legend, shares
@@ -36,16 +37,35 @@ from .options import add_device, add_net, carry_out, compute_on, parser, tell
 log = logging.getLogger("fcn")
 
 
-def segment(net: Predictor, path: Path, out: Path, classes: Sequence[str], alpha: float = 0.5) -> np.ndarray:
-    """Segment one image file, write the three pictures into `out`; returns the label map, uint8 H x W."""
-    image = read_image(path)
-    label = net.labels(image)
-    save_label(label, out / f"{path.stem}.png")
-    overlay, key = out / f"{path.stem}_overlay.png", out / f"{path.stem}_legend.png"
-    blended = vis_seg(image, label, make_palette(len(classes)), alpha)
+#: A labeling of a net: what the names of its pictures end in, its blob of scores, its classes.
+Said = tuple[str, str, Sequence[str]]
+
+
+def segment(
+    net: Predictor, files: Sequence[Path], out: Path, said: Sequence[Said], alpha: float = 0.5
+) -> np.ndarray:
+    """Segment one image, write three pictures into `out` for each labeling; the first label map, uint8 H x W.
+
+    files: of each input of the net; the first gives the pictures their name.
+    """
+    views = [one.read(path) for one, path in zip(net.inputs, files)]
+    labels = []
+    for end, layer, classes in said:
+        label, stem = net.of(layer).labels(*views), f"{files[0].stem}{end}"
+        save_label(label, out / f"{stem}.png")
+        overlay, key = out / f"{stem}_overlay.png", out / f"{stem}_legend.png"
+        _draw(overlay, key, (views[0], label), classes, alpha)
+        labels.append(label)
+    first: np.ndarray = labels[0]
+    return first
+
+
+def _draw(
+    overlay: Path, key: Path, pair: tuple[np.ndarray, np.ndarray], classes: Sequence[str], alpha: float
+) -> None:
+    blended = vis_seg(*pair, make_palette(len(classes)), alpha)
     drawn(overlay, lambda: Image.fromarray(blended).save(overlay))
-    drawn(key, lambda: legend(label, classes).save(key))
-    return label
+    drawn(key, lambda: legend(pair[1], classes).save(key))
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -67,9 +87,10 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     return found
 
 
-def pictures(images: Sequence[Path], out: Path) -> list[Path]:
+def pictures(images: Sequence[Path], out: Path, said: Sequence[str] = ("",)) -> list[Path]:
     """Where the three pictures of each image go; SampleError where two would get the same name."""
-    made = {path: [out / f"{path.stem}{end}.png" for end in ("", "_overlay", "_legend")] for path in images}
+    ends = [f"{labeling}{end}" for labeling in said for end in ("", "_overlay", "_legend")]
+    made = {path: [out / f"{path.stem}{end}.png" for end in ends] for path in images}
     count = Counter(file for files in made.values() for file in files)
     repeated = sorted({path.stem for path, files in made.items() if any(count[file] > 1 for file in files)})
     if repeated:
@@ -80,7 +101,7 @@ def pictures(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def class_list(trained: Trained, file: Path | None) -> ClassList:
-    """The class names: of a file, else of the net's run, else PASCAL VOC's.
+    """The class names: of a file, else of the net's run, else of its model's data set.
 
     A run's data may name other classes by now; then a warning says so.
 
@@ -98,7 +119,14 @@ def class_list(trained: Trained, file: Path | None) -> ClassList:
             check_names(names, names_in(split.folder), split.folder.root)
         except SampleError as error:
             log.warning("the names of the run are used: %s", error)
-    return ClassList(names or VOC_CLASSES)
+    return ClassList(names or trained.folder.classes)
+
+
+def labelings(trained: Trained, classes: Sequence[str]) -> list[Said]:
+    """All that the net says of a pixel; `classes` are those of its first labeling."""
+    first, *others = trained.labelings
+    more = [(one.suffix, one.score, trained.folder.labeled(one.name).classes) for one in others]
+    return [("", first.score, classes), *more]
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -107,7 +135,9 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the pictures go there")
     add_net(command)
-    command.add_argument("--classes", type=Path, help="class names (default: the run's, or PASCAL VOC's)")
+    command.add_argument(
+        "--classes", type=Path, help="class names (default: those of the run or the data set)"
+    )
     command.add_argument("--alpha", type=real(0, 1), default=0.5, help="opacity of the overlay")
     add_device(command)
     return command.parse_args(argv)
@@ -119,7 +149,8 @@ def run(args: argparse.Namespace) -> int:
     trained = Trained.find(args.weights, args.net, args.model)
     listed = class_list(trained, args.classes)
     given = [trained.weights, trained.net, args.classes]
-    refuse_inputs(pictures(images, args.out), [*images, *filter(None, given)])
+    said = labelings(trained, listed.names)
+    refuse_inputs(pictures(images, args.out, [end for end, _, _ in said]), [*images, *filter(None, given)])
     check_folder(args.out)
     compute_on(args.gpu)
     net = trained.load(len(listed.names), listed.mean)
@@ -132,7 +163,8 @@ def run(args: argparse.Namespace) -> int:
     failed = 0
     for path in images:
         try:
-            label = segment(net, path, args.out, listed.names, args.alpha)
+            files = trained.folder.companions(path)
+            label = segment(net, files, args.out, said, args.alpha)
         except (ValueError, RuntimeError) as error:  # of this image; the others may be well
             failed += 1
             tell(str(error))

@@ -6,7 +6,8 @@
     fcn score predictions/ --labels labels/ --classes classes.txt
 
 A run is scored on the images it was scored on during training, with its own classes. `--data` and `--voc-dir`
-both name a folder in VOC layout.
+both name a folder in VOC layout; for a model of NYUDv2, SIFT Flow or PASCAL-Context, one in that layout.
+A net with two labelings (SIFT Flow) gets a table for each.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("target", type=Path, help="a run's folder, a weights file, or a folder of PNGs")
     against = command.add_argument_group("what to score against")
     against.add_argument(
-        "--data", "--voc-dir", type=Path, metavar="DIR", help="in VOC layout (default: the run's own)"
+        "--data",
+        "--voc-dir",
+        type=Path,
+        metavar="DIR",
+        help="in VOC layout, or that of the model's data set (default: the run's own)",
     )
+    against.add_argument("--context-dir", type=Path, metavar="DIR", help="PASCAL-Context's annotations")
     against.add_argument("--split", help="one of its lists (default: the run's, else seg11valid or val)")
     against.add_argument("--labels", type=Path, metavar="DIR", help="folder of label PNGs instead of --data")
     against.add_argument("--classes", type=Path, help="class names for --labels (default: PASCAL VOC's)")
@@ -59,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         ScoreRequest(
             args.target,
             data=args.data,
+            annotations=args.context_dir,
             split=args.split,
             labels=args.labels,
             class_file=args.classes,

@@ -2,6 +2,7 @@
 
     fcn train --data my-images --weights VGG_ILSVRC_16_layers.caffemodel --gpu 0
     fcn train voc-fcn32s --voc-dir VOCdevkit/VOC2011 --sbd-dir benchmark_RELEASE/dataset --weights ...
+    fcn train siftflow-fcn32s siftflow-fcn16s siftflow-fcn8s --siftflow-dir SiftFlow --weights ...
     fcn train --resume runs/voc-fcn32s
 
 Each stage starts from the newest snapshot of the one before it, the first from a classifier's caffemodel
@@ -23,6 +24,7 @@ from nets.arguments import real, seed, whole, width
 from voc_layers.facts import VOID
 
 from ..data import TrainingData
+from ..data.sets import FOLDER_OPTIONS, SETS, check_given, dataset_of
 from ..outputs import check_folder
 from ..runs import Run
 from ..train import Session, chain, recipes, resume_run, train_chain
@@ -32,7 +34,7 @@ from .options import add_device, carry_out, compute_on, parser, show_progress
 
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
-    "models": [], "recipe": None, "weights": None, "data": None, "voc_dir": None, "sbd_dir": None,
+    "models": [], "recipe": None, "weights": None, "data": None, **dict.fromkeys(FOLDER_OPTIONS),
     "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None, "cache": None,
     "runs": Path("runs"),
 }  # fmt: skip
@@ -49,7 +51,8 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     )
     add_device(command)
     add("--recipe", choices=solvers.KINDS, help="default: the one the model was published with")
-    add("--weights", type=Path, metavar="FILE", help="what the first model starts from, or a run's folder")
+    add("--weights", type=Path, metavar="FILE", action="append", help="what the first model starts from, or "
+        "a run's folder; once for each, where it starts from two nets")  # fmt: skip
     add("--iters", type=whole(1), metavar="N", help="train each model up to N steps (default: its recipe's)")
     add("--resume", metavar="RUN|auto|FILE", help="go on with the run in a folder, and give nothing else; "
         "or from each run's newest .solverstate, or from FILE")  # fmt: skip
@@ -57,7 +60,10 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--data", type=Path, metavar="DIR", help="own images in VOC layout, instead of VOC and SBD")
     add("--voc-dir", type=Path, metavar="DIR", help="PASCAL VOC; default: data/pascal/VOC2011")
     add("--sbd-dir", type=Path, metavar="DIR", help="SBD; default: data/sbdd/dataset")
-    add("--val-split", metavar="NAME", help="default: seg11valid, or val with --data")
+    add("--nyud-dir", type=Path, metavar="DIR", help="NYUDv2; default: data/nyud")
+    add("--siftflow-dir", type=Path, metavar="DIR", help="SIFT Flow; default: data/sift-flow")
+    add("--context-dir", type=Path, metavar="DIR", help="PASCAL-Context; default: data/pascal-context")
+    add("--val-split", metavar="NAME", help="default: seg11valid, or val with --data, or the model's own")
     add(
         "--classes",
         type=whole(2, VOID),
@@ -120,15 +126,28 @@ def resumes_run(args: argparse.Namespace) -> bool:
 
 
 def read_data(args: argparse.Namespace) -> TrainingData:
-    """What the options name."""
-    if args.data is not None:
-        return TrainingData.own(args.data, args.val_split or "val", args.classes)
-    return TrainingData.pascal(
-        args.voc_dir or "data/pascal/VOC2011",
-        args.sbd_dir or "data/sbdd/dataset",
-        args.val_split or "seg11valid",
-        args.classes,
-    )
+    """What the options name.
+
+    Raises:
+        ValueError: options that do not go with the models.
+    """
+    models = args.models or list(nets.CHAIN)
+    given = {name: getattr(args, name) for name in FOLDER_OPTIONS if getattr(args, name) is not None}
+    check_given(models, given)
+    published = dataset_of(models[0])
+    if published is SETS["voc"]:
+        if args.data is not None:
+            return TrainingData.own(args.data, args.val_split or "val", args.classes)
+        at = {**published.folders, **given}
+        split = args.val_split or published.splits[1]
+        return TrainingData.pascal(at["voc_dir"], at["sbd_dir"], split, args.classes)
+    for name in ("data", "classes"):
+        if getattr(args, name) is not None:
+            raise ValueError(
+                f"--{name}: {models[0]} reads {published.title} and has its classes; for other images train "
+                "voc-fcn32s, voc-fcn16s and voc-fcn8s"
+            )
+    return TrainingData.published(models[0], given, args.val_split)
 
 
 def run(args: argparse.Namespace) -> int:

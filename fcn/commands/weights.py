@@ -123,7 +123,7 @@ def _add_get(command: argparse.ArgumentParser) -> None:
 
 def _add_random(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=random)
-    command.add_argument("model", help="vgg16 or caffenet")
+    command.add_argument("model", help="vgg16, caffenet or googlenet")
     _add_out(command, "what its name ends in says the format")
     command.add_argument("--seed", type=seed, default=1337)
     command.add_argument("--classes", type=whole(1), help="outputs of fc8 (default 1000)")

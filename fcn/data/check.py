@@ -112,7 +112,7 @@ def _judge(check: Check, folder: Folder, void_only: list[str], clash: list[str])
             "trained or scored on them"
         )
         return
-    absent = [name for name in folder.classes if name not in present]
+    absent = [name for name in folder.classes if name not in present and name not in folder.unseen]
     if absent:
         check.warnings += _of_absent(check, folder, absent)
     if void_only:

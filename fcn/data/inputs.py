@@ -13,19 +13,11 @@ from voc_layers.reading import SampleError
 
 from ..job import Job
 from .check import check_split
+from .sets import SETS, DataSet, Folders, dataset_of, folder_of
 
 log = logging.getLogger("fcn")
 
 OWN_HELP = "what of it is there, and what is wrong with it: fcn data check {root}"
-PASCAL_HELP = """\
-how to get them, and seg11valid.txt with them (docs/getting-data.md):
-  fcn data get voc2011 -o data     (an archive that you have: --archive VOCtrainval_25-May-2011.tar)
-  fcn data get sbd -o data
-    then --voc-dir (make: VOC_DIR=) data/VOCdevkit/VOC2011, --sbd-dir (SBD_DIR=) data/benchmark_RELEASE
-  seg11valid.txt where these are unpacked already; VOC 2011's val.txt is needed, that of 2012 is another:
-    lists=VOCdevkit/VOC2011/ImageSets/Segmentation
-    grep -vxFf benchmark_RELEASE/dataset/train.txt $lists/val.txt > $lists/seg11valid.txt
-  or your own images in the layout of the first folder: --data DIR"""
 
 
 class MissingInputs(FileNotFoundError):
@@ -56,6 +48,15 @@ class TrainingData:
         """PASCAL VOC with SBD's training labels; `sbd_dir` may be the folder above SBD's `dataset`."""
         voc = VocFolder.open(voc_dir, classes)
         return cls(SbdFolder.open(sbd_dir, like=voc).split("train"), voc.split(val_split))
+
+    @classmethod
+    def published(cls, model: str, given: Folders, val_split: str | None = None) -> TrainingData:
+        """The data set that a model was published with, but for PASCAL VOC, which is two.
+
+        given: folders that lie elsewhere than by default.
+        """
+        folder, splits = folder_of(model, given), dataset_of(model).splits
+        return cls(folder.split(splits[0]), folder.split(val_split or splits[1]))
 
     @classmethod
     def of(cls, job: Job) -> TrainingData | None:
@@ -100,13 +101,13 @@ class TrainingData:
     def check(self, scored: bool) -> None:
         """Read all labels and one's own images, and warn of labels that are odd.
 
-        Of PASCAL VOC's and SBD's images only the sizes are read: they have been in use for years, while
+        Of the images of published data sets only the sizes are read: they have been in use for years, while
         labels are files that people make, convert and copy.
 
         Raises:
             SampleError: files that are not what they should be, and labels that nothing can be learned from.
         """
-        published = isinstance(self.train.folder, SbdFolder)
+        published = not isinstance(self.train.folder, VocFolder)
         checks = [check_split(split, decode=not published) for split in self.used(scored)]
         problems = [problem for check in checks for problem in check.problems]
         if problems:
@@ -129,10 +130,15 @@ def require(data: TrainingData, scored: bool, weights_missing: Sequence[str]) ->
         return
     parts = ["missing input:", *(f"  {line}" for line in [*files, *weights_missing])]
     if files:
-        pascal = isinstance(data.train.folder, SbdFolder)
-        parts += [
-            "the layout expected:",
-            *(f"  {line}" for line in data.layout().splitlines()),
-            PASCAL_HELP if pascal else OWN_HELP.format(root=data.train.folder.root),
-        ]
+        parts += ["the layout expected:", *(f"  {line}" for line in data.layout().splitlines()), _help(data)]
     raise MissingInputs("\n".join(parts))
+
+
+def _help(data: TrainingData) -> str:
+    """How to get what is missing."""
+    folder = data.train.folder
+    if isinstance(folder, VocFolder):
+        return OWN_HELP.format(root=folder.root)
+    known: dict[str, DataSet] = {"voc_layers": SETS["voc"]}
+    known |= {f"{name}_layers": one for name, one in SETS.items()}
+    return known[folder.module].help

@@ -115,6 +115,6 @@ def train(folder: Path, root: Path, setting: Setting, seed: int) -> dict[str, Pa
         log.info("-- %s", title)
         first = model == CLASSIFIER
         layers = classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed)
-        job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=weights, seed=seed)
+        job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=(weights,), seed=seed)
         weights = found[model] = train_stage(job, Run(root / model))
     return found

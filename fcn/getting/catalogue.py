@@ -151,7 +151,7 @@ DATA_SETS: Mapping[str, DataSet] = {
             ("http://www.cs.unc.edu/~jtighe/Papers/ECCV10/siftflow/SiftFlowDataset.zip",),
             "SiftFlowDataset.zip",
         ),
-        "siftflow",
+        "sift-flow",
         (f"Images/{_SCENES}/{{}}.jpg", f"SemanticLabels/{_SCENES}/{{}}.mat", f"GeoLabels/{_SCENES}/{{}}.mat"),
         counts={"trainval": 2486, "test": 200},
         extra=(

@@ -69,9 +69,14 @@ class Truth:
     names: Sequence[str]
     save_dir: Path | None = None
 
-    def score_net(self, net: Predictor, image: Callable[[str], np.ndarray]) -> tuple[np.ndarray, int]:
-        """The histogram of a deploy net, and the number of void pixels. image: uint8, RGB, by name."""
-        return self._count(lambda name: net.labels(image(name)), "prediction of {}".format)
+    def score_net(
+        self, net: Predictor, pictures: Callable[[str], Sequence[np.ndarray]]
+    ) -> tuple[np.ndarray, int]:
+        """The histogram of a deploy net, and the number of void pixels.
+
+        pictures: by name, what each input of the net reads; of a photograph uint8, RGB.
+        """
+        return self._count(lambda name: net.labels(*pictures(name)), "prediction of {}".format)
 
     def predictions(self, folder: Path) -> dict[str, Path]:
         """The predictions that lie in a folder, by id.

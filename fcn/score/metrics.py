@@ -52,10 +52,12 @@ class Scores:
 
     A class without true pixels has no accuracy, and a class neither true nor predicted anywhere has no IU:
     those are NaN and left out of the means, as in the reference release. A class that is predicted but never
-    true has IU 0 and counts.
+    true has IU 0 and counts, but for those that are known to be true nowhere: `unseen`, their numbers. What
+    is predicted as one of them is wrong all the same.
     """
 
     hist: np.ndarray
+    unseen: tuple[int, ...] = ()
 
     @property
     def class_accuracy(self) -> np.ndarray:
@@ -65,8 +67,10 @@ class Scores:
     @property
     def class_iu(self) -> np.ndarray:
         """Per class: intersection over union."""
-        right = np.diag(self.hist).astype(float)
-        return _ratio(right, self.hist.sum(1) + self.hist.sum(0) - right)
+        right, true = np.diag(self.hist).astype(float), self.hist.sum(1)
+        iu = _ratio(right, true + self.hist.sum(0) - right)
+        iu[[k for k in self.unseen if not true[k]]] = np.nan
+        return iu
 
     @property
     def overall_accuracy(self) -> float:

@@ -1,10 +1,10 @@
-"""Published PASCAL VOC numbers to stand beside ours: pixel acc., mean acc., mean IU, f.w. IU, in percent."""
+"""Published numbers to stand beside ours: pixel acc., mean acc., mean IU, f.w. IU, in percent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voc_layers.facts import VOC_CLASSES
+import nets
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,11 @@ class Published:
 
 
 _TABLE_2 = "CVPR 2015, table 2"
+_TABLE_4, _TABLE_5, _TABLE_6 = "CVPR 2015, table 4", "CVPR 2015, table 5", "CVPR 2015 (arXiv), table 6"
 _RELEASED = "released weights, measured"
 
-#: model -> rows on seg11valid (736 images of VOC2011 val that are not in SBD's training set).
+#: model -> rows on what it is scored on: of PASCAL VOC, seg11valid (736 images of VOC2011 val that are not in
+#: SBD's training set). For a labeling with a name, 'model name' is the key.
 PUBLISHED: dict[str, tuple[Published, ...]] = {
     "voc-fcn32s": (
         Published(_TABLE_2, (89.1, 73.3, 59.4, 81.4)),
@@ -37,9 +39,24 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published("CVPR 2015, section 4.1", (None, None, 48.0, None)),
         Published("reference release's README", (None, None, 48.0, None)),
     ),
+    "voc-fcn32s-fixed": (Published(_TABLE_2, (83.0, 59.7, 45.4, 72.0)),),
+    "nyud-fcn32s-color": (Published(_TABLE_4, (60.0, 42.2, 29.2, 43.9)),),
+    "nyud-fcn32s-hha": (Published(_TABLE_4, (57.1, 35.2, 24.2, 40.4)),),
+    "nyud-fcn32s-color-d": (Published(_TABLE_4, (61.5, 42.4, 30.5, 45.5)),),
+    "nyud-fcn32s-color-hha": (Published(_TABLE_4, (64.3, 44.9, 32.8, 48.0)),),
+    "siftflow-fcn16s": (Published(_TABLE_5, (85.2, 51.7, 39.5, 76.1)),),
+    "siftflow-fcn16s geo": (Published(_TABLE_5, (94.3, None, None, None)),),
+    "pascalcontext-fcn32s": (Published(_TABLE_6, (63.8, 42.7, 31.8, 48.3)),),
+    "pascalcontext-fcn16s": (Published(_TABLE_6, (65.7, 46.2, 34.8, 50.7)),),
+    "pascalcontext-fcn8s": (Published(_TABLE_6, (65.9, 46.5, 35.1, 51.0)),),
 }
 
 
-def published(model: str | None, classes: int) -> tuple[Published, ...]:
-    """The rows for a model; none where the model has none or the classes are not VOC's."""
-    return PUBLISHED.get(model or "", ()) if classes == len(VOC_CLASSES) else ()
+def published(model: str | None, classes: int, labeling: str = "") -> tuple[Published, ...]:
+    """The rows for a model and one of its labelings; none where the classes are not those it is for."""
+    row = nets.MODELS.get(model or "")
+    if row is None:
+        return ()
+    expected = next((one.classes for one in row.labelings if one.name == labeling), None) or row.classes
+    first = labeling == row.labelings[0].name
+    return PUBLISHED.get(f"{model}" if first else f"{model} {labeling}", ()) if classes == expected else ()

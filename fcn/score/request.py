@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import nets
 from voc_layers.facts import VOC_CLASSES
 from voc_layers.files import LABEL_SUFFIXES, Files
 from voc_layers.folder import Folder, SbdFolder, Split, VocFolder
 from voc_layers.reading import ClassList, SampleError, check_label, read_classes, read_label_png
 
 from ..data.names import check_names, names_in
+from ..data.sets import folder_of
 from ..outputs import refuse_inputs
 from ..runs import Run
 from ..trained import Trained
@@ -31,7 +34,9 @@ class ScoreRequest:
 
     Attributes:
         target: a run's folder, a file of weights, or a folder of predictions ID.png.
-        data: the folder in VOC layout to score against; a run's own by default.
+        data: the folder to score against, in VOC layout or that of the model's data set; a run's own by
+            default.
+        annotations: PASCAL-Context's, which lie in a folder of their own.
         split: of that folder: by default the one that the run was scored on, else seg11valid or val.
         labels: a plain folder of label maps ID.png to score predictions against, instead of `data`.
         class_file: the names of its classes, one a line; PASCAL VOC's by default.
@@ -43,6 +48,7 @@ class ScoreRequest:
 
     target: Path
     data: Path | None = None
+    annotations: Path | None = None
     split: str | None = None
     labels: Path | None = None
     class_file: Path | None = None
@@ -111,14 +117,21 @@ def score(request: ScoreRequest) -> Scorecard:
     _keep_inputs(
         request.save, names, [trained.weights, *map(folder.label_path, names), *_images(folder, names)]
     )
-    hist, void = Truth(folder, names, request.save).score_net(net, folder.image)
-    title = f"{trained.model or trained.weights.name} on {folder.root.name} {split.name}"
-    _warn_of_little(hist, folder.classes, folder.root)
-    return Scorecard(title, hist, folder.classes, len(names), void, trained.model, split.name)
+    cards: list[Scorecard] = []
+    for labeling in trained.labelings:
+        maps = folder.labeled(labeling.name)
+        save = request.save / labeling.name if request.save and cards else request.save
+        hist, void = Truth(maps, names, save).score_net(net.of(labeling.score), folder.pictures)
+        title = f"{trained.model or trained.weights.name} on {folder.root.name} {split.name}"
+        title += f", {labeling.name}" if labeling.name else ""
+        _warn_of_little(hist, maps.classes, folder.root)
+        card = Scorecard(title, hist, maps.classes, len(names), void, trained.model, split.name)
+        cards.append(replace(card, unseen=maps.unseen, labeling=labeling.name))
+    return replace(cards[0], more=tuple(cards[1:]))
 
 
 def _images(folder: Folder, names: Sequence[str]) -> list[Path]:
-    return [folder.image_path(name) for name in names]
+    return [path for name in names for path in folder.image_paths(name)]
 
 
 def _keep_inputs(save: Path | None, names: Sequence[str], inputs: Sequence[Path]) -> None:
@@ -144,19 +157,31 @@ def _split(request: ScoreRequest, trained: Trained) -> Split:
     """The images to score on, from the request or, where it is silent, from the run."""
     own = trained.job.split("val") if trained.job else None
     if request.data is not None:
-        return _listed(_with_names_of(trained, VocFolder.open(request.data)), request.split)
+        folder = _folder_at(request, trained.folder)
+        return _listed(_with_names_of(trained, folder), request.split)
     if own is not None:
         check_names(own.folder.classes, names_in(own.folder), own.folder.root)
     if own is None:
-        raise SampleError("which images? Give --data or --voc-dir, a folder in VOC layout")
+        raise SampleError(
+            "which images? Give --data or --voc-dir, a folder in VOC layout or that of the model's data set"
+        )
     if own.ids and request.split in (None, own.name):
         return own
     return _listed(own.folder, request.split or own.name)
 
 
-def _with_names_of(trained: Trained, folder: VocFolder) -> VocFolder:
+def _folder_at(request: ScoreRequest, like: Folder) -> Folder:
+    """The folder that is given: in VOC layout, or in that of the data set that the net is for."""
+    assert request.data is not None
+    if isinstance(like, (VocFolder, SbdFolder)):
+        return VocFolder.open(request.data)
+    own: dict[str, Any] = {"annotations": request.annotations} if request.annotations else {}
+    return replace(like, root=request.data, **own)
+
+
+def _with_names_of(trained: Trained, folder: Folder) -> Folder:
     """The folder with the classes that a net was trained on, if a run says so; SampleError for others."""
-    if trained.class_names is None:
+    if trained.class_names is None or not isinstance(folder, VocFolder):
         return folder
     check_names(trained.class_names, names_in(folder), folder.class_file)
     return folder if folder.class_file.is_file() else replace(folder, classes=trained.class_names)
@@ -176,7 +201,8 @@ def _score_predictions(request: ScoreRequest) -> Scorecard:
         maps = LabelFolder.open(request.labels, request.class_file)
         names, against = maps.names(), str(request.labels)
     elif request.data is not None:
-        split = _listed(VocFolder.open(request.data), request.split)
+        like = folder_of(request.model) if request.model else VocFolder(Path())
+        split = _listed(_folder_at(request, like), request.split)
         maps, names, against = split.folder, list(split.ids), f"{split.folder.root.name} {split.name}"
     else:
         raise SampleError(
@@ -190,7 +216,10 @@ def _score_predictions(request: ScoreRequest) -> Scorecard:
     hist, void = truth.score_files(predictions)
     title = f"{request.target} against {against}"
     _warn_of_little(hist, maps.classes, Path(against))
-    return Scorecard(title, hist, maps.classes, len(names), void, request.model)
+    unseen = maps.unseen if isinstance(maps, Folder) else ()
+    card = Scorecard(title, hist, maps.classes, len(names), void, request.model)
+    labelings = nets.get(request.model).labelings if request.model else (nets.Labeling(),)
+    return replace(card, unseen=unseen, labeling=labelings[0].name)
 
 
 def _trained_on(request: ScoreRequest, trained: Trained, split: Split) -> Split | None:

@@ -34,6 +34,9 @@ class Scorecard:
         void: pixels left out.
         model: its id, to stand beside what was published.
         split: the list of images, if there was one.
+        unseen: classes that are known to be in none of them, and have no part in a mean.
+        labeling: what the labels are, where a net has more than one kind.
+        more: the scores of the net's other labelings.
     """
 
     title: str
@@ -43,17 +46,23 @@ class Scorecard:
     void: int = 0
     model: str | None = None
     split: str | None = None
+    unseen: tuple[str, ...] = ()
+    labeling: str = ""
+    more: tuple[Scorecard, ...] = ()
 
     @property
     def scores(self) -> Scores:
-        return Scores(self.hist)
+        return Scores(self.hist, tuple(k for k, name in enumerate(self.classes) if name in self.unseen))
 
     @property
     def published(self) -> tuple[Published, ...]:
-        return published(self.model, len(self.classes))
+        return published(self.model, len(self.classes), self.labeling)
 
     def text(self) -> str:
         """Everything a reader wants, as plain text."""
+        return "\n".join([self._text(), *(card.text() for card in self.more)])
+
+    def _text(self) -> str:
         scored = f"{self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void"
         title = "confusion, % of the true class (row) predicted as (column)"
         parts = [
@@ -90,7 +99,10 @@ class Scorecard:
 
     def _absent(self) -> list[str]:
         absent = [name for name, iu in zip(self.classes, self.scores.class_iu) if math.isnan(iu)]
-        return [f"neither true nor predicted, left out of the means: {', '.join(absent)}"] if absent else []
+        if not absent:
+            return []
+        verb = "true nowhere" if set(absent) <= set(self.unseen) else "neither true nor predicted"
+        return [f"{verb}, left out of the means: {', '.join(absent)}"]
 
     def _confusion(self) -> str:
         true = np.maximum(self.hist.sum(1, keepdims=True), 1)
@@ -118,6 +130,7 @@ class Scorecard:
             for i, name in enumerate(self.classes)
         ]
         paper = [{"source": p.source, "percent": dict(zip(METRICS, p.values))} for p in self.published]
+        more = {"labelings": {card.labeling: card.as_dict() for card in self.more}} if self.more else {}
         return {
             "title": self.title,
             "model": self.model,
@@ -127,6 +140,7 @@ class Scorecard:
             "published": paper,
             "classes": rows,
             "confusion": self.hist.astype(int).tolist(),
+            **more,
         }
 
     def json(self) -> str:
@@ -152,13 +166,18 @@ class Scorecard:
         return out.getvalue()
 
     def write(self, folder: str | Path) -> Path:
-        """score.txt, score.json, score.csv and confusion.csv into a folder, made if missing."""
+        """score.txt, score.json, score.csv and confusion.csv into a folder, made if missing.
+
+        The tables of further labelings go into folders of their names in it.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "score.txt").write_text(self.text())
         (folder / "score.json").write_text(self.json())
         (folder / "score.csv").write_text(self.csv())
         (folder / "confusion.csv").write_text(self.confusion_csv())
+        for card in self.more:
+            card.write(folder / card.labeling)
         return folder
 
 

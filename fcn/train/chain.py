@@ -25,7 +25,7 @@ log = logging.getLogger("fcn")
 def recipes(
     models: Sequence[str], kind: str | None = None, base_lr: float | None = None, **changes: Any
 ) -> list[solvers.Recipe]:
-    """The recipe of each model, changed.
+    """The recipe of each model, changed. One that names no interval for snapshots takes them where it scores.
 
     Args:
         base_lr: the first model's rate; the others keep their ratio to it.
@@ -36,15 +36,17 @@ def recipes(
     """
     rows = [solvers.recipe(model, kind) for model in models]
     factor = 1.0 if base_lr is None else base_lr / rows[0].base_lr
-    given = {key: value for key, value in changes.items() if value is not None}
-    return [replace(row, base_lr=row.base_lr * factor, **given) for row in rows]
+    changed = [row.changed(base_lr=row.base_lr * factor, **changes) for row in rows]
+    if changes.get("snapshot") is not None:
+        return changed
+    return [replace(row, snapshot=row.snapshot or row.test_every) for row in changed]
 
 
 def chain(
     rows: Sequence[solvers.Recipe],
     data: TrainingData,
     *,
-    weights: Path | None = None,
+    weights: Path | Sequence[Path] | None = None,
     width: float = 1.0,
     seed: int = 1337,
     cache: int = 0,
@@ -52,17 +54,18 @@ def chain(
     """The jobs of stages with these recipes, scored on all images of `data.val` where they are scored.
 
     Args:
-        weights: what the first starts from: a caffemodel, or the folder of a run. The others, and the first
-            without it, start from the newest snapshot of their parent's run.
+        weights: what the first starts from: a caffemodel, or the folder of a run, for each of its parents.
+            The others, and the first without it, start from the newest snapshots of their parents' runs.
         width: what the widths of the models' trunks are multiplied by.
         seed: of the order of the images, dropout and fillers.
         cache: MiB of memory for decoded images; what is trained does not depend on it.
     """
     jobs, layers = [], data.layers(seed, cache)
+    given = (weights,) if isinstance(weights, Path) else tuple(weights or ())
     for i, row in enumerate(rows):
         count = len(data.val.ids) if row.test_every else 0
         row = replace(row, test_iter=count or row.test_iter)
-        first = weights if i == 0 else None
+        first = given if i == 0 else ()
         jobs.append(Job(row.model, row, layers, data.classes, width, weights=first, seed=seed))
     return jobs
 
@@ -96,7 +99,8 @@ def train_chain(
             continue
         before = run.job() if state is not None else None
         start = before.weights if before else find_weights(job, run)
-        _check_names(job, before or _job_of(start))
+        for earlier in [before] if before else map(_job_of, start):
+            _check_names(job, earlier)
         made.append(train(replace(job, weights=start), run, state, prints, session))
     return made
 
@@ -107,9 +111,9 @@ def _is_done(job: Job, run: Run, state: Path) -> bool:
     return last >= job.recipe.max_iter and not unscored(job, run, last)
 
 
-def _job_of(weights: Path | None) -> Job | None:
+def _job_of(weights: Path) -> Job | None:
     """What the net was trained as whose weights a stage starts from, if a run says so."""
-    run = Run.holding(weights) if weights else None
+    run = Run.holding(weights)
     return run.job() if run else None
 
 
@@ -146,11 +150,10 @@ def resume_run(folder: Path, session: Session = PLAIN, **changes: Any) -> list[P
     job = run.job()
     if job is None:
         raise ValueError(f"{folder}: no run to go on with: it has no run.json")
-    given = {key: value for key, value in changes.items() if value is not None}
     data = TrainingData.of(job)
     for split in (data.train, data.val) if data else ():
         check_names(job.class_names, names_in(split.folder), split.folder.root)
-    recipe = replace(job.recipe, **given)
+    recipe = job.recipe.changed(**changes)
     if data is not None and recipe.test_every:
         recipe = replace(recipe, test_iter=len(data.val.ids) or recipe.test_iter)
     return train_chain([(replace(job, recipe=recipe), run)], data, "auto", session)

@@ -73,22 +73,22 @@ def train(
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
             surgery.interp(net, [name for name in net.params if "up" in name])
             findings.warn(findings.findings(net, train_proto, untouched))
-        entry = launch(solver.iter, str(resume or job.weights), fingerprints or {})
-        came_from = provenance.lookup(job.weights) if job.weights else None
-        run.record(job, {**entry, **({"weights": came_from} if came_from else {})})
+        entry = launch(solver.iter, _source(resume, job), fingerprints or {})
+        run.record(job, {**entry, **_provenance(job)})
         run.rewind(solver.iter)
         Snapshots(run).rewind(solver.iter)
         note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line
 
-        meter = Meter(job, run, solver.iter, net.blobs["data"].data.shape[0])
+        label = net.blobs[job.labelings[0].label]
+        meter = Meter(job, run, solver.iter, label.data.shape[0])
         meter.losses = known.get("losses", [])
         keeper = Keeper(job, run, solver, meter, session)
         loopstate.restore_generators(known)
         with listening(session) as asked, kept(job, solver, keeper.take):
             while solver.iter < recipe.max_iter and not asked.to_stop:
                 solver.step(1)
-                loss = float(net.blobs["loss"].data)
-                meter.update(solver.iter, loss, net.blobs["label"].data)
+                loss = sum(float(net.blobs[labeling.loss].data) for labeling in job.labelings)
+                meter.update(solver.iter, loss, label.data)
                 check_step(job, run, solver, loss)
                 keep_what_is_due(keeper, asked)
                 if recipe.scores_at(solver.iter):
@@ -106,6 +106,17 @@ def keep_what_is_due(keeper: Keeper, asked: Asked) -> None:
     due = bool(recipe.snapshot) and iteration % recipe.snapshot == 0
     asked_for, asked.snapshot = asked.snapshot, False
     keeper.poll(due or asked_for or recipe.scores_at(iteration))
+
+
+def _provenance(job: Job) -> dict[str, Any]:
+    """What is known of the files that a training starts from, for `run.json`."""
+    known = {path.name: found for path in job.weights if (found := provenance.lookup(path))}
+    return {"weights": known} if known else {}
+
+
+def _source(resume: Path | None, job: Job) -> str:
+    """What a training starts from, for `run.json`."""
+    return str(resume) if resume else ", ".join(map(str, job.weights)) or "None"
 
 
 def continue_from(state: SolverState, job: Job, run: Run, solver: SolverLike) -> None:
@@ -140,10 +151,16 @@ def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int, asked: Aske
     Without numbers where the training is `asked` to stop meanwhile: they are made up for when it goes on.
     """
     begun = time.monotonic()
-    numbers = score.evaluate(solver, job.recipe.test_iter, lambda: asked is not None and asked.to_stop)
+    numbers = score.evaluate(
+        solver,
+        job.recipe.test_iter,
+        job.labelings,
+        job.folder,
+        lambda: asked is not None and asked.to_stop,
+    )
     if numbers is None:
         return time.monotonic() - begun
-    shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if name != "loss")
+    shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if not name.endswith("loss"))
     log.info("%s %d/%d  %s", job.model, iteration, job.recipe.max_iter, ", ".join(shown))
     try:
         run.add_scores({"iteration": iteration, **numbers})

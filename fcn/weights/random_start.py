@@ -34,7 +34,7 @@ def save_random(
     row = nets.get(model)
     if row.stride is not None:
         raise ValueError(
-            f"'{model}' starts from '{row.parent}': make random weights for the classifier, one "
+            f"'{model}' starts from {', '.join(row.parents)}: make random weights for the classifier, one "
             f"of {', '.join(name for name, m in nets.MODELS.items() if m.stride is None)}"
         )
     caffe.set_random_seed(seed)

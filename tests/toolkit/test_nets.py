@@ -25,7 +25,7 @@ def test_a_deploy_net_is_the_val_net_without_label_dropout_and_loss() -> None:
     for model in FCNS:
         dropped = ("Python", "Dropout", "SoftmaxWithLoss")
         kept = [layer for layer in nets.build(model, "val").layer if layer.type not in dropped]
-        assert list(nets.build(model, "deploy").layer)[1:] == kept
+        assert [layer for layer in nets.build(model, "deploy").layer if layer.type != "Input"] == kept
 
 
 def offsets(proto: Any) -> list[int]:
@@ -123,7 +123,8 @@ def test_the_train_form_of_a_classifier_takes_a_data_layer() -> None:
 
 def test_every_model_names_a_parent_that_is_there() -> None:
     for name, model in nets.MODELS.items():
-        assert (model.parent in nets.MODELS) == (model.stride is not None), name
+        assert bool(model.parents) == (model.stride is not None), name
+        assert set(model.parents) <= nets.MODELS.keys() and len(model.parents) <= len(model.suffixes), name
     with pytest.raises(ValueError, match="voc-fcn32s"):
         nets.build("voc-fcn32", "train")
 

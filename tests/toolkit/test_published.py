@@ -14,7 +14,9 @@ from dev import published
 
 #: model -> file -> digest; of the fifteen published models, those that can be built here are compared.
 DIGESTS = {path.stem: json.loads(path.read_text()) for path in sorted(published.FOLDER.glob("*.json"))}
-NETS = [(model, form) for model in nets.MODELS for form in DIGESTS.get(model, ()) if form != "solver"]
+NETS = [(model, form) for model in DIGESTS for form in DIGESTS[model] if form != "solver"]
+#: What the release calls our forms where it has `trainval` and `test` lists.
+FORMS = {"trainval": "train", "test": "val"}
 
 
 def digest(proto: Any) -> dict:
@@ -23,18 +25,22 @@ def digest(proto: Any) -> dict:
 
 @pytest.mark.parametrize(("model", "form"), NETS)
 def test_a_net_equals_the_published_one(model: str, form: str) -> None:
-    assert list(published.differences(digest(nets.build(model, form)), DIGESTS[model][form])) == []
+    assert (
+        list(published.differences(digest(nets.build(model, FORMS.get(form, form))), DIGESTS[model][form]))
+        == []
+    )
 
 
-@pytest.mark.parametrize("model", solvers.RECIPES)
+@pytest.mark.parametrize("model", DIGESTS)
 def test_a_recipe_equals_the_published_solver(model: str) -> None:
     ours = digest(solvers.solver(solvers.recipe(model)))
     assert list(published.differences(ours, DIGESTS[model]["solver"])) == []
 
 
-def test_every_fully_convolutional_model_is_compared() -> None:
+def test_every_fully_convolutional_model_is_compared_but_for_those_that_the_release_has_not() -> None:
     fcns = {name for name, model in nets.MODELS.items() if model.stride}
-    assert fcns == {model for model, _ in NETS} == set(solvers.RECIPES)
+    assert fcns - DIGESTS.keys() == {"voc-fcn32s-fixed", "voc-fcn-googlenet"} and fcns == set(solvers.RECIPES)
+    assert len(DIGESTS) == 15 and len(NETS) == 31
 
 
 def test_a_difference_is_named() -> None:

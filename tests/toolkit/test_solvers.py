@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 
+import nets
 import solvers
 from caffe.proto import caffe_pb2
 from solvers.__main__ import main
@@ -20,8 +21,32 @@ def test_accum_is_the_conference_papers_recipe() -> None:
     assert rates[1] / rates[0] == pytest.approx(0.01) and rates[2] / rates[1] == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(("model", "rate"), [
+    ("voc-fcn-alexnet", 1e-3), ("voc-fcn32s", 1e-4), ("voc-fcn-googlenet", 5e-5),
+])  # fmt: skip
+def test_each_classifier_has_the_papers_rate_and_biases_at_twice_that(model: str, rate: float) -> None:
+    """Section 4.3 of the conference paper."""
+    row = solvers.recipe(model, "accum")
+    assert (row.base_lr, row.momentum, row.iter_size, row.weight_decay) == (rate, 0.9, 20, 5e-4)
+    options = {"normalize": row.normalize, "double_bias": row.double_bias}
+    proto = nets.build(model, "train", **options)
+    rates = {
+        layer.name: [param.lr_mult for param in layer.param]
+        for layer in proto.layer
+        if layer.type == "Convolution"
+    }
+    assert set(map(tuple, rates.values())) == {(1, 2)} and proto.layer[-1].loss_param.normalize
+
+
+def test_a_run_of_other_length_says_its_own_in_its_solver() -> None:
+    """The release's solver of NYUDv2 says 300,000, and its script stops at 100,000."""
+    row = solvers.recipe("nyud-fcn32s-color")
+    assert (row.max_iter, solvers.solver(row).max_iter) == (100_000, 300_000)
+    assert solvers.solver(row.changed(max_iter=7, base_lr=None)).max_iter == 7
+
+
 def test_unknown_recipes_name_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"'voc-fcn-alexnet' has no recipe 'heavy'; it has accum"):
+    with pytest.raises(ValueError, match=r"'voc-fcn-alexnet' has no recipe 'heavy'; it has release, accum"):
         solvers.recipe("voc-fcn-alexnet", "heavy")
     with pytest.raises(ValueError, match="voc-fcn8s-atonce"):
         solvers.recipe("voc-fcn4s")

@@ -156,3 +156,14 @@ def test_expand_score_into_old_4d_biases() -> None:
 def test_expand_score_refuses_fewer_classes_and_other_inputs(wider: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(3, 4, 1, 1\) does not fit"):
         surgery.expand_score(net(s=[wider, wider[:1]]), "s", net(0, s=[(3, 4, 1, 1), (3,)]), "s")
+
+
+def test_a_further_input_channel_starts_as_the_mean_of_the_others() -> None:
+    old, new = net(3, conv=[(2, 3, 2, 2), (2,)]), net(wider=[(2, 4, 2, 2), (2,)])
+    surgery.widen(new, "wider", old, "conv")
+    filters, (weights, bias) = old.params["conv"][0].data, (blob.data for blob in new.params["wider"])
+    np.testing.assert_array_equal(weights[:, :3], filters)
+    np.testing.assert_allclose(weights[:, 3], filters.mean(1))
+    np.testing.assert_array_equal(bias, old.params["conv"][1].data)
+    with pytest.raises(ValueError, match=r"'wider' \(2, 4, 2, 2\) does not fit into 'conv' \(2, 3, 2, 2\)"):
+        surgery.widen(old, "conv", new, "wider")

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from fcn.commands import data as command
-from fcn.data.inputs import PASCAL_HELP
+from fcn.data.sets import PASCAL_HELP
 from fcn.fetching import Source
 from fcn.getting import DATA_SETS, catalogue, pascal
 from fcn.lock import NAME, identity

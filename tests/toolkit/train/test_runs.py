@@ -85,7 +85,9 @@ def test_the_meter_rewrites_one_line_on_a_terminal(tmp_path: Path, caplog: pytes
 def test_a_run_gives_back_the_job_that_it_was_given(tmp_path: Path, trunk: nets.VGG | None) -> None:
     data = VocFolder(tmp_path, ("sky", "road"), mean=(1.5, 2.0, 3.1), void=7)
     layers = {"train": nets.PythonData.reading(data, "train", seed=4)}
-    given = Job("voc-fcn8s", solvers.recipe("voc-fcn8s"), layers, data.classes, 0.1, trunk, tmp_path / "w", 3)
+    given = Job(
+        "voc-fcn8s", solvers.recipe("voc-fcn8s"), layers, data.classes, 0.1, trunk, (tmp_path / "w",), 3
+    )
     run = Run(tmp_path)
     assert run.job() is None
     run.record(given, {"from_iteration": 0})
@@ -95,7 +97,7 @@ def test_a_run_gives_back_the_job_that_it_was_given(tmp_path: Path, trunk: nets.
     assert [str(found.build(form)) for form in ("train", "deploy")] == [
         str(given.build(form)) for form in ("train", "deploy")
     ]
-    assert found.mean == data.mean and found.split("train").folder == data
+    assert found.inputs[0].mean == data.mean and found.split("train").folder == data
     assert [launch["from_iteration"] for launch in run.launches()] == [0, 5]
 
 

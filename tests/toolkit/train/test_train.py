@@ -212,7 +212,7 @@ def test_a_run_needs_no_more_than_its_name(
     assert read_rows(run.scores)[-1] == read_rows(whole.scores)[-1]
     for name, blobs in params(whole).items():
         assert all(np.array_equal(a, b) for a, b in zip(blobs, params(run)[name])), name
-    assert run.job().weights == base and run.job().layers["train"].params["cache"] == 1
+    assert run.job().weights == (base,) and run.job().layers["train"].params["cache"] == 1
     capsys.readouterr()
     assert score.main([str(run.path), "--format", "json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -343,7 +343,7 @@ def test_a_classifier_trained_on_image_labels_starts_the_chain(data: Path, tmp_p
     found = TrainingData.own(data)
     fcn = Run(tmp_path / "runs/fcn")
     row = replace(row, base_lr=0.0, test_iter=2)
-    train(Job("voc-fcn32s", row, found.layers(1), found.classes, trunk=arch, weights=made), fcn)
+    train(Job("voc-fcn32s", row, found.layers(1), found.classes, trunk=arch, weights=(made,)), fcn)
     classifier, convolutional = params(run), params(fcn)
     assert np.array_equal(convolutional["fc6"][0].ravel(), classifier["fc6"][0].ravel())
     assert convolutional["fc6"][0].shape == (8, 4, 4, 4)
