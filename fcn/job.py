@@ -26,6 +26,8 @@ class Job:
         trunk: another trunk than the model's own.
         weights: what the net starts from: a file, the folder of a run, or None for the run of its parent.
         seed: of dropout and fillers; the data layers have their own.
+        kept: where the weights are those of a net with other classes: the classes of this one that keep its
+            scores -> what they are called there. None where the weights fit as they are.
     """
 
     model: str
@@ -36,6 +38,7 @@ class Job:
     trunk: nets.Trunk | None = None
     weights: Path | None = None
     seed: int | None = 1337
+    kept: Mapping[str, str] | None = None
 
     @property
     def arch(self) -> nets.Trunk:

@@ -8,6 +8,9 @@ loss and no momentum.
 `accum` is that of the conference paper (Long, Shelhamer, Darrell, CVPR 2015): 20 images per step, momentum
 0.9, the mean loss. Each coarser-to-finer step of the chain divides the rate by 100, to refine what the
 coarser net has learned and not to overwrite it.
+`light` is ours, for narrow trunks and small machines, for which there are no ImageNet weights: Adam, whose
+step does not depend on how large a loss is, gets a net off the ground from random weights in hundreds of
+steps, where momentum 0.99 at a tiny rate needs days.
 """
 
 from __future__ import annotations
@@ -71,6 +74,20 @@ _ACCUM = Recipe(
     normalize=True,
 )
 
+_LIGHT = replace(
+    _HEAVY,
+    kind="light",
+    goal="the same with Adam, from weights that know little",
+    expected="not published",
+    source="fcn demo, and docs/camvid.md",
+    type="Adam",
+    momentum=0.9,
+    base_lr=1.25e-4,
+    max_iter=10_000,
+    snapshot=400,
+    test_every=400,
+)
+
 _ROWS = (
     _HEAVY,
     replace(
@@ -127,12 +144,13 @@ _ROWS = (
         source=_RELEASE.format("voc-fcn-alexnet"),
     ),
 )
+_LIGHT_MODELS = dict.fromkeys(row.model for row in _ROWS)
 
 #: model -> kind -> recipe; a model's first kind is the published one.
 RECIPES: dict[str, dict[str, Recipe]] = {}
-for _row in _ROWS:
+for _row in (*_ROWS, *(replace(_LIGHT, model=_model) for _model in _LIGHT_MODELS)):
     RECIPES.setdefault(_row.model, {})[_row.kind] = _row
-KINDS = ("heavy", "accum")
+KINDS = ("heavy", "accum", "light")
 
 
 def recipe(model: str, kind: str | None = None) -> Recipe:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from ..job import Job
 from ..runs import Run
 from .chain import chain, recipes, resume_run, train_chain
+from .finetune import default_models, from_other_classes
 from .handover import find_weights
 from .stage import train
 from .stopping import Diverged, Interrupted
+from .suited import announce, load_of, suited_kind
 
 __all__ = [
     "Diverged",
     "Interrupted",
     "Job",
     "Run",
+    "announce",
     "chain",
+    "default_models",
     "find_weights",
+    "from_other_classes",
+    "load_of",
     "recipes",
     "resume_run",
+    "suited_kind",
     "train",
     "train_chain",
 ]

@@ -17,6 +17,7 @@ from ..runs import STATES, WEIGHTS, Run
 from ..weights import caffemodel, loading
 from ..weights.solverstate import SolverState
 from ..weights.wire import Shape
+from . import finetune
 
 log = logging.getLogger("fcn")
 
@@ -72,7 +73,8 @@ def fill(net: NetLike, job: Job, weights: Path, run: Run) -> list[str]:
     """Fill `net` from the file `weights`; returns the names of the layers that received nothing.
 
     A classifier in fc form is loaded into its own net (written to the run's folder) and transplanted, which
-    makes fc6 and fc7 convolutions. Everything else is copied by name. What is new in this stage may go
+    makes fc6 and fc7 convolutions. A net for other classes is copied but for its scores, see `finetune`.
+    Everything else is copied by name. What is new in this stage may go
     without weights: its scores, which start at zero, and what interpolates.
 
     Raises:
@@ -80,6 +82,8 @@ def fill(net: NetLike, job: Job, weights: Path, run: Run) -> list[str]:
     """
     found = caffemodel.shapes(weights)
     parent = nets.get(job.model).parent
+    if job.kept is not None and "fc8" not in found:
+        return finetune.fill(net, job, weights)
     if parent is None:
         untouched = loading.load(net, weights, lambda layer: True)
     elif nets.get(parent).stride is None and not _convolutional(found, net):
