@@ -30,6 +30,8 @@ class Job:
         weights: what the net starts from, a file or the folder of a run for each of the model's parents; none
             for the runs of its parents.
         seed: of dropout and fillers; the data layers have their own.
+        kept: where the weights are those of a net with other classes: the classes of this one that keep its
+            scores -> what they are called there. None where the weights fit as they are.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Job:
     trunk: nets.Trunk | None = None
     weights: tuple[Path, ...] = ()
     seed: int | None = 1337
+    kept: Mapping[str, str] | None = None
 
     @property
     def arch(self) -> nets.Trunk:

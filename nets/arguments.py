@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 #: What a seed may be: NumPy's and Caffe's generators take 32 bits.
 LARGEST_SEED = 2**31 - 1
@@ -44,6 +47,20 @@ def real(least: float, most: float | None = None, above: bool = False) -> Callab
         return value
 
     return number
+
+
+def pair(
+    separator: str, number: Callable[[str], Number], wanted: str
+) -> Callable[[str], tuple[Number, Number]]:
+    """Two numbers with a separator between them, for example `wanted`."""
+
+    def numbers(text: str) -> tuple[Number, Number]:
+        first, found, second = text.partition(separator)
+        if not found:
+            raise argparse.ArgumentTypeError(f"expected two numbers as in {wanted}, found '{text}'")
+        return number(first), number(second)
+
+    return numbers
 
 
 seed = whole(0, LARGEST_SEED)

@@ -10,6 +10,9 @@ loss and no momentum.
 at twice that. `release` is the one recipe of the release that is neither: that of FCN-AlexNet.
 Each coarser-to-finer step of the chain divides the rate by 100, to refine what the coarser net has learned
 and not to overwrite it; on SIFT Flow the release leaves it at 1e-12 for the second of them.
+`light` is ours, for narrow trunks and small machines, for which there are no ImageNet weights: Adam, whose
+step does not depend on how large a loss is, gets a net off the ground from random weights in hundreds of
+steps, where momentum 0.99 at a tiny rate needs days.
 """
 
 from __future__ import annotations
@@ -82,6 +85,19 @@ _SIFTFLOW = replace(_NYUD, snapshot=0, test_iter=200)
 _CONTEXT = replace(_HEAVY, max_iter=400_000, test_every=8000, test_iter=5105, solver_max_iter=300_000)
 _ACCUM = Recipe(
     "", "accum", "", "", _CVPR, base_lr=1e-4, momentum=0.9, iter_size=20, normalize=True, double_bias=True
+)
+_LIGHT = Recipe(
+    "",
+    "light",
+    "the same with Adam, from weights that know little",
+    "not published",
+    "fcn demo, and docs/camvid.md",
+    type="Adam",
+    momentum=0.9,
+    base_lr=1.25e-4,
+    max_iter=10_000,
+    snapshot=400,
+    test_every=400,
 )
 
 _FROM_VGG16 = "end-to-end learning from an image classifier, stride 32"
@@ -158,7 +174,10 @@ for _base, _model, _goal, _expected, _changes in _TABLE:
         **{"source": _base.source or _RELEASE.format(_model), **_changes},
     )
     RECIPES.setdefault(_model, {})[_row.kind] = _row
-KINDS = ("heavy", "accum", "release")
+for _model, _kinds in RECIPES.items():
+    if _model.startswith("voc-"):  # one's own images have no depth and one labeling
+        _kinds[_LIGHT.kind] = replace(_LIGHT, model=_model)
+KINDS = ("heavy", "accum", "release", "light")
 
 
 def recipe(model: str, kind: str | None = None) -> Recipe:

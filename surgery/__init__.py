@@ -6,7 +6,7 @@ Works on anything with `params`: a mapping from layer name to a list of blobs, e
 from __future__ import annotations
 
 from .bilinear import interp, interpolates, upsample_filt
-from .parameters import Parameter, Report, expand_score, transplant, widen
+from .parameters import Parameter, Report, expand_score, map_score, transplant, widen
 from .protocols import BlobLike, ParamsLike
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "expand_score",
     "interp",
     "interpolates",
+    "map_score",
     "transplant",
     "upsample_filt",
     "widen",

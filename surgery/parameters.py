@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -95,17 +95,37 @@ def expand_score(new_net: ParamsLike, new_layer: str, net: ParamsLike, layer: st
     Raises:
         ValueError: the new layer has fewer classes or other inputs.
     """
-    old, new = net.params[layer], new_net.params[new_layer]
-    weights, wider = old[0].data, new[0].data
-    classes = weights.shape[0]
-    if classes > wider.shape[0] or weights.shape[1:] != wider.shape[1:]:
-        raise ValueError(
-            f"layer '{layer}' {weights.shape} does not fit into '{new_layer}' {wider.shape}: "
-            "the first axis (classes) may grow, the others must be equal"
-        )
-    wider[:classes] = weights
-    for bias, wider_bias in zip(old[1:], new[1:]):
-        wider_bias.data.reshape(-1)[:classes] = np.ravel(bias.data)
+    old, wider = net.params[layer][0].data, new_net.params[new_layer][0].data
+    if old.shape[0] > wider.shape[0]:
+        raise ValueError(_misfit(layer, old, new_layer, wider))
+    map_score(new_net, new_layer, net, layer, {k: k for k in range(old.shape[0])})
+
+
+def map_score(
+    new_net: ParamsLike, new_layer: str, net: ParamsLike, layer: str, classes: Mapping[int, int]
+) -> None:
+    """Copy what scores some classes, weights and biases; the others stay as they are.
+
+    Args:
+        classes: class of the new layer -> the class of the old one that it becomes.
+
+    Raises:
+        ValueError: the new layer has other inputs; nothing has been changed then.
+    """
+    new, old = list(classes), list(classes.values())
+    source, target = net.params[layer][0].data, new_net.params[new_layer][0].data
+    if source.shape[1:] != target.shape[1:]:
+        raise ValueError(_misfit(layer, source, new_layer, target))
+    target[new] = source[old]
+    for bias, new_bias in zip(net.params[layer][1:], new_net.params[new_layer][1:]):
+        new_bias.data.reshape(-1)[new] = np.ravel(bias.data)[old]
+
+
+def _misfit(layer: str, old: np.ndarray, new_layer: str, new: np.ndarray) -> str:
+    return (
+        f"layer '{layer}' {old.shape} does not fit into '{new_layer}' {new.shape}: "
+        "the first axis (classes) may grow, the others must be equal"
+    )
 
 
 def widen(new_net: ParamsLike, new_layer: str, net: ParamsLike, layer: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 import caffe
 
+from .augment import KEYS, Augmentation, batched, stream
 from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
@@ -84,9 +85,14 @@ class OrderedLayer(caffe.Layer):
     def collate(self, items: list[Sample]) -> Sample:
         raise TypeError(f"{type(self).__name__} does not say what its tops are made of")
 
-    def load(self, indices: list[int]) -> Sample:
-        """The arrays of the tops for a batch of these items."""
-        return self.collate([self.cache.get(i, self.read) for i in indices])
+    def load(self, indices: list[int], number: int) -> Sample:
+        """The arrays of the tops for a batch of these items, the first of which was draw `number`."""
+        items = [self.cache.get(i, self.read) for i in indices]
+        return self.collate([self.change(item, number + i) for i, item in enumerate(items)])
+
+    def change(self, item: Sample, number: int) -> Sample:
+        """The item as the net shall see it this time, in draw `number`."""
+        return item
 
     def setup(self, bottom: Tops, top: Tops) -> None:
         name = type(self).__name__
@@ -108,11 +114,13 @@ class OrderedLayer(caffe.Layer):
         ahead = self._whole(params, "prefetch", 2, "how many batches are read ahead", 1000)
         self.samples = ReadAhead(self.load, order, batch, ahead)
 
-    def _whole(self, params: dict[str, Any], key: str, default: int, meaning: str, most: int) -> int:
+    def _whole(
+        self, params: dict[str, Any], key: str, default: int, meaning: str, most: int, least: int = 0
+    ) -> int:
         value = params.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             raise SampleError(
-                f"{type(self).__name__}: {key} must be {meaning}, a whole number from 0 to {most}, "
+                f"{type(self).__name__}: {key} must be {meaning}, a whole number from {least} to {most}, "
                 f"found {value!r}"
             )
         return value
@@ -143,19 +151,21 @@ class OrderedLayer(caffe.Layer):
 
 
 class SegDataLayer(OrderedLayer):
-    """Images and label maps of a folder, one at a time, at their own sizes.
+    """Images and label maps of a folder, one at a time, at their own sizes, unless it is told otherwise.
 
     Tops: data 1 x 3 x H x W (BGR, mean subtracted) and label 1 x 1 x H x W (class indices, 255 = void).
     param_str: the folder, `split`, `mean` (B, G, R); `randomize` (default True, but only a split with "train"
     in its name is ever random) and `seed`. Beyond the reference release: `classes` (how many; labels are
-    checked against it), `void` (the label files' value for void, default 255), and `prefetch`, `cache` and
-    `start` of every `OrderedLayer`. The layer knows what its `param_str` says and nothing else: it does not
-    look for a classes.txt.
+    checked against it), `void` (the label files' value for void, default 255), `scale`, `crop` and `mirror`
+    (see `Augmentation`; none by default, and what is drawn follows from the seed and changes no order),
+    `batch` (default 1; smaller images are filled up to the largest, see `batched`), and `prefetch`, `cache`
+    and `start` of every `OrderedLayer`. The layer knows what its `param_str` says and nothing else: it does
+    not look for a classes.txt.
     """
 
     layout: ClassVar[type[Folder]]
     required = frozenset({"split", "mean"})
-    optional = OrderedLayer.optional | {"classes", "void"}
+    optional = OrderedLayer.optional | KEYS | {"classes", "void", "batch"}
 
     def prepare(self, params: dict[str, Any]) -> tuple[int, int]:
         count = params.get("classes", 0)
@@ -164,7 +174,8 @@ class SegDataLayer(OrderedLayer):
         self.split = str(params["split"])
         self.folder = self.layout.of(params, tuple(map(str, range(count))))
         self.indices = self.folder.ids(self.split)
-        return len(self.indices), 1
+        self.augmentation, self.seed = Augmentation.of(params, type(self).__name__), params.get("seed")
+        return len(self.indices), self._whole(params, "batch", 1, "how many images are in a batch", 10_000, 1)
 
     def draws(self, params: dict[str, Any]) -> bool:
         return is_random(self.split, params)
@@ -172,6 +183,8 @@ class SegDataLayer(OrderedLayer):
     def read(self, index: int) -> Sample:
         return self.folder.arrays(self.indices[index])
 
+    def change(self, item: Sample, number: int) -> Sample:
+        return self.augmentation.apply(item, stream(self.seed, number)) if self.augmentation else item
+
     def collate(self, items: list[Sample]) -> Sample:
-        (arrays,) = items
-        return self.folder.blobs(arrays)
+        return batched([self.folder.blobs(item) for item in items], self.augmentation.crop)

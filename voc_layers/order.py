@@ -9,7 +9,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
+
+#: Indices and the number of the first draw -> a sample.
+Load = Callable[[list[int], int], Any]
 
 
 class Order:
@@ -23,8 +26,11 @@ class Order:
         self.count = count
         self.generator = random.Random(seed) if randomize else None
         self.position = 0
+        #: How many have been drawn.
+        self.drawn = 0
 
     def draw(self) -> int:
+        self.drawn += 1
         if self.generator:
             return self.generator.randint(0, self.count - 1)
         index, self.position = self.position, (self.position + 1) % self.count
@@ -37,6 +43,7 @@ class Order:
                 self.draw()
         else:
             self.position = (self.position + draws) % self.count
+            self.drawn += draws
 
     def state(self) -> list[Any]:
         """Everything the next draw depends on, as plain lists and numbers."""
@@ -66,14 +73,15 @@ class ReadAhead:
     The order is drawn where `advance` is called; the thread only loads. It ends when this object goes. In a
     process forked off, which has none but the one that forked, another thread reads again what was waiting.
 
-    load: called with the drawn indices (`batch` of them) gives one sample; what it raises, `current` raises
-        when the sample is due. Of a method's object no hold is taken: its owner may hold this one and go.
+    load: called with the drawn indices (`batch` of them) and the number of the first draw gives one sample;
+        what it raises, `current` raises when the sample is due. Of a method's object no hold is taken: its
+        owner may hold this one and go.
     """
 
-    def __init__(self, load: Callable[[list[int]], Any], order: Order, batch: int = 1, depth: int = 2):
+    def __init__(self, load: Load, order: Order, batch: int = 1, depth: int = 2):
         self._find = weakref.WeakMethod(load) if isinstance(load, MethodType) else lambda: load
         self._order, self._batch, self._depth = order, batch, depth
-        self._queue: deque[tuple[list[int], list[Any], Future[Any]]] = deque()
+        self._queue: deque[_Draw] = deque()
         self._start_thread()
         self._fill()
 
@@ -83,14 +91,15 @@ class ReadAhead:
 
     def _fill(self) -> None:
         while len(self._queue) <= self._depth:
+            number = self._order.drawn
             indices = [self._order.draw() for _ in range(self._batch)]
-            self._push(indices, self._order.state())
+            self._push(indices, number, self._order.state())
 
-    def _push(self, indices: list[int], order: list[Any]) -> None:
+    def _push(self, indices: list[int], number: int, order: list[Any]) -> None:
         sample: Future[Any] = Future()
         if self._thread is not None:
-            sample = self._thread.submit(_load, self._find, indices)
-        self._queue.append((indices, order, sample))
+            sample = self._thread.submit(_load, self._find, indices, number)
+        self._queue.append(_Draw(indices, number, order, sample))
 
     def _survive_fork(self) -> None:
         if self._process == os.getpid():
@@ -98,21 +107,21 @@ class ReadAhead:
         waiting = list(self._queue)
         self._queue.clear()
         self._start_thread()
-        for indices, order, _ in waiting:
-            self._push(indices, order)
+        for draw in waiting:
+            self._push(draw.indices, draw.number, draw.order)
 
     @property
     def indices(self) -> list[int]:
         """The indices of the sample that `current` gives."""
-        return self._queue[0][0]
+        return self._queue[0].indices
 
     def current(self) -> Any:
         """The sample in turn; the same one until `advance`."""
         self._survive_fork()
-        indices, _, sample = self._queue[0]
-        if self._thread is None and not sample.done():
-            sample.set_result(_load(self._find, indices))
-        return sample.result()
+        draw = self._queue[0]
+        if self._thread is None and not draw.sample.done():
+            draw.sample.set_result(_load(self._find, draw.indices, draw.number))
+        return draw.sample.result()
 
     def advance(self) -> None:
         """On to the next sample."""
@@ -122,8 +131,13 @@ class ReadAhead:
 
     def state(self) -> dict[str, Any]:
         """The position of the consumer, not of the thread: what is read ahead is not counted."""
-        indices, order, _ = self._queue[0]
-        return {"indices": list(indices), "order": order, "count": self._order.count}
+        draw = self._queue[0]
+        return {
+            "indices": list(draw.indices),
+            "number": draw.number,
+            "order": draw.order,
+            "count": self._order.count,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same list; ValueError where the list has another length or order."""
@@ -134,15 +148,26 @@ class ReadAhead:
                 f"{self._batch} at a time"
             )
         self._survive_fork()
+        number = state.get("number", 0)  # older states have none, and nothing that depends on it
         self._order.restore(state["order"])
-        for _, _, sample in self._queue:
-            sample.cancel()
+        self._order.drawn = number + self._batch
+        for draw in self._queue:
+            draw.sample.cancel()
         self._queue.clear()
-        self._push(list(state["indices"]), state["order"])
+        self._push(list(state["indices"]), number, state["order"])
         self._fill()
 
 
-def _load(find: Callable[[], Callable[[list[int]], Any] | None], indices: list[int]) -> Any:
+class _Draw(NamedTuple):
+    """What has been drawn for one sample, the state of the order after it, and the sample to come."""
+
+    indices: list[int]
+    number: int
+    order: list[Any]
+    sample: Future[Any]
+
+
+def _load(find: Callable[[], Load | None], indices: list[int], number: int) -> Any:
     """The sample; None where the layer that loads is gone, and so is whoever would ask for it."""
     load = find()
-    return None if load is None else load(indices)
+    return None if load is None else load(indices, number)

@@ -3,11 +3,13 @@
     fcn train --data my-images --weights VGG_ILSVRC_16_layers.caffemodel --gpu 0
     fcn train voc-fcn32s --voc-dir VOCdevkit/VOC2011 --sbd-dir benchmark_RELEASE/dataset --weights ...
     fcn train siftflow-fcn32s siftflow-fcn16s siftflow-fcn8s --siftflow-dir SiftFlow --weights ...
+    fcn train --data my-images --from runs/voc-fcn8s --runs my-runs
     fcn train --resume runs/voc-fcn32s
 
 Each stage starts from the newest snapshot of the one before it, the first from a classifier's caffemodel
-(--weights). Everything a stage writes goes to RUNS/<model>/, which knows what it is: to go on with it takes
-nothing but its name.
+(--weights), or from a net for other classes, of which it keeps all but the scores (--from). To one's own
+images (--data) the recipes are fitted, as docs/training.md says. Everything a stage writes goes to
+RUNS/<model>/, which knows what it is: to go on with it takes nothing but its name.
 """
 
 from __future__ import annotations
@@ -20,14 +22,27 @@ from pathlib import Path
 
 import nets
 import solvers
-from nets.arguments import real, seed, whole, width
+from nets.arguments import pair, real, seed, whole
+from nets.arguments import width as positive
+from voc_layers.augment import SCALES
 from voc_layers.facts import VOID
 
 from ..data import TrainingData
 from ..data.sets import FOLDER_OPTIONS, SETS, check_given, dataset_of
 from ..outputs import check_folder
 from ..runs import Run
-from ..train import Session, chain, recipes, resume_run, train_chain
+from ..train import (
+    Session,
+    announce,
+    chain,
+    default_models,
+    from_other_classes,
+    load_of,
+    recipes,
+    resume_run,
+    suited_kind,
+    train_chain,
+)
 from ..train.session import EFFECTS
 from ..train.stopping import TIME_IS_UP
 from .options import add_device, carry_out, compute_on, parser, show_progress
@@ -36,8 +51,11 @@ from .options import add_device, carry_out, compute_on, parser, show_progress
 KNOWN_TO_A_RUN: dict[str, object] = {
     "models": [], "recipe": None, "weights": None, "data": None, **dict.fromkeys(FOLDER_OPTIONS),
     "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None, "cache": None,
-    "runs": Path("runs"),
+    "runs": Path("runs"), "start": None, "keep_classes": None, "mirror": None, "scale": None, "crop": None,
+    "batch": None,
 }  # fmt: skip
+#: How images to train on are read: keys of the data layer, which are options here.
+READING = ("cache", "mirror", "scale", "crop", "batch")
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -50,9 +68,24 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(nets.CHAIN)}",
     )
     add_device(command)
-    add("--recipe", choices=solvers.KINDS, help="default: the one the model was published with")
-    add("--weights", type=Path, metavar="FILE", action="append", help="what the first model starts from, or "
-        "a run's folder; once for each, where it starts from two nets")  # fmt: skip
+    add("--recipe", choices=solvers.KINDS, help="default: the one the model was published with; with "
+        "--data and a narrow --width, light; with --from, the run's")  # fmt: skip
+    start = command.add_mutually_exclusive_group()
+    start.add_argument("--weights", type=Path, metavar="FILE", action="append", help="what the first model "
+        "starts from, or a run's folder; once for each, where it starts from two nets")  # fmt: skip
+    start.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="FILE",
+        help="the same, of a net for other classes: all is kept but the scores; without MODEL, the run's own",
+    )
+    add(
+        "--keep-classes",
+        type=lambda text: text.split(","),
+        metavar="A,B=C",
+        help="with --from: classes that keep their scores; B=C where B is called C there",
+    )
     add("--iters", type=whole(1), metavar="N", help="train each model up to N steps (default: its recipe's)")
     add("--resume", metavar="RUN|auto|FILE", help="go on with the run in a folder, and give nothing else; "
         "or from each run's newest .solverstate, or from FILE")  # fmt: skip
@@ -70,27 +103,24 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         metavar="N",
         help="default: lines of classes.txt, or PASCAL VOC's 21",
     )
-    add("--width", type=width, metavar="X", help="multiply all widths of the trunk")
+    add("--width", type=positive, metavar="X", help="multiply all widths of the trunk")
     add(
         "--base-lr",
         type=real(0),
         metavar="R",
         help="of the first model; the others keep their recipes' ratio",
     )
+    _add_reading(command)
     add("--snapshot", type=whole(), metavar="N", help="a snapshot every N steps (default: the recipe's)")
     add("--test-every", type=whole(), metavar="N", help="score every N steps and at the end; 0: never")
     add("--seed", type=seed, help="of the training order, dropout and fillers; default: 1337")
-    add(
-        "--cache",
-        type=whole(1),
-        metavar="MIB",
-        help="keep decoded images to train on in memory, at most so many MiB; the training is the same",
-    )
     add_session(command)
     args = command.parse_args(argv)
     given = [key for key, absent in KNOWN_TO_A_RUN.items() if getattr(args, key) != absent]
     if resumes_run(args) and given:
         command.error(f"--resume {args.resume}: the run knows its own {', '.join(given)}; leave that out")
+    if args.keep_classes and args.start is None:
+        command.error("--keep-classes: of which net? Give it with --from")
     return args
 
 
@@ -118,6 +148,20 @@ def read_session(args: argparse.Namespace) -> Session:
         disk_wait=60 * args.disk_wait,
         retry=min(60.0, max(1.0, 6 * args.disk_wait)),
     )
+
+
+def _add_reading(to: argparse.ArgumentParser) -> None:
+    """How images to train on are read and changed; by default as they are, one at a time, as in the paper."""
+    images = to.add_argument_group("images to train on")
+    add = images.add_argument
+    add("--mirror", action="store_true", default=None, help="left and right exchanged in half of them")
+    factors = pair(",", real(*SCALES), "0.5,2")
+    add("--scale", type=factors, metavar="MIN,MAX", help="sides times a factor drawn between these")
+    add("--crop", type=pair("x", whole(1), "321x321"), metavar="HxW", help="a piece of this size, anywhere")
+    batch = "images of a batch; the smaller ones are filled up with the mean, and void, to the largest"
+    add("--batch", type=whole(1), metavar="N", help=batch)
+    cache = "keep decoded images in memory, at most so many MiB; the training is the same"
+    add("--cache", type=whole(1), metavar="MIB", help=cache)
 
 
 def resumes_run(args: argparse.Namespace) -> bool:
@@ -158,16 +202,27 @@ def run(args: argparse.Namespace) -> int:
     if resumes_run(args):
         resume_run(Path(args.resume), session, **changes)
         return 0
-    rows = recipes(args.models or nets.CHAIN, args.recipe, args.base_lr, **changes)
+    if args.start is not None and not args.start.exists():
+        raise FileNotFoundError(f"--from {args.start}: neither a file nor the folder of a run")
     data = read_data(args)
+    reading = {key: getattr(args, key) for key in READING if getattr(args, key) is not None}
+    width = 1.0 if args.width is None else args.width
+    models = args.models or (default_models(args.start) if args.start else nets.CHAIN)
+    load = load_of(data, width, reading)
+    kind = args.recipe or (suited_kind(width, args.start) if load else None)
+    rows = recipes(models, kind, args.base_lr, load, **changes)
     jobs = chain(
         rows,
         data,
-        weights=args.weights,
-        width=1.0 if args.width is None else args.width,
+        weights=args.start or args.weights,
+        width=width,
         seed=1337 if args.seed is None else args.seed,
-        cache=args.cache or 0,
+        reading=reading,
     )
+    if args.start is not None:
+        jobs[0] = from_other_classes(jobs[0], args.keep_classes or ())
+    if load is not None:
+        announce(rows, load)
     train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume, session)
     return 0
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nets
 from voc_layers.folder import SbdFolder, Split, VocFolder
-from voc_layers.reading import SampleError
+from voc_layers.reading import SampleError, read_size
 
 from ..job import Job
 from .check import check_split
@@ -69,16 +71,28 @@ class TrainingData:
         """Names in the order of the label values."""
         return self.val.folder.classes
 
-    def layers(self, seed: int | None, cache: int = 0) -> dict[str, nets.PythonData]:
+    def layers(
+        self, seed: int | None, reading: Mapping[str, Any] | None = None
+    ) -> dict[str, nets.PythonData]:
         """The data layers of the 'train' and the 'val' net.
 
         Args:
-            cache: MiB of memory in which that of 'train' keeps decoded images.
+            reading: how that of 'train' reads: what `voc_layers.base.SegDataLayer` takes beside the folder,
+                `cache`, `scale`, `crop`, `mirror`, `batch`.
         """
         train, val = (nets.PythonData.reading(s.folder, s.name, seed) for s in (self.train, self.val))
-        if cache:
-            train = replace(train, params={**train.params, "cache": cache})
-        return {"train": train, "val": val}
+        return {"train": replace(train, params={**train.params, **(reading or {})}), "val": val}
+
+    def pixels(self, most: int = 100) -> float | None:
+        """Of an image to train on, as the mean of `most` spread over the list; None if none can be read."""
+        folder, ids = self.train.folder, self.train.ids
+        found = []
+        for name in ids[:: max(1, len(ids) // most)]:
+            try:
+                found.append(math.prod(read_size(folder.image_path(name))))
+            except SampleError:
+                continue  # `check` says what is wrong with it
+        return sum(found) / len(found) if found else None
 
     def used(self, scored: bool) -> list[Split]:
         """The splits that a stage reads; `scored`: whether it is scored while it is trained."""

@@ -26,7 +26,7 @@ how to get them, and seg11valid.txt with them (docs/getting-data.md):
   or your own images in the layout of the first folder: --data DIR"""
 NYUD_HELP = """\
 how to get it (data/nyud/README.md has the layout): fcn data get nyud -o data
-  then --nyud-dir (make: NYUD_DIR=) data/nyud; trainval is train.txt and val.txt, no file of its own is needed"""
+  then --nyud-dir (make: NYUD_DIR=) data/nyud; trainval is train.txt and val.txt, and needs no file"""
 SIFTFLOW_HELP = """\
 how to get it (data/sift-flow/README.md has the layout): fcn data get siftflow -o data
   then --siftflow-dir (make: SIFTFLOW_DIR=) data/sift-flow"""

@@ -19,19 +19,21 @@ from ..job import Job
 from ..runs import Run
 from ..train import train as train_stage
 from ..weights import save_random
-from .scenes import CROP
+from .scenes import CROP, SIDES
 
 log = logging.getLogger("fcn")
 
 CLASSIFIER = "vgg16"
-#: model -> what the stage is; the base rates are Adam's.
+#: model -> what the stage is.
 STAGES = {
     CLASSIFIER: "1. a VGG-style classifier on image labels",
     "voc-fcn32s": "2. its fc layers become convolutions: FCN-32s",
     "voc-fcn16s": "3. FCN-16s, from FCN-32s, with a skip from pool4",
     "voc-fcn8s": "4. FCN-8s, from FCN-16s, with a skip from pool3",
 }
-CLASSIFIER_RATE, FCN_RATE = 1e-3, 5e-4
+CLASSIFIER_RATE = 1e-3  # of Adam; those of the FCNs are of the recipe `light`
+#: Of ARCH beside VGG16, whose convolutions are 64 to 512 wide.
+WIDTH = 0.25
 ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4, dropout=0.1, overhang=3)
 # He's filler keeps the size of what passes; colours come in at about 60 and scores should start near 1.
 GAIN = 0.6
@@ -64,31 +66,25 @@ QUICK = Setting(train=240, val=40, crops=2400, steps=(500, 300, 300, 400), step=
 
 
 def recipe(model: str, setting: Setting) -> solvers.Recipe:
-    """The stage's recipe: the paper's heavy one, but with Adam.
+    """The stage's recipe: `light`, fitted to the scenes, in the steps that the setting gives it.
 
-    One image a step and the summed loss are the paper's; Adam needs minutes where momentum 0.99 at a tiny
-    rate needs days.
+    A classifier has no recipe of its own: it is given the light one, and a mean loss, as by Caffe's default.
     """
     steps = dict(zip(STAGES, setting.steps))[model]
-    every = max(1, steps // 4)
     first = model == CLASSIFIER
-    return replace(
-        solvers.recipe("voc-fcn32s" if first else model, "heavy"),
+    load = solvers.Load(setting.train, SIDES[0] * SIDES[1], setting.val, width=WIDTH)
+    if first:
+        load = solvers.Load(setting.crops, CROP**2, VAL_BATCHES, BATCH, WIDTH)
+    row = replace(
+        solvers.fitted(solvers.recipe(next(iter(nets.CHAIN)) if first else model, "light"), load, steps),
         model=model,
         goal=STAGES[model],
         expected="a higher mean IU with each finer stride",
         source="fcn.demo",
-        normalize=first,
-        type="Adam",
-        momentum=0.9,
-        base_lr=CLASSIFIER_RATE if first else FCN_RATE,
-        max_iter=steps,
-        snapshot=every,
-        test_every=every,
-        test_iter=VAL_BATCHES if first else setting.val,
         display=50,
         average_loss=50,
     )
+    return replace(row, normalize=True, base_lr=CLASSIFIER_RATE) if first else row
 
 
 def classifier_layers(folder: Path, mean: Sequence[float], seed: int) -> dict[str, nets.PythonData]:

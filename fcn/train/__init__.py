@@ -5,12 +5,14 @@ from __future__ import annotations
 from ..job import Job
 from ..runs import Run
 from .chain import chain, recipes, resume_run, train_chain
+from .finetune import default_models, from_other_classes
 from .handover import find_weights
 from .keeper import NoSnapshot
 from .numbers import Diverged
 from .session import Session
 from .stage import train
 from .stopping import Interrupted
+from .suited import announce, load_of, suited_kind
 from .trouble import OutOfMemory
 
 __all__ = [
@@ -21,10 +23,15 @@ __all__ = [
     "OutOfMemory",
     "Run",
     "Session",
+    "announce",
     "chain",
+    "default_models",
     "find_weights",
+    "from_other_classes",
+    "load_of",
     "recipes",
     "resume_run",
+    "suited_kind",
     "train",
     "train_chain",
 ]

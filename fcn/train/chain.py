@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import solvers
 from ..data import TrainingData, require
 from ..data.names import check_names, names_in
 from ..job import Job
-from ..runs import Run
+from ..runs import STATES, Run
 from ..weights.solverstate import SolverState
+from . import timing
 from .handover import Stage, find_weights, missing_weights, resume_state
 from .session import PLAIN, Session
 from .stage import train, unscored
@@ -23,18 +24,25 @@ log = logging.getLogger("fcn")
 
 
 def recipes(
-    models: Sequence[str], kind: str | None = None, base_lr: float | None = None, **changes: Any
+    models: Sequence[str],
+    kind: str | None = None,
+    base_lr: float | None = None,
+    load: solvers.Load | None = None,
+    **changes: Any,
 ) -> list[solvers.Recipe]:
     """The recipe of each model, changed. One that names no interval for snapshots takes them where it scores.
 
     Args:
         base_lr: the first model's rate; the others keep their ratio to it.
+        load: the data that they are fitted to; None: they stay as they were published.
         changes: other fields; None means the recipe's own.
 
     Raises:
         ValueError: a model without such a recipe.
     """
     rows = [solvers.recipe(model, kind) for model in models]
+    if load is not None:
+        rows = [solvers.fitted(row, load, changes.get("max_iter")) for row in rows]
     factor = 1.0 if base_lr is None else base_lr / rows[0].base_lr
     changed = [row.changed(base_lr=row.base_lr * factor, **changes) for row in rows]
     if changes.get("snapshot") is not None:
@@ -49,7 +57,7 @@ def chain(
     weights: Path | Sequence[Path] | None = None,
     width: float = 1.0,
     seed: int = 1337,
-    cache: int = 0,
+    reading: Mapping[str, Any] | None = None,
 ) -> list[Job]:
     """The jobs of stages with these recipes, scored on all images of `data.val` where they are scored.
 
@@ -58,9 +66,9 @@ def chain(
             The others, and the first without it, start from the newest snapshots of their parents' runs.
         width: what the widths of the models' trunks are multiplied by.
         seed: of the order of the images, dropout and fillers.
-        cache: MiB of memory for decoded images; what is trained does not depend on it.
+        reading: how images to train on are read, see `TrainingData.layers`.
     """
-    jobs, layers = [], data.layers(seed, cache)
+    jobs, layers = [], data.layers(seed, reading)
     given = (weights,) if isinstance(weights, Path) else tuple(weights or ())
     for i, row in enumerate(rows):
         count = len(data.val.ids) if row.test_every else 0
@@ -90,6 +98,7 @@ def train_chain(
         ValueError, Diverged, Interrupted: see `resume_state` and `train`.
     """
     prints = _look(stages, data, resume)
+    timing.announce([job for job, run in stages if not run.newest(STATES)])
     made: list[Path] = []
     for i, (job, run) in enumerate(stages):
         state = resume_state(run, resume if i == 0 or resume == "auto" else None)
@@ -99,7 +108,7 @@ def train_chain(
             continue
         before = run.job() if state is not None else None
         start = before.weights if before else find_weights(job, run)
-        for earlier in [before] if before else map(_job_of, start):
+        for earlier in [before] if before else map(_job_of, start if job.kept is None else ()):
             _check_names(job, earlier)
         made.append(train(replace(job, weights=start), run, state, prints, session))
     return made

@@ -17,6 +17,7 @@ from ..protocols import NetLike
 from ..runs import STATES, WEIGHTS, Run
 from ..weights import caffemodel, loading
 from ..weights.wire import Shape
+from . import finetune
 from .snapshots import Snapshots
 
 log = logging.getLogger("fcn")
@@ -92,14 +93,16 @@ def fill(net: NetLike, job: Job, weights: Sequence[Path], run: Run) -> list[str]
     """Fill `net` from files of weights; returns the names of the layers that received nothing.
 
     A classifier in fc form is loaded into its own net (written to the run's folder) and transplanted, which
-    makes fc6 and fc7 convolutions; so are the nets of several parents, each into its own trunk. Everything
-    else is copied by name. What is new in this stage may go without weights: its scores, which start at zero,
-    and what interpolates.
+    makes fc6 and fc7 convolutions; so are the nets of several parents, each into its own trunk. A net for
+    other classes is copied but for its scores, see `finetune`. Everything else is copied by name. What is new
+    in this stage may go without weights: its scores, which start at zero, and what interpolates.
 
     Raises:
         ValueError: shapes that differ, and layers of the parent's net that the file does not fill.
     """
     model = nets.get(job.model)
+    if job.kept is not None and "fc8" not in caffemodel.shapes(weights[0]):
+        return finetune.fill(net, job, weights[0])
     if not model.parents:
         untouched = loading.load(net, weights[0], lambda layer: True)
     elif _is_copied(model, weights[0], net):

@@ -99,8 +99,10 @@ def check_fit(
                     *wrong[:6],
                     *([f"  ... and {len(wrong) - 6} more"] if len(wrong) > 6 else []),
                     "Other numbers of outputs mean other classes (--classes) or widths (--width) than it was "
-                    "trained with. To go on from it with other classes, rename the layer in the net, or load "
-                    "it by surgery.transplant(new_net, old_net, skip=[layer]) or surgery.expand_score.",
+                    "trained with. To train on from it with other classes, "
+                    f"fcn train --from {path} keeps all but the scores; in a program, "
+                    "surgery.transplant(new_net, old_net, skip=[layer]) or "
+                    "surgery.map_score.",
                 ]
             )
         )

@@ -1,4 +1,4 @@
-"""The dense product writes what it is asked for and nothing beside it, whatever the processor's registers hold."""
+"""The dense product writes what it is asked for and nothing beside it, whatever the registers hold."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_a_classes_txt_beside_the_images_changes_nothing(voc: Path) -> None:
         ({"prefetch": -1}, "prefetch must be how many batches are read ahead, a whole number from 0"),
         ({"cache": True}, "cache must be MiB .* found True"),
         ({"start": 1.5}, "start must be .* found 1.5"),
-        ({"splt": "val"}, "unknown splt; it takes mean, split, voc_dir and optionally cache, classes"),
+        ({"splt": "val"}, "unknown splt; it takes mean, split, voc_dir and optionally batch, cache, classes"),
     ],
 )
 def test_bad_settings_are_named(voc: Path, changes: dict[str, Any], says: str) -> None:
@@ -257,7 +257,8 @@ def test_image_label_layer_gives_batches(tmp_path: Path) -> None:
 
 
 def test_the_prefetcher_raises_where_the_bad_sample_is_due() -> None:
-    def load(indices: list[int]) -> int:
+    def load(indices: list[int], number: int) -> int:
+        assert [number] == indices, "read in turn, a draw has the number of its image"
         if indices == [2]:
             raise SampleError("the third is bad")
         return indices[0]

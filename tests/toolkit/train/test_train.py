@@ -160,7 +160,19 @@ def test_a_gpu_that_is_not_there_is_named(
 def test_a_loss_that_is_no_number_stops_the_run(
     data: Path, base: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    args = ("voc-fcn32s", "--weights", base, "--base-lr", 1e10, "--snapshot", 1, "--test-every", 0)
+    args = (
+        "voc-fcn32s",
+        "--recipe",
+        "heavy",
+        "--weights",
+        base,
+        "--base-lr",
+        1e10,
+        "--snapshot",
+        1,
+        "--test-every",
+        0,
+    )
     assert run_solve(data, *args, "--iters", 50) == 1
     said = capsys.readouterr().err
     assert "at iteration" in said and "Last good snapshot" in said and "The usual causes" in said
@@ -310,7 +322,8 @@ def test_pascal_images_train(shared: Path, base: Path, tmp_path: Path) -> None:
 def test_accumulation_counts_its_images(data: Path, tmp_path: Path) -> None:
     caffenet = tmp_path / "caffenet.caffemodel"
     save_random("caffenet", caffenet, arch=nets.CAFFENET.scaled(WIDTH))
-    assert run_solve(data, "voc-fcn-alexnet", "--iters", 1, "--weights", caffenet, "--test-every", 0) == 0
+    args = ("voc-fcn-alexnet", "--recipe", "accum", "--iters", 1, "--test-every", 0)
+    assert run_solve(data, *args, "--weights", caffenet) == 0
     row = read_rows(Run(data.parent / "runs/voc-fcn-alexnet").curves)[0]
     assert row["images"] == "20" and float(row["loss_per_pixel"]) == pytest.approx(math.log(3), rel=1e-5)
 

@@ -51,7 +51,8 @@ def test_scores_that_were_cut_short_are_made_up_for(data: Path, base: Path) -> N
 def test_an_update_that_breaks_the_weights_at_the_end_is_noticed(
     data: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_solve(data, base, "--iters", 1, "--base-lr", 1e38, "--snapshot", 1, "--test-every", 0) == 1
+    breaking = ("--recipe", "heavy", "--iters", 1, "--base-lr", 1e38)
+    assert run_solve(data, base, *breaking, "--snapshot", 1, "--test-every", 0) == 1
     said = capsys.readouterr().err
     assert "at iteration 1 of voc-fcn32s (image " in said and "first in layer 'score_fr'" in said
     assert not run_of(data).snapshots()
