@@ -28,6 +28,7 @@ def learned(run: Path) -> dict[str, np.ndarray]:
     return {name: blobs[0].data.copy() for name, blobs in net.params.items()}
 
 
+@pytest.mark.slow
 def test_the_nets_of_nyud(tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, runs = sets.nyud(tmp_path / "nyud"), tmp_path / "runs"
     common = [*ONE_STEP, "--runs", str(runs), "--nyud-dir", str(root)]
@@ -57,6 +58,7 @@ def test_the_nets_of_nyud(tmp_path: Path, base: Path, capsys: pytest.CaptureFixt
     assert "data/depth/img_5005.png" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_nets_of_sift_flow_are_a_chain_with_two_labelings(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +98,7 @@ def test_the_nets_of_pascal_context_are_a_chain(tmp_path: Path, base: Path) -> N
     assert infer.main([str(image), "--weights", str(run), "-o", str(tmp_path / "out")]) == 0
 
 
+@pytest.mark.slow
 def test_googlenet_and_a_net_of_which_the_last_layer_learns(tmp_path: Path, data: Path, base: Path) -> None:
     google, runs = tmp_path / "googlenet.caffemodel", tmp_path / "runs"
     assert weights.main(["random", "googlenet", "--width", str(WIDTH), "-o", str(google)]) == 0
