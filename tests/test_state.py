@@ -47,6 +47,7 @@ CHANGED = {
     "caffe._caffe.solvers.parallel: torch.distributed.init_process_group": "NCCL is made of it",
     "caffe.tools.commands.train: signal.signal": "Ctrl-C takes a snapshot or stops, as in Caffe's command",
     "fcn.commands.demo: logging.basicConfig": "a command line: it shows its progress",
+    "fcn.commands.data: signal.signal": "SIGTERM ends an import, and removes what is half done",
     "fcn.train.stopping: signal.signal": "Ctrl-C stops after the present step, with a snapshot",
     "fcn.train.loopstate: random.getstate": "kept beside a snapshot; nothing is changed",
     "fcn.train.loopstate: np.random.get_state": "kept beside a snapshot; nothing is changed",

@@ -28,6 +28,7 @@ REQUIRED = {
     "PIL": "pillow",
     "h5py": "h5py",
     "scipy": "scipy",
+    "tqdm": "tqdm",
 }
 
 
@@ -45,6 +46,8 @@ EXTRAS = (
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
     Extra("fast", {"numba": "numba"}, "inference on the CPU by faster algorithms"),
     Extra("report", {"matplotlib": "matplotlib"}, "figures, plot_training_log"),
+    Extra("onnx", {"onnx": "onnx", "onnxruntime": "onnxruntime"}, "nets and weights as ONNX files"),
+    Extra("safetensors", {"safetensors": "safetensors"}, "weights in .safetensors files"),
 )
 
 
