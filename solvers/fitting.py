@@ -7,6 +7,7 @@ full widths of VGG16.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 from .recipes import RECIPES, Recipe
@@ -73,9 +74,7 @@ def _rate(recipe: Recipe, load: Load, fewer: float) -> float:
     """The rate of a recipe that is given `fewer` times fewer steps."""
     if recipe.type == "Adam":
         return max(recipe.base_lr, min(recipe.base_lr / load.width, MAX_ADAM_RATE))
-    first = max(
-        row.base_lr for kinds in RECIPES.values() for row in kinds.values() if row.kind == recipe.kind
-    )
+    first = RECIPES[re.sub(r"-fcn(16|8)s$", "-fcn32s", recipe.model)][recipe.kind].base_lr
     refines = recipe.base_lr <= first / 10
     rate = min(recipe.base_lr * fewer, first / 10) if refines else recipe.base_lr
     return rate if recipe.normalize else rate * PIXELS / load.pixels

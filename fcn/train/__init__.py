@@ -7,7 +7,7 @@ from ..runs import Run
 from .chain import chain, recipes, resume_run, train_chain
 from .finetune import default_models, from_other_classes
 from .handover import find_weights
-from .keeper import NoSnapshot
+from .keeping.keeper import NoSnapshot
 from .numbers import Diverged
 from .session import Session
 from .stage import train

@@ -18,7 +18,7 @@ from ..runs import STATES, WEIGHTS, Run
 from ..weights import caffemodel, loading
 from ..weights.wire import Shape
 from . import finetune
-from .snapshots import Snapshots
+from .keeping.snapshots import Snapshots
 
 log = logging.getLogger("fcn")
 

@@ -10,7 +10,7 @@ from ..job import Job
 from ..protocols import NetLike, SolverLike
 from ..runs import Run
 from ..weights.loading import not_finite
-from .snapshots import Snapshots
+from .keeping.snapshots import Snapshots
 
 #: Parameters with more values than this are not looked through after every step.
 SMALL = 1 << 14

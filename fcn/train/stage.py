@@ -22,13 +22,14 @@ from ..runs import Run, command, launch
 from ..tables import percent
 from ..weights import loading, provenance
 from ..weights.solverstate import SolverState
-from . import findings, handover, loopstate
+from . import findings, handover
 from .journal import log_to
-from .keeper import Keeper
+from .keeping import loopstate
+from .keeping.keeper import Keeper
+from .keeping.snapshots import Snapshots
 from .numbers import check_step
 from .progress import Meter
 from .session import PLAIN, Session
-from .snapshots import Snapshots
 from .stopping import Asked, listening
 from .trouble import enough_memory, kept
 

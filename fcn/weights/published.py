@@ -8,10 +8,8 @@ and its layers are held against the net.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import nets
 
 from ..engine import open_net
 from ..fetching import FetchError, Source, fetch
@@ -21,9 +19,6 @@ from .wire import Shape
 _BVLC = "http://dl.caffe.berkeleyvision.org/"
 _VGG = "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/"
 _TORCH = "https://download.pytorch.org/models/"
-
-#: What a VGG trunk begins with, for files whose net is not among our models.
-_TRUNK = {"conv1_1": (64, 3, 3, 3)}
 
 
 @dataclass(frozen=True)
@@ -44,16 +39,14 @@ class Published:
     """A file of weights.
 
     Attributes:
-        net: the model whose layers it has; None where that is none of ours.
-        shapes: of weights that it has, where there is no model to compare with.
+        net: the model whose layers it has.
         copies: the same weights, converted, where only a browser gets them.
         others: names of this table to try instead.
         then: what to do with the file, where it is no caffemodel.
     """
 
     source: Source
-    net: str | None = None
-    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    net: str
     copies: tuple[DriveCopy, ...] = ()
     others: tuple[str, ...] = ()
     then: str | None = None
@@ -64,9 +57,7 @@ def _bvlc(name: str, file: str, *digests: str, **known: object) -> Published:
 
 
 def _fcn(name: str, file: str, *copies: DriveCopy) -> Published:
-    net = name if name in nets.MODELS else None
-    shapes = _TRUNK if net is None and "color-hha" not in name else {}
-    return _bvlc(name, f"{file}.caffemodel", net=net, shapes=shapes, copies=copies)
+    return _bvlc(name, f"{file}.caffemodel", net=name, copies=copies)
 
 
 def _pytorch(name: str, file: str, urls: Sequence[str], digest: str) -> Published:
@@ -115,8 +106,7 @@ def _rows() -> Iterator[Published]:
     yield _bvlc("caffenet", caffenet, sha[caffenet], net="caffenet")
     yield _bvlc("alexnet", alexnet, sha[alexnet], net="caffenet")  # its layers come in another order only
     googlenet = "sha1:405fc5acd08a3bb12de8ee5e23a96bec22f08204"
-    shapes = {"conv1/7x7_s2": (64, 3, 7, 7), "loss3/classifier": (1000, 1024)}
-    yield _bvlc("googlenet", "bvlc_googlenet.caffemodel", googlenet, shapes=shapes)
+    yield _bvlc("googlenet", "bvlc_googlenet.caffemodel", googlenet, net="googlenet")
     yield _fcn(
         "voc-fcn32s",
         "fcn32s-heavy-pascal",
@@ -210,8 +200,6 @@ def check(path: Path, row: Published) -> None:
 
 
 def _expected(row: Published) -> Mapping[str, Shape]:
-    if row.net is None:
-        return row.shapes
     return {layer: tuple(blobs[0].data.shape) for layer, blobs in open_net(None, row.net).params.items()}
 
 

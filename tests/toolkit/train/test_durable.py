@@ -21,8 +21,8 @@ import caffe
 import solve
 from caffe.proto import caffe_pb2
 from fcn.runs import STATES, Run, read_rows
+from fcn.train.keeping.snapshots import Snapshots
 from fcn.train.numbers import Diverged, check_step
-from fcn.train.snapshots import Snapshots
 from fcn.weights.caffemodel import arrays
 from tests.source_tree import ROOT
 from tests.toolkit.conftest import WIDTH, draw

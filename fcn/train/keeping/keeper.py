@@ -7,14 +7,14 @@ import shutil
 import time
 from pathlib import Path
 
-from ..job import Job
-from ..protocols import SolverLike
-from ..runs import STATES, Run
-from ..weights.solverstate import arrays_kept
+from ...job import Job
+from ...protocols import SolverLike
+from ...runs import STATES, Run
+from ...weights.solverstate import arrays_kept
+from ..numbers import check_weights
+from ..progress import Meter
+from ..session import Session
 from .loopstate import save_loop
-from .numbers import check_weights
-from .progress import Meter
-from .session import Session
 from .snapshots import Snapshots
 
 log = logging.getLogger("fcn")

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..outputs import flush, replace_text
-from ..runs import STATES, WEIGHTS, Run
-from ..weights import caffemodel
-from ..weights.solverstate import SolverState
+from ...outputs import flush, replace_text
+from ...runs import STATES, WEIGHTS, Run
+from ...weights import caffemodel
+from ...weights.solverstate import SolverState
 
 log = logging.getLogger("fcn")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..outputs import replace_text
-from ..runs import Run
+from ...outputs import replace_text
+from ...runs import Run
 
 SUFFIX = ".loop.json"
 VERSION = 1

@@ -1,0 +1,1 @@
+"""The snapshots of a training: taken, checked, named in an index, and removed."""
