@@ -129,6 +129,8 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.scoring
 	$(PY) -m benchmarks.parts.small
 	$(PY) -m benchmarks.parts.paths
+	$(PY) -m benchmarks.parts.memory
+	$(PY) -m benchmarks.parts.gpu
 
 build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv build/peers

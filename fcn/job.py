@@ -26,6 +26,8 @@ class Job:
         trunk: another trunk than the model's own.
         weights: what the net starts from: a file, the folder of a run, or None for the run of its parent.
         seed: of dropout and fillers; the data layers have their own.
+        precision: how many bits are multiplied in training, and in the scores during it; see
+            `fcn.engine.multiplying`.
     """
 
     model: str
@@ -36,6 +38,7 @@ class Job:
     trunk: nets.Trunk | None = None
     weights: Path | None = None
     seed: int | None = 1337
+    precision: str = "float32"
 
     @property
     def arch(self) -> nets.Trunk:

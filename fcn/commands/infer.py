@@ -31,7 +31,7 @@ from ..outputs import check_folder, refuse_inputs
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
-from .options import add_device, add_net, carry_out, compute_on, parser, tell
+from .options import add_device, add_net, add_precision, carry_out, computing, parser, tell
 
 log = logging.getLogger("fcn")
 
@@ -110,6 +110,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--classes", type=Path, help="class names (default: the run's, or PASCAL VOC's)")
     command.add_argument("--alpha", type=real(0, 1), default=0.5, help="opacity of the overlay")
     add_device(command)
+    add_precision(command)
     return command.parse_args(argv)
 
 
@@ -121,8 +122,16 @@ def run(args: argparse.Namespace) -> int:
     given = [trained.weights, trained.net, args.classes]
     refuse_inputs(pictures(images, args.out), [*images, *filter(None, given)])
     check_folder(args.out)
-    compute_on(args.gpu)
-    net = trained.load(len(listed.names), listed.mean)
+    with computing(args.gpu, args.precision):
+        return segment_all(images, trained.load(len(listed.names), listed.mean), listed, args)
+
+
+def segment_all(images: Sequence[Path], net: Predictor, listed: ClassList, args: argparse.Namespace) -> int:
+    """Segment the images into `args.out`; 1 where one could not be.
+
+    Raises:
+        SampleError: the net gives another number of scores than there are class names.
+    """
     if net.classes != len(listed.names):
         raise SampleError(
             f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "

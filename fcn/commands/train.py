@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nets
@@ -21,16 +22,17 @@ from nets.arguments import real, seed, whole, width
 from voc_layers.facts import VOID
 
 from ..data import TrainingData
+from ..engine import checkpointing
 from ..outputs import check_folder
 from ..runs import Run
 from ..train import chain, recipes, resume_run, train_chain
-from .options import add_device, carry_out, compute_on, parser, show_progress
+from .options import add_device, add_precision, carry_out, computing, entered, parser, show_progress
 
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
     "models": [], "recipe": None, "weights": None, "data": None, "voc_dir": None, "sbd_dir": None,
     "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None, "cache": None,
-    "runs": Path("runs"),
+    "runs": Path("runs"), "precision": None,
 }  # fmt: skip
 
 
@@ -44,6 +46,12 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(nets.CHAIN)}",
     )
     add_device(command)
+    add_precision(command, default=None)
+    add(
+        "--checkpoint",
+        action="store_true",
+        help="train in less memory: drop blobs, and compute them again when needed; the training is the same",
+    )
     add("--recipe", choices=solvers.KINDS, help="default: the one the model was published with")
     add("--weights", type=Path, metavar="FILE", help="what the first model starts from, or a run's folder")
     add("--iters", type=whole(1), metavar="N", help="train each model up to N steps (default: its recipe's)")
@@ -101,7 +109,13 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 
 def run(args: argparse.Namespace) -> int:
-    compute_on(args.gpu)
+    precision = args.precision or "float32"
+    with computing(args.gpu, precision), entered(checkpointing(args.checkpoint), "--checkpoint"):
+        return train(args, precision)
+
+
+def train(args: argparse.Namespace, precision: str) -> int:
+    """Train what the arguments say, each net in `precision`; a run that goes on, in its own."""
     check_folder(Path(args.resume) if resumes_run(args) else args.runs)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
@@ -117,7 +131,8 @@ def run(args: argparse.Namespace) -> int:
         seed=1337 if args.seed is None else args.seed,
         cache=args.cache or 0,
     )
-    train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume)
+    stages = [(replace(job, precision=precision), Run(args.runs / job.model)) for job in jobs]
+    train_chain(stages, data, args.resume)
     return 0
 
 

@@ -15,6 +15,7 @@ import surgery
 from voc_layers.reading import SampleError
 
 from .. import score
+from ..engine import multiplying
 from ..job import Job
 from ..lock import locked
 from ..protocols import SolverLike
@@ -42,13 +43,14 @@ def train(
 
     Raises:
         ValueError: weights or a state that do not fit.
+        RuntimeError: this caffe does not know the job's precision.
         Locked: another process is training in the folder.
         Diverged: the loss is no number; suspect snapshots are set aside.
         Interrupted: a signal came, and the snapshot has been taken.
     """
     recipe = job.recipe
     state = None if resume is None else SolverState.read(resume)
-    with locked(run.make().path), log_to(run.log) as note:
+    with multiplying(job.precision), locked(run.make().path), log_to(run.log) as note:
         run.tidy()
         train_proto = write_prototxts(job, run, state.iteration if state else 0)
         solver: SolverLike = caffe.get_solver(str(run.solver))
