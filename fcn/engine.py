@@ -25,6 +25,50 @@ def use_device(gpu: int | None) -> None:
         caffe.set_mode_gpu()
 
 
+#: What `multiplying` takes.
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+
+@contextmanager
+def multiplying(precision: str) -> Iterator[None]:
+    """Let caffe's convolutions and inner products multiply in `precision` inside, and as before afterwards.
+
+    Raises:
+        RuntimeError: this caffe knows float32 alone.
+    """
+    known = hasattr(caffe, "set_precision")
+    if precision != "float32" and not known:
+        raise RuntimeError(f"the caffe that is imported ({caffe.__file__}) multiplies in float32 only")
+    if not known:
+        yield
+        return
+    before = caffe.precision()
+    caffe.set_precision(precision)
+    try:
+        yield
+    finally:
+        caffe.set_precision(before)
+
+
+@contextmanager
+def checkpointing(wanted: bool) -> Iterator[None]:
+    """Let caffe train in less memory inside, if `wanted`: blobs are dropped, and made again when needed.
+
+    Raises:
+        RuntimeError: this caffe keeps all blobs.
+    """
+    if not wanted:
+        yield
+        return
+    if not hasattr(caffe, "set_checkpointing"):
+        raise RuntimeError(f"the caffe that is imported ({caffe.__file__}) keeps all blobs")
+    caffe.set_checkpointing(True)
+    try:
+        yield
+    finally:
+        caffe.set_checkpointing(False)
+
+
 @contextmanager
 def quiet(file: Path | None = None) -> Iterator[None]:
     """Show caffe's warnings only: its log of a net being built would bury what a command prints.

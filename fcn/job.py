@@ -32,6 +32,8 @@ class Job:
         seed: of dropout and fillers; the data layers have their own.
         kept: where the weights are those of a net with other classes: the classes of this one that keep its
             scores -> what they are called there. None where the weights fit as they are.
+        precision: how many bits are multiplied in training, and in the scores during it; see
+            `fcn.engine.multiplying`.
     """
 
     model: str
@@ -43,6 +45,7 @@ class Job:
     weights: tuple[Path, ...] = ()
     seed: int | None = 1337
     kept: Mapping[str, str] | None = None
+    precision: str = "float32"
 
     @property
     def arch(self) -> nets.Trunk:

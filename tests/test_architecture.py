@@ -38,10 +38,10 @@ from tests.source_tree import (
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
     ("errors", "log", "threads", "device", "naming"),
-    ("formats", "memory", "blob", "filler", "machine"),
+    ("formats", "memory", "rounding", "blob", "filler", "machine"),
     ("registry", "layer"),
     ("data", "graph"),
-    ("layers", "weights", "watch", "reference"),
+    ("layers", "weights", "watch", "reference", "checkpoint"),
     ("fast",),
     ("net",),
     ("solvers",),

@@ -40,8 +40,8 @@ KEPT = {
 }
 #: module.call or module.attribute -> why another library's or the process's own state is changed.
 CHANGED = {
-    "caffe._caffe.device: torch.backends.cudnn.allow_tf32": "Caffe's float32 keeps all its bits",
-    "caffe._caffe.device: torch.backends.cuda.matmul.allow_tf32": "Caffe's float32 keeps all its bits",
+    "caffe._caffe.rounding: torch.backends.cudnn.allow_tf32": "during a pass on a GPU; put back after it",
+    "caffe._caffe.rounding: torch.backends.cuda.matmul.allow_tf32": "during a pass on a GPU; put back after",
     "caffe._caffe.device: torch.cuda.set_device": "what caffe.set_device is for",
     "caffe._caffe.solvers.parallel: atexit.register": "a process group of torch must be left before the end",
     "caffe._caffe.solvers.parallel: torch.distributed.init_process_group": "NCCL is made of it",

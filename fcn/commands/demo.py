@@ -22,7 +22,7 @@ from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
 from ..engine import quiet
 from ..outputs import check_folder
 from ..score import summary
-from .options import add_device, carry_out, compute_on, parser
+from .options import add_device, add_precision, carry_out, computing, parser
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -32,19 +32,26 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--quick", action="store_true", help="a quarter of the work, a coarser result")
     command.add_argument("--check", action="store_true", help="fail unless IU rises with each finer stride")
     add_device(command)
+    add_precision(command)
     return command.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 1 if `--check` was asked for and the paper's effect is missing."""
-    compute_on(args.gpu)
+    with computing(args.gpu, args.precision):
+        return demonstrate(args)
+
+
+def demonstrate(args: argparse.Namespace) -> int:
+    """Draw, train and report, on the device that is set."""
     check_folder(args.runs)
     setting, begun = QUICK if args.quick else FULL, time.monotonic()
-    root = args.runs / "demo" / f"seed-{args.seed}{'-quick' if args.quick else ''}"
+    name = f"seed-{args.seed}{'-quick' if args.quick else ''}"
+    root = args.runs / "demo" / (name if args.precision == "float32" else f"{name}-{args.precision}")
     print(f"drawing {setting.train} + {setting.val} scenes and {setting.crops} single objects", flush=True)
     folder = make_dataset(root / "data", args.seed, setting.train, setting.val, setting.crops)
     with quiet():
-        train(folder, root, setting, args.seed)
+        train(folder, root, setting, args.seed, args.precision)
         rows = report(folder, root)
     print(f"\n{summary(rows)}\n")
     minutes = (time.monotonic() - begun) / 60

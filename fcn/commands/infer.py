@@ -32,7 +32,7 @@ from ..outputs import check_folder, refuse_inputs
 from ..predictor import Predictor
 from ..score import save_label
 from ..trained import Trained
-from .options import add_device, add_net, carry_out, compute_on, parser, tell
+from .options import add_device, add_net, add_precision, carry_out, computing, parser, tell
 
 log = logging.getLogger("fcn")
 
@@ -140,6 +140,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     )
     command.add_argument("--alpha", type=real(0, 1), default=0.5, help="opacity of the overlay")
     add_device(command)
+    add_precision(command)
     return command.parse_args(argv)
 
 
@@ -152,7 +153,22 @@ def run(args: argparse.Namespace) -> int:
     said = labelings(trained, listed.names)
     refuse_inputs(pictures(images, args.out, [end for end, _, _ in said]), [*images, *filter(None, given)])
     check_folder(args.out)
-    compute_on(args.gpu)
+    with computing(args.gpu, args.precision):
+        return segment_all(images, trained, listed, said, args)
+
+
+def segment_all(
+    images: Sequence[Path],
+    trained: Trained,
+    listed: ClassList,
+    said: Sequence[Said],
+    args: argparse.Namespace,
+) -> int:
+    """Segment the images into `args.out`; 1 where one could not be.
+
+    Raises:
+        SampleError: the net gives another number of scores than there are class names.
+    """
     net = trained.load(len(listed.names), listed.mean)
     if net.classes != len(listed.names):
         raise SampleError(

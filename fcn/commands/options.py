@@ -8,14 +8,15 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import nets
 from nets.arguments import whole
 
-from ..engine import use_device
+from ..engine import PRECISIONS, multiplying, use_device
 from ..train import Interrupted
 
 # At run time the class takes no parameter before Python 3.11.
@@ -53,6 +54,39 @@ def compute_on(gpu: int | None) -> None:
         use_device(gpu)
     except RuntimeError as error:
         raise RuntimeError(f"--gpu {gpu}: {error}; leave out --gpu to compute on the CPU") from error
+
+
+def add_precision(to: argparse.ArgumentParser, default: str | None = "float32") -> None:
+    """--precision, as `args.precision`: one of `PRECISIONS`."""
+    to.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=default,
+        help="of what is multiplied (default: float32); the others are for GPUs with tensor cores",
+    )
+
+
+@contextmanager
+def computing(gpu: int | None, precision: str) -> Iterator[None]:
+    """What `add_device` and `add_precision` read, carried out; the precision of before afterwards.
+
+    Raises:
+        RuntimeError: it cannot be; the message speaks of the option.
+    """
+    compute_on(gpu)
+    with entered(multiplying(precision), f"--precision {precision}"):
+        yield
+
+
+@contextmanager
+def entered(context: AbstractContextManager[None], option: str) -> Iterator[None]:
+    """Inside `context`, which an option asks for; where it cannot be entered, the message speaks of that."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(context)
+        except RuntimeError as error:
+            raise RuntimeError(f"{option}: {error}; leave out {option.split()[0]}") from error
+        yield
 
 
 def add_net(to: argparse.ArgumentParser) -> None:

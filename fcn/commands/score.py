@@ -22,7 +22,7 @@ from nets.arguments import whole
 from ..outputs import check_folder
 from ..runs import Run
 from ..score import ScoreRequest, score
-from .options import add_device, add_net, carry_out, compute_on, parser
+from .options import add_device, add_net, add_precision, carry_out, computing, parser
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -44,6 +44,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     against.add_argument("--sbd-dir", type=Path, help="warn of images trained on (default: the run's list)")
     add_net(command)
     add_device(command)
+    add_precision(command)
     command.add_argument("--save", type=Path, metavar="DIR", help="write the predictions as palette PNGs")
     command.add_argument(
         "--out",
@@ -56,26 +57,25 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    compute_on(args.gpu)
     is_run = Run(args.target).net("deploy").is_file()
     for folder in (args.save, args.out or (args.target if is_run else None)):
         if folder is not None:
             check_folder(folder)
-    card = score(
-        ScoreRequest(
-            args.target,
-            data=args.data,
-            annotations=args.context_dir,
-            split=args.split,
-            labels=args.labels,
-            class_file=args.classes,
-            limit=args.limit,
-            trained_on=args.sbd_dir,
-            net=args.net,
-            model=args.model,
-            save=args.save,
-        )
+    request = ScoreRequest(
+        args.target,
+        data=args.data,
+        annotations=args.context_dir,
+        split=args.split,
+        labels=args.labels,
+        class_file=args.classes,
+        limit=args.limit,
+        trained_on=args.sbd_dir,
+        net=args.net,
+        model=args.model,
+        save=args.save,
     )
+    with computing(args.gpu, args.precision):
+        card = score(request)
     print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
     out = args.out or (args.target / f"score-{card.split}" if is_run else None)
     if out:

@@ -18,6 +18,7 @@ import argparse
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nets
@@ -29,6 +30,7 @@ from voc_layers.facts import VOID
 
 from ..data import TrainingData
 from ..data.sets import FOLDER_OPTIONS, SETS, check_given, dataset_of
+from ..engine import checkpointing
 from ..outputs import check_folder
 from ..runs import Run
 from ..train import (
@@ -45,14 +47,14 @@ from ..train import (
 )
 from ..train.session import EFFECTS
 from ..train.stopping import TIME_IS_UP
-from .options import add_device, carry_out, compute_on, parser, show_progress
+from .options import add_device, add_precision, carry_out, computing, entered, parser, show_progress
 
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
     "models": [], "recipe": None, "weights": None, "data": None, **dict.fromkeys(FOLDER_OPTIONS),
     "val_split": None, "classes": None, "width": None, "base_lr": None, "seed": None, "cache": None,
     "runs": Path("runs"), "start": None, "keep_classes": None, "mirror": None, "scale": None, "crop": None,
-    "batch": None,
+    "batch": None, "precision": None,
 }  # fmt: skip
 #: How images to train on are read: keys of the data layer, which are options here.
 READING = ("cache", "mirror", "scale", "crop", "batch")
@@ -68,6 +70,12 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(nets.CHAIN)}",
     )
     add_device(command)
+    add_precision(command, default=None)
+    add(
+        "--checkpoint",
+        action="store_true",
+        help="train in less memory: drop blobs, and compute them again when needed; the training is the same",
+    )
     add("--recipe", choices=solvers.KINDS, help="default: the one the model was published with; with "
         "--data and a narrow --width, light; with --from, the run's")  # fmt: skip
     start = command.add_mutually_exclusive_group()
@@ -195,8 +203,14 @@ def read_data(args: argparse.Namespace) -> TrainingData:
 
 
 def run(args: argparse.Namespace) -> int:
+    precision = args.precision or "float32"
+    with computing(args.gpu, precision), entered(checkpointing(args.checkpoint), "--checkpoint"):
+        return train(args, precision)
+
+
+def train(args: argparse.Namespace, precision: str) -> int:
+    """Train what the arguments say, each net in `precision`; a run that goes on, in its own."""
     session = read_session(args)
-    compute_on(args.gpu)
     check_folder(Path(args.resume) if resumes_run(args) else args.runs)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):
@@ -223,7 +237,8 @@ def run(args: argparse.Namespace) -> int:
         jobs[0] = from_other_classes(jobs[0], args.keep_classes or ())
     if load is not None:
         announce(rows, load)
-    train_chain([(job, Run(args.runs / job.model)) for job in jobs], data, args.resume, session)
+    stages = [(replace(job, precision=precision), Run(args.runs / job.model)) for job in jobs]
+    train_chain(stages, data, args.resume, session)
     return 0
 
 

@@ -100,7 +100,9 @@ def classifier_layers(folder: Path, mean: Sequence[float], seed: int) -> dict[st
     }
 
 
-def train(folder: Path, root: Path, setting: Setting, seed: int) -> dict[str, Path]:
+def train(
+    folder: Path, root: Path, setting: Setting, seed: int, precision: str = "float32"
+) -> dict[str, Path]:
     """The four stages on the data in `folder`; returns each one's weights."""
     data = TrainingData.own(folder)
     names = data.classes
@@ -112,5 +114,5 @@ def train(folder: Path, root: Path, setting: Setting, seed: int) -> dict[str, Pa
         first = model == CLASSIFIER
         layers = classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed)
         job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=(weights,), seed=seed)
-        weights = found[model] = train_stage(job, Run(root / model))
+        weights = found[model] = train_stage(replace(job, precision=precision), Run(root / model))
     return found

@@ -14,6 +14,7 @@ import solvers
 import surgery
 
 from .. import score
+from ..engine import multiplying
 from ..job import Job
 from ..lock import locked
 from ..outputs import replace_text
@@ -53,6 +54,7 @@ def train(
 
     Raises:
         ValueError: weights or a state that do not fit.
+        RuntimeError: this caffe does not know the job's precision.
         Locked: another process is training in the folder.
         Diverged: a loss, a gradient or a weight is no number; suspect snapshots are set aside.
         Interrupted: a signal came or the time is up, and the snapshot has been taken.
@@ -61,7 +63,7 @@ def train(
     """
     recipe = job.recipe
     state = None if resume is None else SolverState.read(resume)
-    with locked(run.make().path), log_to(run.log) as note:
+    with multiplying(job.precision), locked(run.make().path), log_to(run.log) as note:
         run.tidy()
         known = {} if resume is None else loopstate.load_loop(resume)
         train_proto = write_prototxts(job, run, state.iteration if state else 0)

@@ -116,6 +116,13 @@ def test_the_chain_is_trained_scored_and_used(data: Path, base: Path) -> None:
         assert np.array(label).max() < 3
 
 
+@pytest.mark.parametrize("option", ["--precision bfloat16", "--checkpoint"])
+def test_what_the_second_caffe_cannot_do_is_told(data: Path, base: Path, option: str) -> None:
+    said = solve(data.parent, "--weights", base, "--iters", 1, *option.split(), status=1)
+    assert option in said and str(STAND_IN) in said and "Traceback" not in said
+    assert not (data.parent / "runs").exists()
+
+
 def test_the_log_is_whole_and_the_tools_read_it(data: Path, base: Path, tmp_path: Path) -> None:
     solve(data.parent, "voc-fcn32s", "--weights", base, "--iters", 2, "--test-every", 0)
     log = data.parent / "runs/voc-fcn32s/train.log"

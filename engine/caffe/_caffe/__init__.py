@@ -18,7 +18,8 @@ _LAZY = {
     ),
     "log": ("init_log", "log_message", "set_up_log"),
     "device": (
-        "set_mode_cpu", "set_mode_gpu", "set_device", "set_memory_saving", "set_random_seed",
+        "set_mode_cpu", "set_mode_gpu", "set_device", "set_memory_saving", "set_checkpointing",
+        "precision", "set_precision", "set_random_seed",
         "solver_count", "set_solver_count", "solver_rank", "set_solver_rank", "set_multiprocess",
         "device_summary", "gpu_count", "gpu_properties",
     ),
@@ -59,7 +60,9 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors; a test compa
     from .log import init_log as init_log, log_message as log_message, set_up_log as set_up_log
     from .device import (
         set_mode_cpu as set_mode_cpu, set_mode_gpu as set_mode_gpu, set_device as set_device,
-        set_memory_saving as set_memory_saving, set_random_seed as set_random_seed,
+        set_memory_saving as set_memory_saving, set_checkpointing as set_checkpointing,
+        precision as precision,
+        set_precision as set_precision, set_random_seed as set_random_seed,
         solver_count as solver_count,
         set_solver_count as set_solver_count, solver_rank as solver_rank, set_solver_rank as set_solver_rank,
         set_multiprocess as set_multiprocess, device_summary as device_summary, gpu_count as gpu_count,

@@ -20,12 +20,16 @@ threads.survive_forks()
 
 #: The CPU. `current` returns this very object, so that `is` tells.
 HOST = torch.device("cpu")
+#: What `set_precision` takes.
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 @dataclass
 class _State:
     gpu: bool = False
     memory_saving: bool = False
+    precision: str = "float32"
+    checkpointing: bool = False
     device_id: int = 0
     dtype: torch.dtype = torch.float32
     generators: dict[str, torch.Generator] = field(default_factory=dict)
@@ -105,8 +109,6 @@ def set_mode_gpu() -> None:
     if gpu_kind() is None:
         _no_gpu(_state.device_id)
         return
-    # Caffe's float32 is float32: TF32 keeps 10 bits of the mantissa.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     _state.gpu = True
 
 
@@ -187,6 +189,49 @@ def set_memory_saving(wanted: bool) -> None:
 def memory_saving() -> bool:
     """What `set_memory_saving` set."""
     return _state.memory_saving
+
+
+def set_checkpointing(wanted: bool) -> None:
+    """Whether nets of phase TRAIN drop blobs in the forward pass and make them again in the backward pass.
+
+    Training then needs a fraction of the memory, for up to one more forward pass a step, by the layers of the
+    reference path; its numbers are the same (off unless set). Python layers, data and losses run once.
+    Blobs can be read and written between the passes; after the backward pass their diffs are gone, and so are
+    the blobs once a parameter or an input has changed.
+
+    Raises:
+        CaffeError: when a blob or a diff is read that is gone.
+    """
+    _state.checkpointing = bool(wanted)
+
+
+def checkpointing() -> bool:
+    """What `set_checkpointing` set."""
+    return _state.checkpointing
+
+
+def set_precision(name: str) -> None:
+    """With how many bits convolutions and inner products multiply: float32 unless set, as Caffe does.
+
+    Blobs, parameters, their gradients, sums, losses and all that a solver does are float32 in any case, and
+    so are the layers that make a net's scores: those between the last activation and an output or a loss.
+
+    Args:
+        name: ``"float32"``; ``"tf32"``, in which a CUDA device multiplies numbers of 10 bits after the point,
+            and every other device as in float32; ``"bfloat16"``, in which factors and products are rounded
+            to 7 bits, on any device: on a CPU without its speed.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f"set_precision: one of {', '.join(PRECISIONS)} is needed, not {name!r}")
+    _state.precision = name
+
+
+def precision() -> str:
+    """What `set_precision` set."""
+    return _state.precision
 
 
 def set_random_seed(seed: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from ..proto.caffe_pb2 import LayerParameter, ParamSpec
+from . import rounding
 from .blob import Blob, BlobVec, make_blob
 from .errors import LayerError
 from .filler import fill
@@ -73,6 +74,8 @@ class Layer:
     tops_are_params: ClassVar[bool] = False
     #: Whether reshape looks at what the bottoms hold, not only at shapes.
     reshape_reads_values: ClassVar[bool] = False
+    #: Whether a forward depends on the one before it.
+    carries_state: ClassVar[bool] = False
     #: What is said of parameters that the prototxt gives no `param` for.
     param_specs: ClassVar[tuple[ParamSpec, ...]] = ()
     #: Whether blobs in the prototxt need only have the right count, as the 1x1xNxK of old files.
@@ -97,6 +100,11 @@ class Layer:
     #: Whether a backward follows each forward; set by the path that runs the layer. Without it a layer may
     #: leave `saved` empty, and backward, called all the same, finds again what the bottoms still tell.
     wants_gradient: bool = True
+
+    #: Whether the forward that runs repeats an earlier one: nothing but tops and `saved` may change.
+    again: bool = False
+    #: Whether it makes scores, which are computed in float32 in any precision; set by the path that runs it.
+    scores: bool = False
 
     def __init__(self, layer_param: LayerParameter) -> None:
         if not isinstance(layer_param, LayerParameter):
@@ -123,6 +131,11 @@ class Layer:
 
     def close(self) -> None:
         """Let go of threads and files; what the layer made stays. Called by `Net.close`, maybe again."""
+
+    @property
+    def rounds(self) -> bool:
+        """Whether its products are made of rounded factors now (see `rounding`)."""
+        return not self.scores and rounding.rounds()
 
     def recall(self, kind: builtins.type[S]) -> S:
         """What the last forward left in `saved` for this backward.

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Hashable
+import zlib
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +34,7 @@ class Memory:
 
     __slots__ = (
         "_changes", "_device", "_export", "_handed_out", "_hidden", "_host", "_host_fresh", "_host_leads",
-        "_judged", "_promise", "_promised_at", "_settled", "_where", "size", "views",
+        "_judged", "_promise", "_promised_at", "_settled", "_where", "_watchers", "size", "views",
     )  # fmt: skip
 
     def __init__(self, size: int = 0) -> None:
@@ -49,11 +51,20 @@ class Memory:
         #: The views while zeros are still to be written into the host tensor; else None.
         self._hidden: dict[tuple[int, ...] | None, torch.Tensor] | None = None
         self._promise: Callable[[], torch.Tensor] | None = None
+        self._watchers: dict[int, Callable[[], None]] = {}
         self._changes = 0  # how often the contents were replaced
         self._handed_out = 0  # how often an array was given to somebody who may write through it
         self._promised_at = -1  # `_handed_out` when the contents were last promised
         # when `state` last looked: what it knew to have been replaced, `_handed_out`, and the contents
         self._judged: tuple[tuple[int, int], int, int] | None = None
+
+    def watch(self, who: int, call: Callable[[], None]) -> None:
+        """Have `call()` run once, before somebody is given an array to write through; one call a `who`."""
+        self._watchers[who] = call
+
+    def unwatch(self, who: int) -> None:
+        """Take back what `watch` was asked for."""
+        self._watchers.pop(who, None)
 
     @property
     def exported(self) -> bool:
@@ -104,6 +115,24 @@ class Memory:
             self._judged = ((self._changes, values._version), self._handed_out, found)
         return self, self._changes, values._version
 
+    def mark(self) -> Hashable:
+        """Equal to an earlier mark only if nobody changed the contents, nor got an array to do so, since."""
+        held = zlib.crc32(self.host().numpy().data) if self.exported else None
+        return id(self), self._changes, self._handed_out, held
+
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """What is written inside is gone at the end, and does not count as a change."""
+        changes = self._changes
+        kept = self.read().clone() if self.exported else self.read()
+        if not self.exported:
+            self._forget()
+        try:
+            yield
+        finally:
+            self.adopt(kept)
+            self._changes = changes
+
     @property
     def zeroed(self) -> bool:
         """Whether nothing was written since the last `zero`, nor could be: nobody has looked."""
@@ -127,6 +156,8 @@ class Memory:
 
     def array(self) -> np.ndarray:
         """The flat NumPy array over the host tensor; the host copy leads while it lives."""
+        while self._watchers:
+            self._watchers.popitem()[1]()
         host = self.host()
         self._handed_out += 1
         array = self._export() if self._export is not None else None

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import torch
 
+from . import rounding
 from .blob import Blob, Layout
 from .graph.plan import LayerPlan, Plan
+from .graph.scores import scoring
 from .layer import Layer
 from .naming import raise_named
 from .registry import is_built_in
@@ -91,8 +93,10 @@ class ReferencePath:
         self.plan, self.layers, self.blobs, self.layout = plan, tuple(layers), tuple(blobs), layout
         self.steps = tuple(Step(planned, layer, blobs, layout) for planned, layer in zip(plan.layers, layers))
         self.hooks = Hooks()
-        for planned, layer in zip(plan.layers, self.layers):
+        scores = scoring(plan)
+        for number, (planned, layer) in enumerate(zip(plan.layers, self.layers)):
             layer.wants_gradient = planned.runs_backward
+            layer.scores = number in scores
 
     def forward(self, first: int = 0, last: int | None = None) -> float:
         """Run layers `first` to `last` (default the last), both included.
@@ -103,11 +107,15 @@ class ReferencePath:
         Raises:
             NetError: no such layers.
         """
+        return 0.0 + float(self.launch(first, last))  # 0, not -0
+
+    def launch(self, first: int = 0, last: int | None = None) -> torch.Tensor | float:
+        """Like `forward`, but without waiting for the device: the losses' sum may be a tensor on it."""
         last = len(self.steps) - 1 if last is None else last
         self.plan.check_range(first, last)
         hooks, steps = self.hooks, self.steps
         loss: torch.Tensor | None = None
-        with torch.no_grad():
+        with torch.no_grad(), rounding.switched():
             for number in range(first, last + 1):
                 for call in hooks.before_forward:
                     call(number)
@@ -116,7 +124,7 @@ class ReferencePath:
                     loss = part if loss is None else loss + part
                 for call in hooks.after_forward:
                     call(number)
-        return 0.0 if loss is None else 0.0 + float(loss)  # 0, not -0
+        return 0.0 if loss is None else loss
 
     def backward(self, first: int | None = None, last: int = 0) -> None:
         """Run layers `first` (default the last) down to `last`, both included, backward.
@@ -127,7 +135,7 @@ class ReferencePath:
         first = len(self.steps) - 1 if first is None else first
         self.plan.check_range(last, first)
         hooks, steps = self.hooks, self.steps
-        with torch.no_grad():
+        with torch.no_grad(), rounding.switched():
             for number in range(first, last - 1, -1):
                 for call in hooks.before_backward:
                     call(number)

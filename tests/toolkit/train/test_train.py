@@ -83,6 +83,37 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(data: Path, base: Path) -> N
     assert [launch["from_iteration"] for launch in whole.launches()] == [0, 2]
 
 
+def test_a_run_goes_on_in_its_precision(data: Path, base: Path) -> None:
+    common = ("voc-fcn32s", "--weights", base, "--base-lr", 1e-6, "--test-every", 0)
+    assert run_solve(data, *common, "--iters", 2) == 0
+    run = Run(data.parent / "runs/voc-fcn32s")
+    plain = params(run)
+    run.path.rename(data.parent / "plain")
+    assert run_solve(data, *common, "--iters", 2, "--precision", "bfloat16") == 0
+    rounded = params(run)
+    run.path.rename(data.parent / "rounded")
+    assert run_solve(data, *common, "--iters", 1, "--precision", "bfloat16") == 0
+    assert solve.main(["--resume", str(run.path), "--iters", "2"]) == 0
+    for name, blobs in params(run).items():
+        assert all(np.array_equal(a, b) for a, b in zip(blobs, rounded[name])), name
+    assert any(not np.array_equal(a, b) for name in plain for a, b in zip(plain[name], rounded[name]))
+    assert run.job().precision == "bfloat16" and caffe.precision() == "float32"
+
+
+def test_checkpointing_trains_the_same_net(data: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAFFE_ALGORITHMS", "reference")
+    common = ("voc-fcn32s", "--weights", base, "--base-lr", 1e-6, "--test-every", 2, "--iters", 3)
+    run, found = Run(data.parent / "runs/voc-fcn32s"), []
+    for options in ((), ("--checkpoint",)):
+        assert run_solve(data, *common, *options) == 0
+        found.append((params(run), read_rows(run.scores)))
+        shutil.rmtree(run.path)
+    (plain, scores), (saving, same_scores) = found
+    for name, blobs in plain.items():
+        assert all(np.array_equal(a, b) for a, b in zip(blobs, saving[name])), name
+    assert scores == same_scores
+
+
 def test_what_is_trained_already_is_left_alone(data: Path, base: Path, capsys: pytest.CaptureFixture) -> None:
     args = ("voc-fcn32s", "--weights", base, "--iters", 1, "--test-every", 0)
     assert run_solve(data, *args) == 0

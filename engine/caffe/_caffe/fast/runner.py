@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import device
+from .. import device, rounding
 from ..blob import Blob, Layout
+from ..checkpoint import CheckpointedPath
 from ..errors import install_command
 from ..graph.plan import Plan
 from ..layer import Layer
@@ -49,6 +50,8 @@ class Runner(ReferencePath):
         super().__init__(plan, layers, blobs, layout)
         self._fast: FastPath | None = None
         self._training: TrainingPath | None = None  # what ran the last forward, if a backward may follow
+        self._checkpoints: CheckpointedPath | None = None
+        self._dropped = False  # whether they ran the last forward
         self._saving = False
         self._can = True  # until Numba turns out to be missing
         self._asked: tuple[str, int] | None = None  # the algorithms and shapes that `_pays` was found for
@@ -56,28 +59,41 @@ class Runner(ReferencePath):
         #: multiply-adds of a pass for each number that the net is fed with
         self._adds_per_input = self._multiply_adds() / max(1, self._inputs())
 
-    def forward(self, first: int = 0, last: int | None = None) -> float:
+    def launch(self, first: int = 0, last: int | None = None) -> torch.Tensor | float:
         self._training = None
         everything = first == 0 and last in (None, len(self.steps) - 1)
         hooked = self.hooks.before_forward or self.hooks.after_forward
-        fast = self._fast_path() if everything and not hooked else None
+        whole = everything and not hooked
+        if self._checkpoints is not None:
+            self._checkpoints.forget()
+        self._dropped = whole and device.checkpointing() and self.plan.phase == _TRAIN
+        fast = self._fast_path() if whole and not self._dropped else None
         if fast is None or not fast.applies:
             if self._fast is not None and not hooked:
                 end = len(self.steps) - 1 if last is None else last
                 self.plan.check_range(first, end)
                 self._fast.forget(range(first, end + 1))
-            return super().forward(first, last)
+            return self._checkpointed().forward() if self._dropped else super().launch(first, last)
         loss = fast.forward()
         self._training = fast if self.plan.phase == _TRAIN else None  # type: ignore[assignment]
         return loss
 
     def backward(self, first: int | None = None, last: int = 0) -> None:
         everything = first in (None, len(self.steps) - 1) and last == 0
-        hooked = self.hooks.before_backward or self.hooks.after_backward
-        if self._training is None or not everything or hooked:
-            super().backward(first, last)
-        else:
+        whole = everything and not (self.hooks.before_backward or self.hooks.after_backward)
+        if whole and self._dropped:
+            self._checkpointed().backward()
+        elif whole and self._training is not None:
             self._training.backward()
+        else:
+            if self._dropped:
+                self._checkpointed().restore()
+            super().backward(first, last)
+
+    def _checkpointed(self) -> CheckpointedPath:
+        if self._checkpoints is None:
+            self._checkpoints = CheckpointedPath(self)
+        return self._checkpoints
 
     def _fast_path(self) -> FastPath | None:
         asked = chosen(), self.layout.version
@@ -86,7 +102,7 @@ class Runner(ReferencePath):
             self._asked, self._pays = asked, asked[0] == "fast" or (asked[0] != "reference" and enough)
         if not self._pays or not self._can:
             return None
-        if device.current().type != "cpu" or device.dtype() != torch.float32:
+        if device.current().type != "cpu" or device.dtype() != torch.float32 or rounding.rounds():
             return None
         saving = device.memory_saving() and self.plan.phase == _TEST
         if self._fast is None or self._saving != saving:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from .. import rounding
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..log import log
@@ -264,12 +265,21 @@ class _Correlation(_WindowLayer):
         bias = self.blobs[1].value if len(self.blobs) > 1 else None
         for source, target in zip(bottom, top):
             x = self._folded(source.value)
-            if self.native:
-                y = torch.convolution(x, weight, bias, **self.torch_args)
-            else:
-                y = self._by_columns(x, weight, target.dims[self.channel_axis + 1 :])
-                y = y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2))
-            target.put(y)
+            if self.native and not self.rounds:
+                target.put(torch.convolution(x, weight, bias, **self.torch_args))
+                continue
+            y = self._product(x, weight, target.dims[self.channel_axis + 1 :])
+            target.put(y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)))
+
+    def _product(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
+        """The layer without its bias; `size` is the top's spatial size."""
+        if self.rounds:
+            x, weight = rounding.rounded(x), rounding.rounded(weight)
+        if self.native:
+            y = torch.convolution(x, weight, None, **self.torch_args)
+        else:
+            y = self._by_columns(x, weight, size)
+        return rounding.widened(y) if self.rounds else y
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         weight = self._weight()
@@ -279,18 +289,38 @@ class _Correlation(_WindowLayer):
             if not any(wanted):
                 continue
             x, dy = self._folded(source.value), self._folded(target.grad)
-            if self.native:
-                outputs = [self.layer_param.convolution_param.num_output]
-                grads = torch.ops.aten.convolution_backward(
-                    dy, x, weight, outputs, **self.torch_args, output_mask=wanted
-                )
+            if self.rounds:
+                grads = self._rounded_gradients(x, weight, dy, wanted)
             else:
-                grads = self._backward_by_columns(x, weight, dy, wanted)
+                grads = self._gradients(x, weight, dy, wanted)
             for blob, grad, flag in zip(self.blobs, grads[1:], flags):
                 if flag:
                     blob.add_grad(grad)
             if down:
                 source.put_grad(grads[0])
+
+    def _gradients(
+        self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]
+    ) -> tuple[Any, ...]:
+        """The gradients of bottom, weight and bias; those that are not wanted may be anything."""
+        if not self.native:
+            return self._backward_by_columns(x, weight, dy, wanted)
+        outputs = [self.layer_param.convolution_param.num_output]
+        grads: tuple[Any, ...] = torch.ops.aten.convolution_backward(
+            dy, x, weight, outputs, **self.torch_args, output_mask=wanted
+        )
+        return grads
+
+    def _rounded_gradients(
+        self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]
+    ) -> tuple[Any, ...]:
+        """Those of rounded factors; the bias has none."""
+        dx = dw = None
+        if any(wanted[:2]):
+            x, weight, factor = (rounding.rounded(each) for each in (x, weight, dy))
+            dx, dw, _ = self._gradients(x, weight, factor, [*wanted[:2], False])
+        db = dy.sum([0, *range(2, dy.dim())]) if wanted[2] else None
+        return *(None if grad is None else rounding.widened(grad) for grad in (dx, dw)), db
 
     def _by_columns(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
         """The layer without its bias; `size` is the top's spatial size."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from ...proto.caffe_pb2 import EmbedParameter, InnerProductParameter
+from .. import rounding
 from ..blob import Blob
 from ..layer import Arity, Layer
 from ..registry import register
@@ -89,6 +90,10 @@ class InnerProduct(_Dense):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, y = bottom[0].value_as(self._x), top[0].value_as(self._y)
         weight, bias = self._weight(turned=True), self._bias()
+        if self.rounds:
+            product = _rounded_product(x, weight)
+            top[0].put(product if bias is None else product + bias)
+            return
         if top[0].data_memory is bottom[0].data_memory:
             x = x.clone()
         top[0].put(torch.mm(x, weight, out=y) if bias is None else torch.addmm(bias, x, weight, out=y))
@@ -101,11 +106,20 @@ class InnerProduct(_Dense):
                 left, right = bottom[0].turned_value(self._x), dy
             else:
                 left, right = top[0].turned_grad(self._y), bottom[0].value_as(self._x)
-            weight.add_grad(torch.mm(left, right, out=weight.blank_grad()))
+            if self.rounds:
+                weight.add_grad(_rounded_product(left, right))
+            else:
+                weight.add_grad(torch.mm(left, right, out=weight.blank_grad()))
         self._bias_backward(dy)
-        if propagate_down[0]:
+        if propagate_down[0] and self.rounds:
+            bottom[0].put_grad(_rounded_product(dy, self._weight()))
+        elif propagate_down[0]:
             target = None if bottom[0].diff_memory is top[0].diff_memory else bottom[0].grad_as(self._x)
             bottom[0].put_grad(torch.mm(dy, self._weight(), out=target))
+
+
+def _rounded_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return rounding.widened(rounding.rounded(left) @ rounding.rounded(right))
 
 
 @register("Embed")

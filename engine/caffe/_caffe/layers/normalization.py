@@ -107,7 +107,7 @@ class BatchNorm(Layer):
         y, saved_mean, inverse = normal
         if x.numel() == x.shape[1]:
             variance.zero_()  # of a single value, where torch divides by 0
-        for blob, batch in zip(self.blobs, (mean, variance, weight)):
+        for blob, batch in zip(() if self.again else self.blobs, (mean, variance, weight)):
             blob.put(blob.value * self.fraction + batch.view(blob.dims))
         return y, saved_mean, inverse
 

@@ -31,7 +31,7 @@ Pair = tuple[int, int]
 class Pooled(NamedTuple):
     """A pooled plane and, for MAX and STOCHASTIC, which value of the H x W plane each one is (or -1).
 
-    `native`: torch's own windows made it, no pick is -1, and torch's own backward applies.
+    `native`: torch's own windows made it, and its own backward applies; on the host no pick is -1.
     """
 
     values: torch.Tensor
@@ -105,10 +105,10 @@ class PoolWindow:
 
 def max_pool(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
     """The first maximum of each window in row-major order; -FLT_MAX and index -1 if it has none."""
+    if window.native and device.current() is not device.HOST:
+        return _max_pool_unasked(x, window)
     if window.native:
-        values, index = torch.ops.aten.max_pool2d_with_indices(
-            x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
-        )
+        values, index = _native_max_pool(x, window)
         # torch picks NaN and starts from -inf; both are rare, and both show in the result.
         if values.min().item() > FLOOR:
             return Pooled(values, index, native=True)
@@ -119,6 +119,21 @@ def max_pool(x: torch.Tensor, window: PoolWindow, test: bool = False) -> Pooled:
     row, col = index // width - window.pad[0], index % width - window.pad[1]
     index = torch.where(values > FLOOR, row * window.size[1] + col, -1)
     return Pooled(values.clamp(min=FLOOR), index)
+
+
+def _native_max_pool(x: torch.Tensor, window: PoolWindow) -> tuple[torch.Tensor, torch.Tensor]:
+    values, index = torch.ops.aten.max_pool2d_with_indices(
+        x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
+    )
+    return values, index
+
+
+def _max_pool_unasked(x: torch.Tensor, window: PoolWindow) -> Pooled:
+    """`max_pool` without a look at a value, for which the host would have to wait."""
+    low = -math.inf
+    values, index = _native_max_pool(x.nan_to_num(nan=low, posinf=math.inf, neginf=low), window)
+    index = torch.where(values > FLOOR, index, -1)
+    return Pooled(values.clamp_(min=FLOOR), index, native=True)
 
 
 def max_values(x: torch.Tensor, window: PoolWindow) -> torch.Tensor | None:
@@ -143,6 +158,8 @@ def pick_backward(
 ) -> torch.Tensor:
     """Send each gradient to the value it was picked from; the backward of MAX and STOCHASTIC."""
     if native:
+        if device.current() is not device.HOST:  # see `_max_pool_unasked`
+            grad, picks = torch.where(picks < 0, 0, grad), picks.clamp(min=0)
         dx: torch.Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             grad, x, window.kernel, window.stride, window.pad, (1, 1), window.ceil, picks
         )

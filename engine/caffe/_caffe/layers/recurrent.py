@@ -101,6 +101,7 @@ class _Recurrent(Layer):
     states: ClassVar[int]
     gates: ClassVar[int]
     saves = "the gates and the states of every step"
+    carries_state = True
 
     steps: int
     static: bool

@@ -23,6 +23,7 @@ from .build import check_prefix, check_settings, test_nets, train_net
 from .control import SolverAction, SolverParameter
 from .fused import Updates
 from .lr_policy import learning_rate
+from .smoothing import SmoothedLoss
 
 AnySolver = TypeVar("AnySolver", bound="Solver")
 
@@ -74,8 +75,7 @@ class Solver:
             self._load_weights(net)
         self._iter = 0
         self._current_step = 0
-        self._losses: list[float] = []
-        self._smoothed = 0.0
+        self._smoothed = SmoothedLoss(param.average_loss)
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopped = False
@@ -144,11 +144,11 @@ class Solver:
         """Train for a number of iterations, with the tests, displays and snapshots that fall due."""
         if not isinstance(iterations, int):
             raise TypeError(f"step(iterations): an int is needed, not {type(iterations).__name__}")
-        start, stop = self._iter, self._iter + iterations
-        self._losses, self._smoothed, self._stopped = [], 0.0, False
+        stop = self._iter + iterations
+        self._smoothed, self._stopped = SmoothedLoss(self._message.average_loss), False
         self._displayed = (time.perf_counter(), self._iter)
         while self._iter < stop:
-            self._iteration(start)
+            self._iteration()
             if self._stopped:
                 return
 
@@ -164,7 +164,6 @@ class Solver:
         if resume_file:
             log.info("Restoring previous solver status from %s", resume_file)
             self.restore(resume_file)
-        start = self._iter
         self.step(param.max_iter - self._iter)
         if param.snapshot_after_train and not (param.snapshot and self._iter % param.snapshot == 0):
             self.snapshot()
@@ -172,9 +171,8 @@ class Solver:
             log.info("Optimization stopped early.")
             return
         if param.display and self._iter % param.display == 0:
-            loss = self.net.runner.forward()
-            self._smooth(loss, start)
-            log.info("Iteration %d, loss = %g", self._iter, self._smoothed)
+            self._smoothed.add([self.net.runner.launch()])
+            log.info("Iteration %d, loss = %g", self._iter, self._smoothed.value)
         if param.test_interval and self._iter % param.test_interval == 0:
             self._test_all()
         log.info("Optimization Done.")
@@ -244,7 +242,7 @@ class Solver:
     def _all_nets(self) -> list[Net]:
         return [self.net, *self.test_nets]
 
-    def _iteration(self, start: int) -> None:
+    def _iteration(self) -> None:
         param = self._message
         self.net.clear_param_diffs()
         if param.test_interval and self._iter % param.test_interval == 0:
@@ -256,13 +254,13 @@ class Solver:
             on_start()
         display = bool(param.display) and self._iter % param.display == 0
         self.net.debug_info = display and param.debug_info
-        loss = 0.0
+        losses = []
         for _ in range(param.iter_size):
-            loss += self.net.runner.forward()
+            losses.append(self.net.runner.launch())
             self.net.runner.backward()
             if self.net.debug_info:
                 debug.log_norms(self.net.learnable)
-        self._smooth(loss / param.iter_size, start)
+        self._smoothed.add(losses)
         if display and device.root_solver():
             self._display()
         for _, on_gradients_ready in self._callbacks:
@@ -273,17 +271,6 @@ class Solver:
         if (due and device.root_solver()) or action is SolverAction.SNAPSHOT:
             self.snapshot()
         self._stopped = action is SolverAction.STOP
-
-    def _smooth(self, loss: float, start: int) -> None:
-        window = self._message.average_loss
-        if len(self._losses) < window:
-            self._losses.append(loss)
-            count = len(self._losses)
-            self._smoothed = (self._smoothed * (count - 1) + loss) / count
-        else:
-            slot = (self._iter - start) % window
-            self._smoothed += (loss - self._losses[slot]) / window
-            self._losses[slot] = loss
 
     def _rate(self) -> float:
         rate, step = learning_rate(self._message, self._iter, self._current_step)
@@ -312,7 +299,8 @@ class Solver:
         lapse = now - then
         log.info(
             "Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
-            self._iter, (self._iter - iteration) / (lapse or 1), lapse, self._message.display, self._smoothed,
+            self._iter, (self._iter - iteration) / (lapse or 1), lapse, self._message.display,
+            self._smoothed.value,
         )  # fmt: skip
         self._displayed = (now, self._iter)
         report.log_outputs("Train", self.net.plan, report.output_values(self.net.plan, self.net.runner.blobs))

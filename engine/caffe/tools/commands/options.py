@@ -12,12 +12,16 @@ from ..command import device_wish
 from ..flags import Flag, Value
 
 FLAGS = {
+    "checkpointing": Flag(False, "train: drop blobs in the forward pass and compute them again in the "
+                          "backward pass, to train in less memory"),
     "gpu": Flag("", "device ids separated by ',', or 'all'; train: one process per device, which multiplies "
                 "the effective batch size. Default: the CPU, or what the solver's solver_mode says"),
     "iterations": Flag(50, "test, time: number of batches"),
     "level": Flag(0, "level of the network's state"),
     "model": Flag("", "test, time: the network's prototxt"),
     "phase": Flag("", "time: TRAIN (default) or TEST"),
+    "precision": Flag("float32", "train, test, time: of what is multiplied: float32, tf32 or bfloat16, which "
+                      "are for GPUs with tensor cores"),
     "sighup_effect": Flag("snapshot", "train: what SIGHUP does: snapshot, stop or none"),
     "sigint_effect": Flag("stop", "train: what SIGINT does: snapshot, stop or none"),
     "snapshot": Flag("", "train: solver state to resume from; not together with -weights"),
@@ -35,11 +39,13 @@ CPU_INSTEAD = "leave out -gpu to compute on the CPU"
 class Options:
     """The values of `FLAGS`, by the same names."""
 
+    checkpointing: bool
     gpu: str
     iterations: int
     level: int
     model: str
     phase: str
+    precision: str
     sighup_effect: str
     sigint_effect: str
     snapshot: str
@@ -101,6 +107,18 @@ def use_device(gpu: str) -> None:
         _caffe.set_mode_gpu()
     if _caffe.gpu_count():
         log.info("GPU device name: %s", _caffe.gpu_properties(ids[0])["Name"])
+
+
+def use_precision(name: str) -> None:
+    """Multiply in the precision that `-precision` names.
+
+    Raises:
+        CaffeError: there is no such precision.
+    """
+    try:
+        _caffe.set_precision(name)
+    except ValueError as error:
+        raise CaffeError(f"-precision {name}: {error}") from error
 
 
 def usage(commands: Mapping[str, str], tools: Mapping[str, str]) -> str:

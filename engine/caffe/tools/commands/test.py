@@ -7,7 +7,7 @@ import numpy as np
 from ..._caffe.log import log
 from ...proto.caffe_pb2 import TEST
 from ...pycaffe import Net
-from .options import Options, require, use_device
+from .options import Options, require, use_device, use_precision
 
 
 def run(options: Options) -> None:
@@ -19,6 +19,7 @@ def run(options: Options) -> None:
     require(options.model, "Need a model definition to score: -model net.prototxt")
     require(options.weights, "Need model weights to score: -weights net.caffemodel")
     use_device(options.gpu)
+    use_precision(options.precision)
     net = Net(options.model, TEST, level=options.level, stages=options.stages)
     net.copy_from(options.weights)
     log.info("Running for %d iterations.", options.iterations)

@@ -6,7 +6,7 @@ from ... import _caffe
 from ..._caffe.log import log
 from ...proto.caffe_pb2 import TEST, TRAIN
 from ...pycaffe import Net
-from .options import Options, require, use_device
+from .options import Options, require, use_device, use_precision
 
 _PHASES = {"": TRAIN, "TRAIN": TRAIN, "TEST": TEST}
 
@@ -24,6 +24,7 @@ def run(options: Options) -> None:
     require(options.phase in _PHASES, f"-phase {options.phase}: it is TRAIN or TEST")
     require(options.iterations > 0, f"-iterations {options.iterations}: at least 1 is needed")
     use_device(options.gpu)
+    use_precision(options.precision)
     net = Net(options.model, _PHASES[options.phase], level=options.level, stages=options.stages)
     log.info("Performing Forward")
     log.info("Initial loss: %g", net.runner.forward())

@@ -18,7 +18,7 @@ from ..._caffe.log import log
 from ...proto.caffe_pb2 import SolverParameter
 from ...pycaffe import SGDSolver, get_solver
 from ..command import ABORTED, device_wish, fatal
-from .options import CPU_INSTEAD, Options, gpu_ids, require
+from .options import CPU_INSTEAD, Options, gpu_ids, require, use_precision
 
 _EFFECTS = ("snapshot", "stop", "none")
 
@@ -35,6 +35,7 @@ def run(options: Options) -> None:
         not (options.snapshot and options.weights),
         "Give a snapshot to resume training or weights to finetune but not both.",
     )
+    _use_memory_and_precision(options)
     param = _solver_param(options)
     ids = _take_devices(options, param)
     with SignalActions(options.sigint_effect, options.sighup_effect) as signals:
@@ -42,10 +43,15 @@ def run(options: Options) -> None:
         solver.set_action_function(signals.poll)
         log.info("Starting Optimization")
         if len(ids) > 1:
-            _solve_together(solver, param, options.snapshot, ids)
+            _solve_together(solver, param, options, ids)
         else:
             solver.solve()
     log.info("Optimization Done.")
+
+
+def _use_memory_and_precision(options: Options) -> None:
+    use_precision(options.precision)
+    _caffe.set_checkpointing(options.checkpointing)
 
 
 def _solver_param(options: Options) -> SolverParameter:
@@ -136,11 +142,11 @@ class SignalActions:
 # ---- several GPUs: this process is solver 0, every other GPU has a process of its own ------------------
 
 
-def _solve_together(solver: SGDSolver, param: SolverParameter, snapshot: str, ids: Sequence[int]) -> None:
-    uid = _caffe.NCCL.new_uid()
+def _solve_together(solver: SGDSolver, param: SolverParameter, options: Options, ids: Sequence[int]) -> None:
+    uid, message = _caffe.NCCL.new_uid(), param.SerializeToString()
     context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
     others = [
-        context.Process(target=_work, args=(param.SerializeToString(), snapshot, ids, rank, uid), daemon=True)
+        context.Process(target=_work, args=(message, options, ids, rank, uid), daemon=True)
         for rank in range(1, len(ids))
     ]
     for process in others:
@@ -160,14 +166,15 @@ def _average_gradients(solver: SGDSolver, uid: bytes) -> None:
     solver.add_callback(nccl)
 
 
-def _work(message: bytes, snapshot: str, ids: Sequence[int], rank: int, uid: bytes) -> None:
+def _work(message: bytes, options: Options, ids: Sequence[int], rank: int, uid: bytes) -> None:
     """The body of the process of solver `rank` > 0; solver 0 ends it."""
     _caffe.init_log(2)
+    _use_memory_and_precision(options)
     param = SolverParameter.FromString(message)
     try:
         _join(param, ids, rank)
         with SignalActions("none", "none"):  # to answer them is for solver 0: where it stops, all stop
-            solver = _build(param, snapshot)
+            solver = _build(param, options.snapshot)
             _average_gradients(solver, uid)
             solver.step(param.max_iter - solver.iter)
     except (CaffeError, OSError) as error:

@@ -211,3 +211,23 @@ def test_a_failing_process_ends_the_others():
     # Whichever is noticed first: the lost connection, or the end of the process.
     noticed = r"^F.*(solver 0 lost the other solvers|the process of solver 1 failed)"
     assert re.search(noticed, done.stderr, re.MULTILINE)
+
+
+def test_the_precision_is_the_flags():
+    finite(2)
+    assert main(["train", "-solver", "solver.prototxt", "-precision", "half"]) != 0
+    found = []
+    for precision in ("bfloat16", "float32"):
+        assert main(["train", "-solver", "solver.prototxt", "-precision", precision]) == 0
+        found.append(params("snap_iter_2.caffemodel"))
+    rounded, plain = found
+    assert any(not np.array_equal(a, b) for name in plain for a, b in zip(plain[name], rounded[name]))
+
+
+def test_checkpointing_trains_the_same():
+    finite(3)
+    found = []
+    for flag in ("-checkpointing", "-nocheckpointing"):
+        assert main(["train", "-solver", "solver.prototxt", flag]) == 0
+        found.append(params("snap_iter_3.caffemodel"))
+    assert_same(*found)
