@@ -20,9 +20,10 @@ from ..outputs import replace_text
 from ..protocols import SolverLike
 from ..runs import Run, command, launch
 from ..tables import percent
+from ..verify import Subject, check_start, settle
 from ..weights import loading, provenance
 from ..weights.solverstate import SolverState
-from . import findings, handover, loopstate
+from . import handover, loopstate
 from .journal import log_to
 from .keeper import Keeper
 from .numbers import check_step
@@ -52,6 +53,7 @@ def train(
 
     Raises:
         ValueError: weights or a state that do not fit.
+        Suspect: in a strict session, with the known causes of a low score that are there.
         Locked: another process is training in the folder.
         Diverged: a loss, a gradient or a weight is no number; suspect snapshots are set aside.
         Interrupted: a signal came or the time is up, and the snapshot has been taken.
@@ -72,7 +74,8 @@ def train(
         else:
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
             surgery.interp(net, [name for name in net.params if "up" in name])
-            findings.warn(findings.findings(net, train_proto, untouched))
+            pixels = float(net.blobs["label"].data[0].size)
+            settle(check_start(Subject(net, job, train_proto, pixels, False, untouched)), session.strict)
         entry = launch(solver.iter, str(resume or job.weights), fingerprints or {})
         came_from = provenance.lookup(job.weights) if job.weights else None
         run.record(job, {**entry, **({"weights": came_from} if came_from else {})})
