@@ -144,6 +144,8 @@ def add_session(command: argparse.ArgumentParser) -> None:
         f"with status {TIME_IS_UP}")  # fmt: skip
     add("--disk-wait", type=real(0), default=30.0, metavar="MIN", help="go on for MIN minutes without being "
         "able to write a snapshot, then stop. Default: 30")  # fmt: skip
+    add("--strict", action="store_true", help="do not start where a known cause of a low score is "
+        "found, those of fcn verify; default: warn")  # fmt: skip
 
 
 def read_session(args: argparse.Namespace) -> Session:
@@ -155,6 +157,7 @@ def read_session(args: argparse.Namespace) -> Session:
         keep_last=args.keep_last,
         disk_wait=60 * args.disk_wait,
         retry=min(60.0, max(1.0, 6 * args.disk_wait)),
+        strict=args.strict,
     )
 
 

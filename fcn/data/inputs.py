@@ -14,7 +14,7 @@ from voc_layers.folder import SbdFolder, Split, VocFolder
 from voc_layers.reading import SampleError, read_size
 
 from ..job import Job
-from .check import check_split
+from .check import Check, check_split
 from .sets import SETS, DataSet, Folders, dataset_of, folder_of
 
 log = logging.getLogger("fcn")
@@ -105,18 +105,18 @@ class TrainingData:
         named = {root: [s.name for s in splits if s.folder.root == root] for root in roots}
         return "\n".join(folder.layout(named[root]) for root, folder in roots.items())
 
-    def warn_of_shared(self) -> None:
-        """Warn of ids in both lists: scoring on them measures images that were trained on."""
-        shared = sorted(set(self.train.ids) & set(self.val.ids))
-        if shared:
-            text = "%d of the %d images to score on are also trained on (%s, ...): scores will be too good"
-            log.warning(text, len(shared), len(self.val.ids), shared[0])
+    def shared(self) -> list[str]:
+        """The ids in both lists: scoring on them measures images that were trained on."""
+        return sorted(set(self.train.ids) & set(self.val.ids))
 
-    def check(self, scored: bool) -> None:
+    def check(self, scored: bool) -> list[Check]:
         """Read all labels and one's own images, and warn of labels that are odd.
 
         Of the images of published data sets only the sizes are read: they have been in use for years, while
         labels are files that people make, convert and copy.
+
+        Returns:
+            what was found in the split to train on, and in the one to score on where it is.
 
         Raises:
             SampleError: files that are not what they should be, and labels that nothing can be learned from.
@@ -132,6 +132,7 @@ class TrainingData:
         for check in checks:
             for warning in check.warnings:
                 log.warning("%s: %s", check.split, warning)
+        return checks
 
 
 def require(data: TrainingData, scored: bool, weights_missing: Sequence[str]) -> None:

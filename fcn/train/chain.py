@@ -14,6 +14,7 @@ from ..data import TrainingData, require
 from ..data.names import check_names, names_in
 from ..job import Job
 from ..runs import STATES, Run
+from ..verify import Inputs, check_inputs, settle
 from ..weights.solverstate import SolverState
 from . import timing
 from .handover import Stage, find_weights, missing_weights, resume_state
@@ -95,9 +96,10 @@ def train_chain(
     Raises:
         MissingInputs, SampleError: before anything starts, with all files that are not there or not what they
             should be.
+        Suspect: in a strict session, with the known causes of a low score that are there.
         ValueError, Diverged, Interrupted: see `resume_state` and `train`.
     """
-    prints = _look(stages, data, resume)
+    prints = _look(stages, data, resume, session)
     timing.announce([job for job, run in stages if not run.newest(STATES)])
     made: list[Path] = []
     for i, (job, run) in enumerate(stages):
@@ -132,16 +134,18 @@ def _check_names(job: Job, before: Job | None) -> None:
         check_names(before.class_names, job.class_names, f"the data of {job.model}")
 
 
-def _look(stages: Sequence[Stage], data: TrainingData | None, resume: str | None) -> dict[str, Any]:
+def _look(
+    stages: Sequence[Stage], data: TrainingData | None, resume: str | None, session: Session
+) -> dict[str, Any]:
     """Look at all that is needed before anything starts; returns the fingerprints of the data."""
     missing = missing_weights(stages, resume)
     scored = any(job.recipe.test_every for job, _ in stages)
     if data is None:
         return {}
     require(data, scored, missing)
-    if scored:
-        data.warn_of_shared()
-    data.check(scored)
+    checks = data.check(scored)
+    inputs = Inputs(data, checks[0], checks[1] if scored else None)
+    settle(check_inputs(inputs), session.strict)
     return {form: split.fingerprint() for form, split in zip(("train", "val"), data.used(scored))}
 
 

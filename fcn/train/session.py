@@ -20,6 +20,7 @@ class Session:
         keep_last: how many snapshots stay, besides the one with the best score; 0: all.
         disk_wait: seconds that a training goes on for without being able to write a snapshot.
         retry: seconds between two tries to write one.
+        strict: stop where a known cause of a low score is found before the first step, and not only warn.
     """
 
     sigint: str = "stop"
@@ -28,6 +29,7 @@ class Session:
     keep_last: int = 3
     disk_wait: float = 1800.0
     retry: float = 60.0
+    strict: bool = False
 
 
 #: What one is that nothing is said about.

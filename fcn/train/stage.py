@@ -21,9 +21,10 @@ from ..outputs import replace_text
 from ..protocols import SolverLike
 from ..runs import Run, command, launch
 from ..tables import percent
+from ..verify import Subject, check_start, settle
 from ..weights import loading, provenance
 from ..weights.solverstate import SolverState
-from . import findings, handover
+from . import handover
 from .journal import log_to
 from .keeping import loopstate
 from .keeping.keeper import Keeper
@@ -55,6 +56,7 @@ def train(
     Raises:
         ValueError: weights or a state that do not fit.
         RuntimeError: this caffe does not know the job's precision.
+        Suspect: in a strict session, with the known causes of a low score that are there.
         Locked: another process is training in the folder.
         Diverged: a loss, a gradient or a weight is no number; suspect snapshots are set aside.
         Interrupted: a signal came or the time is up, and the snapshot has been taken.
@@ -75,7 +77,8 @@ def train(
         else:
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
             surgery.interp(net, [name for name in net.params if "up" in name])
-            findings.warn(findings.findings(net, train_proto, untouched))
+            pixels = float(net.blobs[job.labelings[0].label].data[0].size)
+            settle(check_start(Subject(net, job, train_proto, pixels, False, untouched)), session.strict)
         entry = launch(solver.iter, _source(resume, job), fingerprints or {})
         run.record(job, {**entry, **_provenance(job)})
         run.rewind(solver.iter)

@@ -6,7 +6,7 @@ A real Caffe ends the process when a file does not fit a net, so the fit is look
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,20 +41,26 @@ def shapes(path: str | Path) -> dict[str, list[Shape]]:
     return _not_empty(path, wire.read(path, "caffemodel", parse))
 
 
-def arrays(path: str | Path) -> dict[str, list[np.ndarray]]:
+def arrays(path: str | Path, only: Collection[str] | None = None) -> dict[str, list[np.ndarray]]:
     """Layer name -> its parameters, in the shapes and the precision of the file.
+
+    Args:
+        only: the layers that are read, if they are there; all by default.
 
     Raises:
         ValueError: a file that is empty, cut off or no caffemodel.
     """
     if is_hdf5(path):
-        found = hdf5.layers(path, lambda dataset: np.asarray(dataset[()]))
-        return {name: blobs for name, blobs in _not_empty(path, found).items() if blobs}
+        found = hdf5.layers(path, lambda dataset: np.asarray(dataset[()]), only)
+        whole = found if only is not None else _not_empty(path, found)
+        return {name: blobs for name, blobs in whole.items() if blobs}
 
     def parse(data: mmap.mmap) -> dict[str, list[np.ndarray]]:
-        return {n: [wire.blob_array(data, *span) for span in spans] for n, spans in _layers(data) if spans}
+        wanted = ((n, spans) for n, spans in _layers(data) if spans and (only is None or n in only))
+        return {n: [wire.blob_array(data, *span) for span in spans] for n, spans in wanted}
 
-    return _not_empty(path, wire.read(path, "caffemodel", parse))
+    values = wire.read(path, "caffemodel", parse)
+    return values if only is not None else _not_empty(path, values)
 
 
 def write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:

@@ -5,7 +5,7 @@ h5py is imported when the first such file is met: nothing else needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,8 +34,13 @@ def opened(path: str | Path, what: str = "caffemodel", mode: str = "r") -> Itera
         raise ValueError(f"{path}: not a {what} in HDF5, or cut off: {error}") from error
 
 
-def layers(path: str | Path, take: Callable[[Any], Found]) -> dict[str, list[Found]]:
+def layers(
+    path: str | Path, take: Callable[[Any], Found], only: Collection[str] | None = None
+) -> dict[str, list[Found]]:
     """Layer name -> what `take` makes of each of its parameters, which are h5py's datasets of numbers.
+
+    Args:
+        only: the layers that are looked into, if they are there; all by default.
 
     Raises:
         ValueError: a file that is cut off, or whose contents are no caffemodel.
@@ -50,7 +55,7 @@ def layers(path: str | Path, take: Callable[[Any], Found]) -> dict[str, list[Fou
             found.setdefault(name, {})
         elif not layer or item.dtype.kind != "f":
             raise ValueError(f"{path}: not a caffemodel in HDF5: data/{name} is no parameter of a layer")
-        else:
+        elif only is None or layer in only:
             found.setdefault(layer, {})[number] = take(item)
 
     with opened(path) as file:

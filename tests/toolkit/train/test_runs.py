@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,8 @@ import pytest
 
 import nets
 import solvers
-from caffe.proto import caffe_pb2
 from fcn.runs import STATES, Run, read_rows
-from fcn.train import Job, findings, recipes
+from fcn.train import Job, recipes
 from fcn.train.progress import Meter
 from voc_layers import VocFolder
 
@@ -27,26 +25,6 @@ def test_base_lr_keeps_the_ratio_between_stages() -> None:
     rows = recipes(nets.CHAIN, None, 1e-8, max_iter=5, snapshot=None)
     assert [row.base_lr for row in rows] == pytest.approx([1e-8, 1e-10, 1e-12])
     assert [(row.max_iter, row.snapshot) for row in rows] == [(5, 4000)] * 3
-
-
-def test_startup_findings() -> None:
-    proto = caffe_pb2.NetParameter()
-    blobs = {
-        "conv": np.zeros((2, 2, 3, 3)),
-        "kept": np.ones((2, 2)),
-        "new": np.ones((2, 2)),
-        "score": np.zeros((2, 2, 1, 1)),
-        "up": np.ones((2, 2, 4, 4)),
-        "fixed": np.zeros(2),
-    }
-    types = {"conv": "Convolution", "up": "Deconvolution", "fixed": "Scale"}
-    for name in blobs:
-        proto.layer.add(name=name, type=types.get(name, "InnerProduct"))
-    proto.layer[-1].param.add(lr_mult=0)
-    net = SimpleNamespace(params={name: [SimpleNamespace(data=array)] for name, array in blobs.items()})
-    found = dict(findings.findings(net, proto, untouched=["new", "score", "fixed", "up"]))
-    assert list(found) == ["conv", "new", "up"]
-    assert "zero" in found["conv"] and "received no weights" in found["new"] and "bilinear" in found["up"]
 
 
 def job(**recipe: Any) -> Job:
