@@ -47,7 +47,7 @@ assert dict(os.environ) == before and logging.getLogger("caffe").level == loggin
 def test_a_net_is_timed_compared_and_reported(tmp_path: Path) -> None:
     """The engine beside PyTorch, a library that is not installed and a Caffe that is not there."""
     done = bench(
-        "--models", "squeezenet", "--sizes", "64x80", "--peers", "eager,onnxruntime,bvlc", "--rounds", "2",
+        "--models", "squeezenet", "--sizes", "64x80", "--peers", "eager,mnn,bvlc", "--rounds", "2",
         "--peers-python", sys.executable, "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_a_net_is_timed_compared_and_reported(tmp_path: Path) -> None:
     for name in ("engine", "eager"):
         assert rows[name].error is not None and rows[name].error < 1e-5, rows[name]
         assert len(rows[name].seconds) == 2 and rows[name].peak and not rows[name].reason
-    assert "No module named 'onnxruntime'" in rows["onnxruntime"].reason
+    assert "No module named 'MNN'" in rows["mnn"].reason
     assert "CAFFE_ROOT" in rows["bvlc"].reason
     assert stored.with_suffix(".md").read_text() == report.document(results)
     assert stored.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
