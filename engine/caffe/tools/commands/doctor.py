@@ -45,7 +45,16 @@ EXTRAS = (
     Extra("leveldb", {"plyvel": "plyvel"}, "Data layers and tools on LevelDB"),
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
     Extra("fast", {"numba": "numba"}, "inference on the CPU by faster algorithms"),
-    Extra("report", {"matplotlib": "matplotlib"}, "figures, plot_training_log"),
+    Extra("report", {"matplotlib": "matplotlib", "jinja2": "jinja2"}, "figures, report pages, plot_training_log"),
+    Extra("tensorboard", {"tensorboardX": "tensorboardX"}, "training curves as TensorBoard events"),
+    Extra("serve", {"flask": "flask", "waitress": "waitress"}, "the local web page"),
+    Extra("video", {"cv2": "opencv-python-headless"}, "videos and cameras"),
+    Extra(
+        "notebook",
+        {"nbclient": "nbclient", "nbformat": "nbformat", "ipykernel": "ipykernel"},
+        "running the notebooks",
+    ),
+    Extra("completion", {"shtab": "shtab"}, "commands completed by the shell"),
     Extra("onnx", {"onnx": "onnx", "onnxruntime": "onnxruntime"}, "nets and weights as ONNX files"),
     Extra("safetensors", {"safetensors": "safetensors"}, "weights in .safetensors files"),
 )

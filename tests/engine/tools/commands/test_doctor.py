@@ -95,6 +95,6 @@ def test_the_lists_are_those_of_the_package():
     extras = {
         name: {re.match(r"[\w-]+", text)[0].lower() for text in packages}
         for name, packages in project["optional-dependencies"].items()
-        if name not in ("test", "dev")
+        if name not in ("test", "browser", "docs", "dev")
     }
     assert extras == {extra.name: {d.lower() for d in extra.modules.values()} for extra in doctor.EXTRAS}
