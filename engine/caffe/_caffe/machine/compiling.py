@@ -1,4 +1,4 @@
-"""Numba functions of this package, compiled once and kept on disk.
+"""Numba functions of this package, each compiled when it is first called, and kept on disk.
 
 What is kept lies under a name made of this package's sources: a changed kernel is never answered with an old
 one. The folder is Numba's own choice (`NUMBA_CACHE_DIR`, or the user's cache); where nothing can be written,
@@ -32,17 +32,38 @@ _lock = Lock()
 def compiled(signature: Any) -> Callable[[_F], _F]:
     """Class of decorators: machine code of this signature, without the interpreter's lock while it runs."""
 
-    def compile_function(function: _F) -> _F:
+    def declare(function: _F) -> _F:
+        return Kernel(function, signature)  # type: ignore[return-value]
+
+    return declare
+
+
+class Kernel:
+    """A function that is compiled for one signature at its first call, by whichever thread comes first."""
+
+    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+        self._function, self._signature = function, signature
+        self._code: Callable[..., Any] | None = None
+        self._lock = Lock()
+
+    def __call__(self, *args: Any) -> Any:
+        return (self._code or self._compiled())(*args)
+
+    def _compiled(self) -> Callable[..., Any]:
+        with self._lock:
+            if self._code is None:
+                self._code = self._made()
+            return self._code
+
+    def _made(self) -> Callable[..., Any]:
         folder = cache_folder()
         if folder is not None:
             try:
-                return _compile(function, signature, folder)
+                return _compile(self._function, self._signature, folder)
             except Exception as error:  # noqa: BLE001 - damaged files raise anything; a mistake of ours comes again
                 log.info("compiling anew, what %s keeps cannot be used: %r", folder, error)
                 shutil.rmtree(folder, ignore_errors=True)
-        return _compile(function, signature, None)
-
-    return compile_function
+        return _compile(self._function, self._signature, None)
 
 
 def cache_folder() -> Path | None:
