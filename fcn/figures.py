@@ -12,11 +12,18 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vis import color_seg, make_palette
 
+from .outputs import replacing
+
 log = logging.getLogger("fcn")
 
 #: What Pillow and matplotlib raise, of whatever version.
 _FAILURES = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 WHITE, INK = (255, 255, 255), (30, 30, 30)
+#: Colours of lines that people with any colour vision can tell apart (Okabe and Ito, 2008), without the yellow.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STROKES = ("-", "--", ":", "-.")
+#: name of a line -> (x, y).
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
 def shares(label: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
@@ -102,17 +109,23 @@ def contact_sheet(
 
 
 def curves(
-    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    panels: Mapping[str, Lines],
     path: str | Path,
     x_label: str = "iteration",
     log_scale: Sequence[str] = (),
+    behind: Mapping[str, Lines] | None = None,
 ) -> Path | None:
     """Line plots side by side, written to `path` (PNG, SVG or PDF by its suffix).
 
     Returns None, with a warning that names the extra, where matplotlib is not installed: a training that
     is done shall not fail for want of a picture.
 
-    panels: title -> name of the line -> (x, y). log_scale: titles of panels with a logarithmic y axis.
+    panels: title -> lines. log_scale: titles of panels with a logarithmic y axis. behind: title -> lines of
+    the same names, drawn pale.
+
+    Raises:
+        ValueError: matplotlib does not write such files.
+        OSError: the file cannot be written.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -124,13 +137,21 @@ def curves(
     FigureCanvasAgg(figure)
     for place, (title, lines) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), place)
-        for name, (x, y) in lines.items():
-            axes.plot(x, y, label=name, marker="o" if len(x) <= 10 else None, markersize=3)
+        pale = (behind or {}).get(title, {})
+        for number, (name, (x, y)) in enumerate(lines.items()):
+            look: dict[str, Any] = {
+                "color": LINE_COLOURS[number % len(LINE_COLOURS)],
+                "linestyle": _STROKES[number // len(LINE_COLOURS) % len(_STROKES)],
+            }
+            if name in pale:
+                axes.plot(*pale[name], **look, alpha=0.25, linewidth=0.8)
+            axes.plot(x, y, **look, label=name, marker="o" if len(x) <= 10 else None, markersize=3)
         axes.set(title=title, xlabel=x_label, yscale="log" if title in log_scale else "linear")
         axes.grid(alpha=0.3)
         if lines:
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, fontsize="small" if len(lines) > 4 else None)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format=path.suffix.removeprefix(".") or "png")
     return path
