@@ -16,6 +16,7 @@ from voc_layers.reading import SampleError, check_sizes, read_label_png
 
 from ..predictor import Predictor, best_class
 from ..protocols import LabelMaps, NetLike
+from .counts import Cells, ImageCount, Tally
 from .metrics import fast_hist
 
 
@@ -69,14 +70,12 @@ class Truth:
     names: Sequence[str]
     save_dir: Path | None = None
 
-    def score_net(
-        self, net: Predictor, pictures: Callable[[str], Sequence[np.ndarray]]
-    ) -> tuple[np.ndarray, int]:
-        """The histogram of a deploy net, and the number of void pixels.
+    def score_net(self, net: Predictor, pictures: Callable[[str], Sequence[np.ndarray]]) -> Tally:
+        """What a deploy net says of the images, counted.
 
         pictures: by name, what each input of the net reads; of a photograph uint8, RGB.
         """
-        return self._count(lambda name: net.labels(*pictures(name)), "prediction of {}".format)
+        return self._tally(lambda name: self.count(name, net.labels(*pictures(name))))
 
     def predictions(self, folder: Path) -> dict[str, Path]:
         """The predictions that lie in a folder, by id.
@@ -94,23 +93,29 @@ class Truth:
             )
         return {name: files.find(name) for name in self.names}
 
-    def score_files(self, files: Mapping[str, Path]) -> tuple[np.ndarray, int]:
-        """The histogram of saved predictions, by id, and the number of void pixels."""
-        return self._count(lambda name: read_label_png(files[name]), lambda name: str(files[name]))
+    def score_files(self, files: Mapping[str, Path]) -> Tally:
+        """Saved predictions, by id, counted."""
+        return self._tally(lambda name: self.count(name, read_label_png(files[name]), str(files[name])))
 
-    def _count(
-        self, guess_of: Callable[[str], np.ndarray], source: Callable[[str], str]
-    ) -> tuple[np.ndarray, int]:
-        n, void = len(self.maps.classes), 0
-        hist = np.zeros((n, n), np.int64)
-        for name in self.names:
-            truth, guess = self.maps.label(name), guess_of(name)
-            check_sizes(truth, guess, self.maps.label_path(name), source(name))
-            try:
-                hist += fast_hist(truth, guess, n)
-            except ValueError as error:
-                raise SampleError(f"{source(name)}: {error}") from error
-            void += int(np.count_nonzero(truth == VOID))
-            if self.save_dir:
-                save_label(guess, self.save_dir / f"{name}.png")
-        return hist, void
+    def _tally(self, count: Callable[[str], ImageCount]) -> Tally:
+        return Tally(len(self.maps.classes), tuple(map(count, self.names)))
+
+    def count(self, name: str, guess: np.ndarray, source: str = "") -> ImageCount:
+        """One image, counted, and its prediction saved.
+
+        Args:
+            guess: H x W, class indices.
+            source: where the prediction comes from, for messages.
+
+        Raises:
+            SampleError: the prediction is of another size than the label, or holds what is no class.
+        """
+        truth, source = self.maps.label(name), source or f"prediction of {name}"
+        check_sizes(truth, guess, self.maps.label_path(name), source)
+        try:
+            hist = fast_hist(truth, guess, len(self.maps.classes))
+        except ValueError as error:
+            raise SampleError(f"{source}: {error}") from error
+        if self.save_dir:
+            save_label(guess, self.save_dir / f"{name}.png")
+        return ImageCount(name, Cells.of(hist), int(np.count_nonzero(truth == VOID)))

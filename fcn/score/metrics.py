@@ -1,4 +1,4 @@
-"""The paper's four numbers from a confusion matrix (Long et al. 2015, section 5, "Metrics").
+"""The paper's four numbers from a confusion matrix (Long et al. 2015, section 5, "Metrics"), and Dice.
 
 A histogram is n x n: row = true class, column = predicted class, in pixels; void pixels are not in it.
 """
@@ -10,6 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 METRICS = ("overall accuracy", "mean accuracy", "mean IU", "fwavacc")
+
+#: What becomes of a class that is not there, in words: for whoever compares these numbers with others'.
+ABSENT_CLASS_RULE = (
+    "a class neither true nor predicted has no IU and no Dice, and one without true pixels has no accuracy: "
+    "they are left out of the means; a class predicted but nowhere true has IU and Dice 0, and counts. "
+    "Of one image these are the classes in that image"
+)
 
 
 def fast_hist(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
@@ -73,6 +80,13 @@ class Scores:
         return iu
 
     @property
+    def class_dice(self) -> np.ndarray:
+        """Per class: twice the intersection over true and predicted pixels; where there is an IU."""
+        iu = self.class_iu
+        dice: np.ndarray = 2 * iu / (1 + iu)
+        return dice
+
+    @property
     def overall_accuracy(self) -> float:
         total = self.hist.sum()
         return float(np.diag(self.hist).sum() / total) if total else float("nan")
@@ -84,6 +98,11 @@ class Scores:
     @property
     def mean_iu(self) -> float:
         return _mean(self.class_iu)
+
+    @property
+    def mean_dice(self) -> float:
+        """Over the classes that `mean_iu` is over."""
+        return _mean(self.class_dice)
 
     @property
     def fwavacc(self) -> float:
@@ -101,3 +120,7 @@ class Scores:
     def means(self) -> dict[str, float]:
         """The four numbers by name."""
         return dict(zip(METRICS, self.four()))
+
+    def numbers(self) -> dict[str, float]:
+        """The four numbers by name, and the mean Dice."""
+        return {**self.means(), "mean Dice": self.mean_dice}

@@ -121,11 +121,11 @@ def score(request: ScoreRequest) -> Scorecard:
     for labeling in trained.labelings:
         maps = folder.labeled(labeling.name)
         save = request.save / labeling.name if request.save and cards else request.save
-        hist, void = Truth(maps, names, save).score_net(net.of(labeling.score), folder.pictures)
+        tally = Truth(maps, names, save).score_net(net.of(labeling.score), folder.pictures)
         title = f"{trained.model or trained.weights.name} on {folder.root.name} {split.name}"
         title += f", {labeling.name}" if labeling.name else ""
-        _warn_of_little(hist, maps.classes, folder.root)
-        card = Scorecard(title, hist, maps.classes, len(names), void, trained.model, split.name)
+        _warn_of_little(tally.hist, maps.classes, folder.root)
+        card = Scorecard(title, tally, maps.classes, trained.model, split.name)
         cards.append(replace(card, unseen=maps.unseen, labeling=labeling.name))
     return replace(cards[0], more=tuple(cards[1:]))
 
@@ -213,11 +213,11 @@ def _score_predictions(request: ScoreRequest) -> Scorecard:
     truth = Truth(maps, names, request.save)
     predictions = truth.predictions(request.target)
     _keep_inputs(request.save, names, [*map(maps.label_path, names), *predictions.values()])
-    hist, void = truth.score_files(predictions)
+    tally = truth.score_files(predictions)
     title = f"{request.target} against {against}"
-    _warn_of_little(hist, maps.classes, Path(against))
+    _warn_of_little(tally.hist, maps.classes, Path(against))
     unseen = maps.unseen if isinstance(maps, Folder) else ()
-    card = Scorecard(title, hist, maps.classes, len(names), void, request.model)
+    card = Scorecard(title, tally, maps.classes, request.model)
     labelings = nets.get(request.model).labelings if request.model else (nets.Labeling(),)
     return replace(card, unseen=unseen, labeling=labelings[0].name)
 
