@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vis import color_seg, make_palette
+from vis import color_seg, make_palette, vis_seg
+from voc_layers.facts import VOID
 
 from .outputs import replacing
 
@@ -24,6 +26,50 @@ LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 _STROKES = ("-", "--", ":", "-.")
 #: name of a line -> (x, y).
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+#: What a class 0 is called that is the ground on which the others stand: overlays leave it clear.
+GROUND_NAMES = frozenset(("background", "bg", "ground", "none", "other", "unlabeled", "unlabelled", "void", "0"))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassColours:
+    """What classes look like in overlays, legends and pages.
+
+    Attributes:
+        classes: their names, in the order of the label values.
+        clear: the class that overlays leave clear; None where all are drawn.
+        palette: uint8 256 x 3, RGB: PASCAL VOC's colours, no two alike, void's last. Class 0, black there, has
+            a colour of its own unless it is the ground.
+    """
+
+    classes: tuple[str, ...]
+    clear: int | None
+    palette: np.ndarray
+
+    @classmethod
+    def of(cls, classes: Sequence[str]) -> ClassColours:
+        """Those of classes with these names: one called 'background' or the like is the ground."""
+        palette, first = make_palette(256), classes[0].strip("_ ").lower() if classes else ""
+        if first in GROUND_NAMES:
+            return cls(tuple(classes), 0, palette)
+        spare = np.arange(len(classes), VOID) if len(classes) < VOID else np.array([0])
+        taken = palette[[0, *range(1, len(classes)), VOID]].astype(int)
+        gaps = np.abs(palette[spare].astype(int)[:, None] - taken).sum(-1).min(1)
+        farthest = int(spare[gaps.argmax()])
+        palette[[0, farthest]] = palette[[farthest, 0]]
+        return cls(tuple(classes), None, palette)
+
+    def css(self, k: int) -> str:
+        """The colour of a class as a style sheet writes it."""
+        return "#{:02x}{:02x}{:02x}".format(*self.palette[k])
+
+    def overlay(self, image: np.ndarray, label: np.ndarray, alpha: float = 0.5) -> np.ndarray:
+        """The classes' colours over an image, uint8 H x W x 3; see `vis.vis_seg`."""
+        if self.clear == 0:
+            return vis_seg(image, label, self.palette, alpha)
+        shifted = np.asarray(label).astype(np.intp) + 1  # 0 is what vis_seg leaves clear
+        return vis_seg(image, shifted, np.concatenate([self.palette[:1], self.palette]), alpha)
 
 
 def shares(label: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
@@ -64,7 +110,7 @@ def _shown(text: str, font: Any) -> str:
 def legend(label: np.ndarray, classes: Sequence[str], line: int = 22) -> Image.Image:
     """The classes in a label map with their colours and shares of the image, largest first."""
     found = shares(label, classes)
-    palette = make_palette(len(classes))
+    palette = ClassColours.of(classes).palette
     font = _font(line * 2 // 3)
     texts = [_shown(f"{100 * share:5.1f} %  {name}", font) for name, share in found.items()]
     width = max((int(font.getlength(text)) for text in texts), default=0) + 2 * line

@@ -65,6 +65,7 @@
       this.stops = all("[data-stop]", figure);
       this.views = this.stops.map((stop) => stop.textContent);
       this.under = figure.querySelector(".under");
+      this.larger = figure.querySelector(".larger");
       this.cursor = null;
     }
 
@@ -98,6 +99,11 @@
     listen() {
       this.slider.addEventListener("input", () => this.draw());
       this.stops.forEach((stop) => stop.addEventListener("click", () => this.show(stop.dataset.stop)));
+      this.larger.addEventListener("click", () => {
+        const large = this.figure.classList.toggle("large");
+        this.larger.setAttribute("aria-pressed", String(large));
+        this.larger.textContent = large ? "smaller" : "larger";
+      });
       this.canvas.addEventListener("pointermove", (event) => this.point(event));
       this.canvas.addEventListener("pointerdown", (event) => this.point(event));
       this.canvas.addEventListener("pointerleave", () => this.leave());
