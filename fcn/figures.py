@@ -154,6 +154,24 @@ def contact_sheet(
     return sheet
 
 
+def figure(path: Path, size: tuple[float, float]) -> Any:
+    """An empty matplotlib figure, `size` inches wide and high, to be saved as `path`, whose folder is made.
+
+    Returns None, with a warning that names the extra, where matplotlib is not installed: a result that is
+    there already shall not fail for want of a picture.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.warning("%s is not drawn: it needs matplotlib: pip install 'caffe-fcn[report]'", path)
+        return None
+    empty = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(empty)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return empty
+
+
 def curves(
     panels: Mapping[str, Lines],
     path: str | Path,
@@ -163,8 +181,7 @@ def curves(
 ) -> Path | None:
     """Line plots side by side, written to `path` (PNG, SVG or PDF by its suffix).
 
-    Returns None, with a warning that names the extra, where matplotlib is not installed: a training that
-    is done shall not fail for want of a picture.
+    Returns None where matplotlib is not installed; see `figure`.
 
     panels: title -> lines. log_scale: titles of panels with a logarithmic y axis. behind: title -> lines of
     the same names, drawn pale.
@@ -173,16 +190,12 @@ def curves(
         ValueError: matplotlib does not write such files.
         OSError: the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        log.warning("%s is not drawn: it needs matplotlib: pip install 'caffe-fcn[report]'", path)
+    path = Path(path)
+    drawing = figure(path, (5.2 * len(panels), 3.6))
+    if drawing is None:
         return None
-    figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     for place, (title, lines) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(1, len(panels), place)
+        axes = drawing.add_subplot(1, len(panels), place)
         pale = (behind or {}).get(title, {})
         for number, (name, (x, y)) in enumerate(lines.items()):
             look: dict[str, Any] = {
@@ -196,8 +209,6 @@ def curves(
         axes.grid(alpha=0.3)
         if lines:
             axes.legend(frameon=False, fontsize="small" if len(lines) > 4 else None)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format=path.suffix.removeprefix(".") or "png")
+        drawing.savefig(temporary, dpi=110, format=path.suffix.removeprefix(".") or "png")
     return path

@@ -7,8 +7,9 @@ from .evaluate import evaluate
 from .histograms import Truth, compute_hist, save_label
 from .images import ImageScore
 from .metrics import METRICS, Scores, fast_hist
-from .request import ScoreRequest, score
+from .request import ScoreRequest
 from .scorecard import Scorecard
+from .scoring import score
 from .text import summary
 
 __all__ = [

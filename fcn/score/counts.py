@@ -71,7 +71,7 @@ class Tally:
         """Void pixels of all images."""
         return sum(image.void for image in self.images)
 
-    @property
+    @cached_property
     def bands(self) -> dict[int, np.ndarray]:
         """Width -> histogram of the pixels so near to a boundary, of all images."""
         widths = self.images[0].bands if self.images else {}
@@ -105,7 +105,7 @@ def load_tally(path: Path) -> tuple[Tally, tuple[str, ...]]:
         OSError: it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in ("classes", "names", "void", "cells", "where", "pixels")}
         return _tally(**arrays), tuple(map(str, arrays["classes"]))
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -14,13 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from ..figures import drawn
 from ..outputs import replace_text
 from ..tables import percent
 from . import text
 from .counts import Tally
+from .heatmap import draw_confusion
 from .images import ImageScore, image_scores, images_csv, worst
 from .metrics import ABSENT_CLASS_RULE, METRICS, Scores
 from .published import Published, published
+from .trimap import RULE as TRIMAP_RULE
+from .trimap import draw_trimap, trimap_facts, trimap_table
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Scorecard:
         split: the list of images, if there was one.
         unseen: classes that are known to be in none of them, and have no part in a mean.
         labeling: what the labels are, where a net has more than one kind.
+        weights: the name of the file that the net was read from.
         more: the scores of the net's other labelings.
     """
 
@@ -44,6 +49,7 @@ class Scorecard:
     split: str | None = None
     unseen: tuple[str, ...] = ()
     labeling: str = ""
+    weights: str | None = None
     more: tuple[Scorecard, ...] = ()
 
     @property
@@ -95,6 +101,7 @@ class Scorecard:
             *text.absent(scores, self.classes, self.unseen),
             "",
             text.worst_images(worst(self.per_image)),
+            *self._near_boundaries(),
             "",
             "confusion, % of the true class (row) predicted as (column)",
             text.confusion(self.hist, self.classes),
@@ -102,6 +109,12 @@ class Scorecard:
             textwrap.fill(f"The rule of absent classes: {ABSENT_CLASS_RULE}.", 110),
         ]
         return "\n".join(parts) + "\n"
+
+    def _near_boundaries(self) -> list[str]:
+        hists = self.tally.bands
+        if not hists:
+            return []
+        return ["", trimap_table(hists, self.scores), textwrap.fill(f"Of the {TRIMAP_RULE}.", 110)]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers are fractions of 1, published ones percent; what is not defined is None."""
@@ -123,6 +136,7 @@ class Scorecard:
         return {
             "title": self.title,
             "model": self.model,
+            "weights": self.weights,
             "images": self.images,
             "void_pixels": self.void,
             "metrics": {k: _none(v) for k, v in scores.numbers().items()},
@@ -131,6 +145,7 @@ class Scorecard:
             "classes": rows,
             "confusion": self.hist.tolist(),
             "per_image": [one.as_dict() for one in self.per_image],
+            **({"trimap": trimap_facts(self.tally.bands, self._unseen)} if self.tally.bands else {}),
             **more,
         }
 
@@ -159,8 +174,9 @@ class Scorecard:
     def write(self, folder: str | Path) -> Path:
         """The score into a folder, made if missing.
 
-        score.txt, score.json, score.csv, confusion.csv, images.csv, and images.npz with the histogram of each
-        image. The tables of further labelings go into folders of their names in it.
+        score.txt, score.json, score.csv, confusion.csv, images.csv, images.npz with the histogram of each
+        image, and the pictures confusion.png and, with bands along boundaries, trimap.png. What is of further
+        labelings goes into folders of their names in it.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,9 +189,16 @@ class Scorecard:
         ):
             replace_text(folder / name, content)
         self.tally.save(folder / "images.npz", self.classes)
+        self._draw(folder)
         for card in self.more:
             card.write(folder / card.labeling)
         return folder
+
+    def _draw(self, folder: Path) -> None:
+        matrix, near, bands = folder / "confusion.png", folder / "trimap.png", self.tally.bands
+        drawn(matrix, lambda: draw_confusion(self.hist, self.classes, matrix))
+        if bands:
+            drawn(near, lambda: draw_trimap(bands, self.scores, near))
 
 
 def _none(value: float) -> float | None:
