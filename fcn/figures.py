@@ -21,7 +21,7 @@ log = logging.getLogger("fcn")
 #: What Pillow and matplotlib raise, of whatever version.
 _FAILURES = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 WHITE, INK = (255, 255, 255), (30, 30, 30)
-#: Colours of lines that people with any colour vision can tell apart (Okabe and Ito, 2008), without the yellow.
+#: Colours of lines that people with any colour vision can tell apart (Okabe and Ito, 2008), but for yellow.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STROKES = ("-", "--", ":", "-.")
 #: name of a line -> (x, y).
@@ -29,7 +29,9 @@ Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
 #: What a class 0 is called that is the ground on which the others stand: overlays leave it clear.
-GROUND_NAMES = frozenset(("background", "bg", "ground", "none", "other", "unlabeled", "unlabelled", "void", "0"))
+GROUND_NAMES = frozenset(
+    ("background", "bg", "ground", "none", "other", "unlabeled", "unlabelled", "void", "0")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +41,8 @@ class ClassColours:
     Attributes:
         classes: their names, in the order of the label values.
         clear: the class that overlays leave clear; None where all are drawn.
-        palette: uint8 256 x 3, RGB: PASCAL VOC's colours, no two alike, void's last. Class 0, black there, has
-            a colour of its own unless it is the ground.
+        palette: uint8 256 x 3, RGB: PASCAL VOC's colours, no two alike, void's last. Class 0, black there, is
+            given a colour unless it is the ground.
     """
 
     classes: tuple[str, ...]

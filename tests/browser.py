@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages: the machine's Chromium, driven by the extra `browser` (playwright)."""
+"""A real browser for the tests of pages: the machine's Chromium, driven by playwright (extra `browser`)."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def watched(running: Any, screen: tuple[int, int] = DESKTOP, **settings: Any) ->
     seen = Watched(context.new_page())
     seen.page.on("console", lambda said: said.type == "error" and seen.errors.append(said.text))
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    seen.page.on(
-        "request", lambda asked: asked.url.startswith(LOCAL) or seen.requests.append(asked.url)
-    )
+    seen.page.on("request", lambda asked: asked.url.startswith(LOCAL) or seen.requests.append(asked.url))
     try:
         yield seen
     finally:

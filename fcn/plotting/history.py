@@ -1,4 +1,4 @@
-"""The tables of a run, `curves.csv` and `scores.csv`, as curves over the steps; stages one after the other."""
+"""The tables of a run, `curves.csv` and `scores.csv`, as curves over the steps; stages follow each other."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def histories(folder: Path) -> list[History]:
     inside = sorted(path for path in folder.iterdir() if _is_run(path)) if folder.is_dir() else []
     if not inside:
         raise SampleError(
-            f"{folder}: expected the folder of a run, with a curves.csv, or one that holds such folders; found "
-            f"{'neither' if folder.is_dir() else 'nothing'}"
+            f"{folder}: expected the folder of a run, with a curves.csv, or one that holds such folders; "
+            f"found {'neither' if folder.is_dir() else 'nothing'}"
         )
     return one_after_the_other([History(path.name, Run(path)) for path in inside])
 

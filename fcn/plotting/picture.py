@@ -71,7 +71,7 @@ def _tables(stages: Sequence[History]) -> str:
 
 
 def draw_run(run: Run) -> Path | None:
-    """Draw a run's `curves.png`; None where there is nothing to draw or to draw it with, which is no error."""
+    """Draw a run's `curves.png`; None, and no error, where there is nothing to draw or to draw it with."""
     stage = History(run.path.name, run)
     try:
         if all(len(x) < 2 for x, _ in stage.curves.values()):

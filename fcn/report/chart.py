@@ -10,7 +10,7 @@ from typing import Any
 from ..plotting import Curve, smoothed
 
 WIDTH, HEIGHT = 460, 280
-LEFT, RIGHT, TOP, BOTTOM = 52, WIDTH - 12, 14, HEIGHT - 44
+LEFT, RIGHT, TOP, BOTTOM = 52, WIDTH - 22, 14, HEIGHT - 44
 #: A line has so many points at most: neighbours are put together.
 POINTS = 300
 #: A curve of more values is drawn pale, under the running mean of a twentieth of them.
@@ -77,12 +77,13 @@ def chart(title: str, curve: Curve, log: bool = False, share: bool = False) -> d
     lines = [_line((x, y), across, up, pale=len(x) > NOISY)]
     if len(x) > NOISY:
         lines.append(_line(smoothed((x, y), len(x) // 20), across, up))
-    marks = log_ticks(up.low, up.high) if log else ticks(up.low, up.high)
+    marks = log_ticks(up.low, up.high) if log else []
+    marks = marks if len(marks) >= 3 else ticks(up.low, up.high)
     unit = " %" if share else ""
     best = max(y) if share else min(y)
     return {
         "title": title,
-        "log": log,
+        "unit": "%" if share else "logarithmic" if log else "",
         "summary": f"{y[0]:.4g}{unit} at step {x[0]:g}, {y[-1]:.4g}{unit} at step {x[-1]:g}, "
         f"{'highest' if share else 'lowest'} {best:.4g}{unit}",
         "width": WIDTH,

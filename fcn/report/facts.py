@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ..runs import Run
 def facts(run: Run, weights: Path | None) -> list[tuple[str, str]]:
     """Name and value of each fact; none where the folder has no run.json.
 
-    Folders are named by their last parts: a page is made to be handed on. The command line is as it was typed.
+    Folders are named by their last parts, in the command too: a page is made to be handed on.
 
     Raises:
         ValueError: a run.json that is damaged, or of another release.
@@ -38,7 +39,7 @@ def facts(run: Run, weights: Path | None) -> list[tuple[str, str]]:
         "seed": str(job.seed),
         **_versions(last.get("versions", {})),
         "trained": _times(launches),
-        "command": str(last.get("command", "")),
+        "command": _command(str(last.get("command", ""))),
     }
     return [(name, value) for name, value in found.items() if value]
 
@@ -96,5 +97,14 @@ def _times(launches: list[dict[str, Any]]) -> str:
 
 
 def _short(path: Path) -> str:
-    """The last two parts of a path."""
-    return "/".join(path.parts[-2:])
+    """The last two parts of a path; three of a snapshot, whose run is what tells it from others."""
+    return "/".join(path.parts[-3 if path.parent.name == "snapshot" else -2 :])
+
+
+def _command(text: str) -> str:
+    """A command line with its absolute paths cut short."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    return shlex.join([f".../{_short(Path(word))}" if Path(word).is_absolute() else word for word in words])

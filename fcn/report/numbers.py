@@ -13,7 +13,12 @@ from ..tables import percent
 
 #: As the paper heads its tables, and in the order of METRICS.
 TITLES = dict(zip(METRICS, ("pixel accuracy", "mean accuracy", "mean IU", "f.w. IU")))
-COLUMNS = ("IU", "accuracy", "Dice", "share")
+COLUMNS = (
+    {"text": "IU", "title": "intersection over union"},
+    {"text": "acc.", "title": "accuracy"},
+    {"text": "Dice", "title": "Dice"},
+    {"text": "share", "title": "share of the true pixels"},
+)
 
 
 def card_context(card: Scorecard, colours: ClassColours) -> dict[str, Any]:
@@ -63,7 +68,8 @@ def _note(card: Scorecard) -> str:
     published = "" if card.published else " Nothing is published for this model on these classes."
     absent = [name for name, iu in zip(card.classes, card.scores.class_iu) if math.isnan(iu)]
     left_out = f" Left out of the means: {', '.join(absent)}." if absent else ""
-    return f"{card.images} images, {int(card.hist.sum()):,} pixels scored, {card.void:,} void.{published}{left_out}"
+    pixels = f"{int(card.hist.sum()):,} pixels scored, {card.void:,} void."
+    return f"{card.images} images, {pixels}{published}{left_out}"
 
 
 def class_rows(card: Scorecard, colours: ClassColours) -> list[dict[str, Any]]:
@@ -103,9 +109,14 @@ def confusion(card: Scorecard) -> list[dict[str, Any]]:
         {
             "name": name,
             "cells": [
-                {"text": str(w) if w else "", "shade": int(s), "right": k == row, "dark": s > 70}
+                {"text": str(w) if w else "", "shade": int(s), "right": k == row, "level": _level(s)}
                 for k, (w, s) in enumerate(zip(whole[row].tolist(), shades[row]))
             ],
         }
         for row, name in enumerate(card.classes)
     ]
+
+
+def _level(shade: int) -> int:
+    """How strong a shade is, for the colour of the number on it: 0, 1 or 2."""
+    return int(shade > 50) + int(shade > 86)

@@ -59,9 +59,7 @@ def _report(card: Scorecard, subject: Subject, run: Run | None) -> Report:
     return Report(card, examples, run, subject.weights, _findings(run) if run else ())
 
 
-def _examples(
-    kinds: Mapping[str, Iterable[ImageScore]], subject: Subject
-) -> dict[str, list[Example]]:
+def _examples(kinds: Mapping[str, Iterable[ImageScore]], subject: Subject) -> dict[str, list[Example]]:
     """The images of each kind, with what the net says of them now."""
     labels, maps = subject.labeler(), subject.truths[0].maps
     picture = _photographs(maps)

@@ -42,8 +42,17 @@
       map[i] = k === undefined ? 255 : k;
       if (k === clear) pixels[i] = 0;
     }
+    outline(map, pixels, canvas.width);
     pen.putImageData(data, 0, 0);
     return { map, layer: canvas };
+  }
+
+  /* A light line where two classes meet: dark classes on dark images have an edge too. */
+  function outline(map, pixels, width) {
+    for (let i = 0; i + width < map.length; i++) {
+      const right = (i + 1) % width ? map[i + 1] : map[i];
+      if (map[i] !== right || map[i] !== map[i + width]) pixels[i] = 0xfff5f5f5;
+    }
   }
 
   function errors(truth, guess, width, height) {
@@ -187,7 +196,7 @@
 
     tell(x, y) {
       const at = y * this.width + x, truth = this.truth[at], guess = this.guess[at];
-      this.under.replaceChildren(...chip("truth", truth), ...chip("prediction", guess));
+      this.under.replaceChildren(chip("truth", truth), chip("prediction", guess));
     }
 
     leave() {
@@ -203,7 +212,9 @@
     swatch.style.background = k < classes.length ? classes[k].css : "transparent";
     const name = document.createElement("b");
     name.textContent = named(k);
-    return [`${what}: `, swatch, name, "  "];
+    const whole = document.createElement("span");
+    whole.append(`${what}: `, swatch, name);
+    return whole;
   }
 
   const every = document.getElementById("every"), opacity = document.getElementById("opacity");
