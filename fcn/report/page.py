@@ -114,7 +114,8 @@ def _content(report: Report) -> dict[str, Any]:
         "cards": [card_context(one, ClassColours.of(one.classes)) for one in cards],
         "groups": groups,
         "images_note": f"{shown} of {card.images} images by their mean IU, {SIDE} pixels at most on the "
-        "longer side. Move the slider to lay one view over the other; point at a pixel to read its classes.",
+        "longer side. Move a slider to lay one view over the other; point at a pixel to read its classes. "
+        "Shares are of truth and prediction together.",
         "views": VIEWS if with_image else VIEWS[1:],
         "start_view": VIEWS.index("prediction") if with_image else 1,
         "palette": palette_data(colours, card.classes),
