@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": "compare runs on the same images, with intervals",
     "bound": "the best score that coarse predictions could have, on given labels",
     "submit": "predictions as PASCAL VOC's evaluation server takes them",
+    "fcnscore": "score generated street scenes, as pix2pix and CycleGAN do on Cityscapes",
     "verify": "look for the known causes of a low score, or of black output, in a run",
     "infer": "segment images with a trained net",
     "demo": "the paper on a laptop, on drawn images, in four minutes",
