@@ -14,6 +14,9 @@ from voc_layers.reading import SampleError
 
 from ..outputs import replacing
 
+#: What the file with the counts of each image is called in the folder of a score.
+COUNTS = "images.npz"
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -83,47 +86,62 @@ class Tally:
             flat[part.where] += part.pixels
         return flat.reshape(self.classes, self.classes)
 
-    def save(self, path: Path, classes: Sequence[str]) -> None:
-        """Write names and histograms of the images into an .npz file, with the names of the classes."""
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A tally as a file keeps it, to be compared with others later.
+
+    classes, unseen: their names, and which are known to be in no image. weights: the file that was scored.
+    """
+
+    tally: Tally
+    classes: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
+    weights: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file: names, void pixels and histogram of each image."""
+        images = self.tally.images
         arrays = {
-            "classes": np.array(classes, np.str_),
-            "names": np.array([image.name for image in self.images], np.str_),
-            "void": np.array([image.void for image in self.images], np.int64),
-            "cells": np.array([image.cells.where.size for image in self.images], np.int64),
-            "where": np.concatenate([np.empty(0, np.int32), *(i.cells.where for i in self.images)]),
-            "pixels": np.concatenate([np.empty(0, np.int64), *(i.cells.pixels for i in self.images)]),
+            "classes": np.array(self.classes, np.str_),
+            "unseen": np.array(self.unseen, np.str_),
+            "weights": np.array(self.weights, np.str_),
+            "names": np.array([image.name for image in images], np.str_),
+            "void": np.array([image.void for image in images], np.int64),
+            "cells": np.array([image.cells.where.size for image in images], np.int64),
+            "where": np.concatenate([np.empty(0, np.int32), *(i.cells.where for i in images)]),
+            "pixels": np.concatenate([np.empty(0, np.int64), *(i.cells.pixels for i in images)]),
         }
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
+    @classmethod
+    def load(cls, path: Path) -> Stored:
+        """What `save` wrote.
 
-def load_tally(path: Path) -> tuple[Tally, tuple[str, ...]]:
-    """What `Tally.save` wrote: the counts, and the names of the classes.
+        Raises:
+            SampleError: the file is no such table, or is damaged.
+            OSError: it cannot be read.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+                arrays = {name: found[name] for name in found}
+            return cls(
+                _tally(arrays),
+                tuple(map(str, arrays["classes"])),
+                tuple(map(str, arrays["unseen"])),
+                str(arrays["weights"]),
+            )
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise SampleError(
+                f"{path}: expected the histograms of a score, found something else ({error}); score again"
+            ) from error
 
-    Raises:
-        SampleError: the file is no such table, or is damaged.
-        OSError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in ("classes", "names", "void", "cells", "where", "pixels")}
-        return _tally(**arrays), tuple(map(str, arrays["classes"]))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise SampleError(
-            f"{path}: expected the histograms of a score, found something else ({error}); score again"
-        ) from error
 
-
-def _tally(
-    classes: np.ndarray,
-    names: np.ndarray,
-    void: np.ndarray,
-    cells: np.ndarray,
-    where: np.ndarray,
-    pixels: np.ndarray,
-) -> Tally:
+def _tally(arrays: Mapping[str, np.ndarray]) -> Tally:
     """The tally of the arrays of a file. ValueError where they do not belong together."""
-    n = len(classes)
+    n, (names, void, cells) = len(arrays["classes"]), (arrays[key] for key in ("names", "void", "cells"))
+    where, pixels = arrays["where"], arrays["pixels"]
     sizes = (len(names) == len(void) == len(cells), where.size == pixels.size == cells.sum())
     if not all(sizes) or (where.size and not 0 <= where.min() <= where.max() < n * n):
         raise ValueError("its arrays do not belong together")

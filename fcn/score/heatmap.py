@@ -32,8 +32,8 @@ def draw_confusion(hist: np.ndarray, classes: Sequence[str], path: Path) -> Path
     axes.set_facecolor("0.85")
     shown = axes.imshow(shares, cmap=COLOURS, vmin=0, vmax=100, interpolation="nearest")
     small = 8 if n <= NUMBERED else 6
-    axes.set_xticks(range(n), classes, rotation=90, fontsize=small)
-    axes.set_yticks(range(n), classes, fontsize=small)
+    axes.set_xticks(range(n), classes, rotation=90, fontsize=small, parse_math=False)
+    axes.set_yticks(range(n), classes, fontsize=small, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)

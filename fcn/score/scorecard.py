@@ -18,7 +18,7 @@ from ..figures import drawn
 from ..outputs import replace_text
 from ..tables import percent
 from . import text
-from .counts import Tally
+from .counts import COUNTS, Stored, Tally
 from .heatmap import draw_confusion
 from .images import ImageScore, image_scores, images_csv, worst
 from .metrics import ABSENT_CLASS_RULE, METRICS, Scores
@@ -171,6 +171,11 @@ class Scorecard:
         writer.writerows((name, *row) for name, row in zip(self.classes, self.hist.tolist()))
         return out.getvalue()
 
+    @property
+    def stored(self) -> Stored:
+        """The counts of each image, to be written."""
+        return Stored(self.tally, self.classes, self.unseen, self.weights or "")
+
     def write(self, folder: str | Path) -> Path:
         """The score into a folder, made if missing.
 
@@ -188,7 +193,7 @@ class Scorecard:
             ("images.csv", images_csv(self.per_image)),
         ):
             replace_text(folder / name, content)
-        self.tally.save(folder / "images.npz", self.classes)
+        self.stored.save(folder / COUNTS)
         self._draw(folder)
         for card in self.more:
             card.write(folder / card.labeling)

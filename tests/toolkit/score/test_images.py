@@ -15,7 +15,7 @@ from PIL import Image
 
 import score
 from fcn.score import METRICS, Scores, Tally
-from fcn.score.counts import Cells, ImageCount, load_tally
+from fcn.score.counts import Cells, ImageCount, Stored
 from fcn.score.images import image_scores, worst
 from voc_layers.reading import SampleError
 
@@ -68,8 +68,9 @@ def test_the_worst_images_are_listed_worst_first(scored: Path) -> None:
 
 def test_the_histograms_of_the_images_are_kept_and_add_up(scored: Path) -> None:
     facts = json.loads((scored / "score.json").read_text())
-    tally, classes = load_tally(scored / "images.npz")
-    assert classes == NAMES and tally.hist.tolist() == facts["confusion"]
+    stored = Stored.load(scored / "images.npz")
+    tally = stored.tally
+    assert stored.classes == NAMES and tally.hist.tolist() == facts["confusion"]
     assert [one.name for one in tally.images] == sorted(MAPS) and tally.void == facts["void_pixels"] == 3
     again = [one.as_dict() for one in image_scores(tally)]
     assert json.loads(json.dumps(again)) == facts["per_image"]
@@ -81,13 +82,13 @@ def test_a_damaged_file_of_histograms_is_named(scored: Path) -> None:
     for damaged in (b"", whole[:200], b"no archive"):
         path.write_bytes(damaged)
         with pytest.raises(SampleError, match=r"images\.npz: .* score again"):
-            load_tally(path)
+            Stored.load(path)
     path.write_bytes(whole)
     with np.load(path) as found:
         kept = {name: found[name] for name in found}
     np.savez(path, **{**kept, "where": kept["where"] + 99})
     with pytest.raises(SampleError, match="do not belong together"):
-        load_tally(path)
+        Stored.load(path)
 
 
 @given(hists=st.lists(arrays.arrays(np.int64, (3, 3), elements=st.integers(0, 5)), min_size=1, max_size=5))
