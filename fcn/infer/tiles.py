@@ -99,7 +99,9 @@ class Tiling:
         sides = [" + ".join(map(str, self.margins(axis))) for axis in (0, 1)]
         overlaps = [self.side - self.stride(axis) for axis in (0, 1)]
         margin = sides[0] if sides[0] == sides[1] else f"{sides[0]} rows, {sides[1]} columns"
-        overlap = str(overlaps[0]) if overlaps[0] == overlaps[1] else f"{overlaps[0]} rows, {overlaps[1]} columns"
+        overlap = (
+            str(overlaps[0]) if overlaps[0] == overlaps[1] else f"{overlaps[0]} rows, {overlaps[1]} columns"
+        )
         same = "as of the whole image" if self.is_exact else "not as of the whole image at the seams"
         return f"tiles of {self.side}, overlap {overlap}, margin {margin}: {same}"
 

@@ -25,7 +25,7 @@ def save_label(label: np.ndarray, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(np.asarray(label, np.uint8))
     image.putpalette(make_palette(256).ravel().tolist())
-    image.save(path)
+    image.save(path, "PNG")
 
 
 def compute_hist(
