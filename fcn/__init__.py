@@ -3,8 +3,8 @@
 Rooms: `fcn.data` (what a net is trained and scored on), `fcn.train`, `fcn.score`, `fcn.infer` (a trained net
 used), `fcn.serve` (the same as a local page), `fcn.weights` (files of weights), `fcn.export` (nets for other
 frameworks), `fcn.fetching` (files from the network), `fcn.demo` (the paper on a laptop), `fcn.commands` (the
-command line). They stand on a few modules here: a `Job` is what a stage is, a `Run` is the folder it leaves, a
-`Trained` net is found in a run or a file, a `Predictor` labels images.
+command line). They stand on a few modules here: a `Job` is what a stage is, a `Run` is the folder it leaves,
+a `Trained` net is found in a run or a file, a `Predictor` labels images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def to_torch(net: Any) -> Any:
 
 
 def load(weights: str | Path, **options: Any) -> Model:
-    """The trained net of a run or a file: `load("runs/voc-fcn8s").predict("cat.jpg")`; see `fcn.infer.load`."""
+    """A trained net, ready for `load("runs/voc-fcn8s").predict("cat.jpg")`: see `fcn.infer.load`."""
     from .infer import load as loaded
 
     return loaded(weights, **options)

@@ -147,7 +147,7 @@ def open_image(path: Path) -> tuple[Image.Image, int]:
 
 
 def decode(
-    file: BinaryIO, name: str, most: int | None = None, formats: Sequence[str] | None = None
+    file: BinaryIO, name: str, most: int | None = None, formats: tuple[str, ...] | None = None
 ) -> tuple[Image.Image, int]:
     """An image from an open file, as `open_image` gives it. name: of messages.
 

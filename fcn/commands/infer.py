@@ -25,7 +25,6 @@ from nets.arguments import real, whole
 from voc_layers.reading import SampleError
 
 from ..infer import Batch, Done, Wishes
-from ..infer.films import watch
 from ..infer.images import find_files, is_video
 from ..infer.page import NAME, Entry, write_page
 from ..infer.said import class_list
@@ -92,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     if args.camera is not None:
         return _watch(batch, args.camera)
-    args.out.mkdir(parents=True, exist_ok=True)
     tiling = batch.tiling()
     if tiling:
         print(tiling.describe())
+    args.out.mkdir(parents=True, exist_ok=True)
     return _segment(batch, files, args)
 
 
@@ -158,14 +157,14 @@ def _page(batch: Batch, results: Iterable[Done]) -> Path:
 
 def _watch(batch: Batch, number: int) -> int:
     """Watch a camera until Ctrl-C, which is how it is meant to end."""
-    last: Path | None = None
+    count = 0
     try:
-        for last in batch.watched(number):
-            pass
+        for _ in batch.watched(number):
+            count += 1
     except KeyboardInterrupt:
-        if last is None:
+        if not count:
             raise
-    print(f"the frames up to {last} are written")
+    print(f"{count} label maps of camera {number} are in {batch.wishes.out}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Using a trained net: images, videos and cameras in, label maps and pictures out.
 
-`load` gives a `Model`, whose `predict` gives a `Prediction`; a `Batch` is what `fcn infer` does with many files.
+`load` gives a `Model`, whose `predict` gives a `Prediction`; `fcn infer` asks a `Batch` of many files.
 """
 
 from __future__ import annotations

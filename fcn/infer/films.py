@@ -13,9 +13,10 @@ from PIL import Image
 from voc_layers.reading import SampleError
 
 from . import pictures
-from .frames import NEEDED, Put, backend, film_file
 from .model import Model
 from .tiles import Tiling
+from .video.choice import NEEDED, backend, film_file
+from .video.film import Put
 from .wishes import Done, Wishes
 
 #: What the overlay of a video is called.
@@ -60,7 +61,7 @@ def watch(model: Model, number: int, wishes: Wishes, tiling: Tiling | None = Non
     model.require_photographs()
     if not importlib.util.find_spec("cv2"):
         raise SampleError(f"cameras need OpenCV: {NEEDED}")
-    from .opencv import camera
+    from .video.opencv import camera
 
     with camera(number) as source:
         for count, frame in enumerate(source.frames(), 1):

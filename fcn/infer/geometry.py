@@ -1,6 +1,6 @@
 """Which scores of a part of an image are those of the whole image, computed from the layers of the net.
 
-A part that is cut out of an image has padding where the image goes on, so that scores near the cut differ. How
+A part that is cut out of an image has padding where the image goes on, so scores near the cut differ. How
 far that reaches follows from kernels, strides and pads: each layer is followed along both axes, and an index
 of its output is exact where all that it reads is. This is the reckoning of receptive fields (Long et al.,
 section 4.3, has the same for offsets), but exact to the pixel, and with the padding inside the net. It asks
@@ -18,7 +18,7 @@ from typing import Any
 
 from voc_layers.reading import SampleError
 
-#: Layers whose every output reads the input at its own place alone, where they join, part or normalise channels.
+#: Layers whose every output reads the input at its own place alone, if they work along channels.
 POINTWISE = (
     "AbsVal", "BatchNorm", "Bias", "BNLL", "Concat", "Dropout", "Eltwise", "ELU", "Exp", "Log", "Power",
     "PReLU", "ReLU", "Scale", "Sigmoid", "Slice", "Softmax", "Split", "TanH", "Threshold",
@@ -40,7 +40,7 @@ class Line:
     size: int
     first: int
     last: int
-    step: Fraction = Fraction(1)
+    step: Fraction
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,7 @@ class Geometry:
 
     def grid(self, axis: int) -> int:
         """The multiple of pixels at which a part has to start; axis: 0 of rows, 1 of columns."""
-        probe = Line(1 << 20, 0, 1 << 20)
-        lines = self._lines(axis, probe, Sides(False, False))
+        lines = self._lines(axis, Line(1 << 20, 0, 1 << 20, Fraction(1)), Sides(False, False))
         return lcm(*(line.step.numerator for line in lines.values()))
 
     def exact(self, axis: int, length: int, sides: Sides) -> tuple[int, int]:
@@ -166,7 +165,7 @@ class Geometry:
 
         Of a part that starts at a multiple of `grid`. Where there are none, `up to` is not above `from`.
         """
-        lines = self._lines(axis, Line(length, 0, length), sides)
+        lines = self._lines(axis, Line(length, 0, length, Fraction(1)), sides)
         ends = [lines[name] for name in self.outputs]
         return max(line.first for line in ends), min(line.last for line in ends)
 

@@ -56,7 +56,7 @@ def allowing(pixels: int | None) -> Iterator[None]:
         yield
         return
     before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = -(-pixels // 2)  # Pillow warns from there on, and refuses twice as many
+    Image.MAX_IMAGE_PIXELS = pixels / 2  # type: ignore[assignment]  # Pillow refuses more than twice as many
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -78,7 +78,7 @@ def is_turned(path: Path) -> bool:
     """Whether a file's EXIF tag says that its pixels are not stored as they are looked at."""
     try:
         with Image.open(path) as image:
-            return image.getexif().get(ORIENTATION, 1) != 1
+            return bool(image.getexif().get(ORIENTATION, 1) != 1)
     except (OSError, ValueError, SyntaxError):
         return False
 

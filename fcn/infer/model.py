@@ -20,7 +20,7 @@ from .geometry import Geometry
 from .images import from_memory, read_photo
 from .prediction import Prediction
 from .said import Said, class_list, labelings
-from .tiles import Place, Tiling, scored
+from .tiles import Place, Tiling, everywhere, scored
 
 #: What `predict` takes as an image.
 Picture = str | Path | Image.Image | np.ndarray
@@ -74,8 +74,8 @@ class Model:
         """The classes of an image.
 
         Args:
-            images: a file, an image of Pillow's, or an RGB array, uint8 H x W x 3; where the net looks at more
-                than a photograph, one for each of its inputs (or the file of the first, see
+            images: a file, an image of Pillow's, or an RGB array, uint8 H x W x 3; where the net looks at
+                more than a photograph, one for each of its inputs (or the file of the first, see
                 `Folder.companions`).
             scores: keep them, float32 K x H x W; else the net computes them again when they are asked for.
             tile: compute the image in tiles of at most so many pixels a side, in less memory.
@@ -176,7 +176,7 @@ def geometry(trained: Trained) -> Geometry:
 
 
 def _put(whole: np.ndarray, place: Place, scores: np.ndarray) -> None:
-    whole[(slice(None), *place)] = scores
+    whole[everywhere(place)] = scores
 
 
 def name_of(image: Picture) -> str:
@@ -196,7 +196,7 @@ def load(
     Args:
         weights: the folder of a run (its newest snapshot counts), or a file.
         net, model: a deploy prototxt, or an id of `nets.MODELS`, where the weights lie in no run.
-        classes: a file with the names of the classes, one a line; by default those of the run or the data set.
+        classes: a file with the names of the classes, one a line; by default the run's or the data set's.
         gpu: the GPU to compute on, for the whole process as in pycaffe; None for the CPU.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The files of an image: label map, overlay, legend, scores; what they are called and how they are written."""
+"""The pictures of an image: label map, overlay, legend; what they are called and how they are written."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..outputs import replacing
-from .tiles import Place
+from .tiles import Place, everywhere
 
 #: What scores are stored as.
 TYPES = ("float32", "float16")
@@ -32,7 +32,7 @@ class ScoreFile:
         most = np.finfo(self.array.dtype).max
         if np.abs(scores).max(initial=0) > most:
             raise ValueError(f"scores above {most:g}, the most that {self.array.dtype} holds: store float32")
-        self.array[(slice(None), *place)] = scores
+        self.array[everywhere(place)] = scores
 
 
 @contextmanager

@@ -120,5 +120,20 @@ def scored(
     places = tiling.tiles((height, width)) if tiling else [(whole, whole)]
     for read, place in places:
         net.scores(*(view[read] for view in views))
-        inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(place, read))
-        yield place, [net.of(layer).found[(slice(None), *inside)] for layer in layers]
+        for layer in layers:
+            _check_size(net.of(layer).found, views[0][read], layer)
+        rows, columns = (slice(p.start - r.start, p.stop - r.start) for p, r in zip(place, read))
+        yield place, [net.of(layer).found[everywhere((rows, columns))] for layer in layers]
+
+
+def everywhere(place: Place) -> tuple[slice, slice, slice]:
+    """A place in all planes of K x H x W."""
+    return (slice(None), *place)
+
+
+def _check_size(scores: np.ndarray, view: np.ndarray, layer: str) -> None:
+    if scores.shape[1:] != view.shape[:2]:
+        raise SampleError(
+            f"the net's blob '{layer}' has scores of {scores.shape[1:]} (H, W) for an image of "
+            f"{view.shape[:2]}: expected a score for each pixel"
+        )

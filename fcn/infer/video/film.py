@@ -1,12 +1,9 @@
-"""Moving pictures, frame by frame: a video or a camera in, label maps and an overlay video out."""
+"""What a way to read and write videos offers, and what a file has to be."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +13,6 @@ from voc_layers.reading import SampleError
 
 #: What a text that names other files starts with: decoders follow such a list to wherever it leads.
 LISTS = (b"#EXTM3U", b"ffconcat")
-NEEDED = "pip install 'caffe-fcn[video]'"
 
 
 class Film(Protocol):
@@ -48,23 +44,6 @@ class Backend(Protocol):
     def writing(self, path: Path, fps: float) -> AbstractContextManager[Put]: ...
 
 
-def backend() -> Backend:
-    """OpenCV, or the program ffmpeg where only that is there.
-
-    Raises:
-        SampleError: neither is; how to get one.
-    """
-    if importlib.util.find_spec("cv2"):
-        from . import opencv
-
-        return opencv
-    if shutil.which("ffmpeg"):
-        from . import ffmpeg
-
-        return ffmpeg
-    raise SampleError(f"videos need OpenCV ({NEEDED}) or the program ffmpeg")
-
-
 def check_file(path: Path) -> None:
     """See that there is a file, and no list of others.
 
@@ -76,15 +55,3 @@ def check_file(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(16).lstrip().startswith(LISTS):
             raise SampleError(f"{path}: expected a video, found a list of other files")
-
-
-@contextmanager
-def film_file(way: Backend, path: Path, fps: float) -> Iterator[Put]:
-    """A video that is written, and becomes `path` at the end, also where the work is stopped by Ctrl-C."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # the end says what it is
-    try:
-        with way.writing(partial, fps) as put:
-            yield put
-    finally:
-        if partial.exists():
-            partial.replace(path)

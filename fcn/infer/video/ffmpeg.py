@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 
 from voc_layers.reading import SampleError
 
-from .frames import Put, check_file
+from .film import Put, check_file
 
 #: Reads files alone, whatever a container refers to, and says only what is wrong.
 READING = ("ffmpeg", "-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe", "-i")
@@ -23,7 +24,7 @@ HEADER = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) F(\d+):(\d+)")
 
 
 class Stream:
-    """A video that ffmpeg decodes; see `fcn.infer.frames.Film`."""
+    """A video that ffmpeg decodes; see `fcn.infer.video.film.Film`."""
 
     def __init__(self, path: Path, shape: tuple[int, int], fps: float) -> None:
         self._path, self._shape, self.fps = path, (*shape, 3), fps
@@ -45,8 +46,22 @@ class Stream:
             self._said = said.readline().decode(errors="replace").strip()
 
     def problem(self, found: int) -> str | None:
-        """The first thing that ffmpeg complained of."""
-        return f"{found} frames decode; the file is damaged or cut off ({self._said})" if self._said else None
+        """Frames that are missing, or the first thing that ffmpeg complained of."""
+        expected = _expected(self._path)
+        if self._said or found + 1 < expected:
+            why = f" ({self._said})" if self._said else ""
+            return f"{found} of {expected or 'more'} frames decode; the file is damaged or cut off{why}"
+        return None
+
+
+def _expected(path: Path) -> int:
+    """How many frames a file says it has, by the program ffprobe; 0 where it does not say so."""
+    if not shutil.which("ffprobe"):
+        return 0
+    asked = ["-v", "error", "-select_streams", "v:0", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
+    done = subprocess.run(["ffprobe", *asked, f"file:{path}"], capture_output=True, text=True)
+    first = (done.stdout.split() or [""])[0].strip(",")
+    return int(first) if first.isdigit() else 0
 
 
 @contextmanager

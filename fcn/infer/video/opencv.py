@@ -12,14 +12,14 @@ import numpy as np
 
 from voc_layers.reading import SampleError
 
-from .frames import Put, check_file
+from .film import Put, check_file
 
 #: Frames in a second where a file does not say it, or says nonsense.
 USUAL, MOST = 25.0, 1000.0
 
 
 class Capture:
-    """A video or a camera that is open; see `fcn.infer.frames.Film`."""
+    """A video or a camera that is open; see `fcn.infer.video.film.Film`."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
