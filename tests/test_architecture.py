@@ -74,10 +74,14 @@ THIRD_PARTY = {
 ONLY_IN = {
     "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
+    "fcn.score.trimap": {"scipy"},  # distances to a boundary
+    "fcn.report.page": {"jinja2"},
+    "fcn.train.events": {"tensorboardX"},
     "voc_layers.hdf5": {"h5py"},
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
     "fcn.export.formats": {"onnxruntime"},  # runs what was written
     "fcn.export.converters": {"ncnn", "MNN"},
+    "fcn.infer.geometry": {"google"},  # reads a prototxt without making the net
 }
 #: Modules that are made of such packages, and that others import inside functions only.
 LOADED_LATE = {
@@ -86,6 +90,7 @@ LOADED_LATE = {
     "fcn.export.torch_export": {"torch"},
     "fcn.export.onnx_layers": {"onnx"},
     "fcn.export.onnx_model": {"onnx"},
+    "fcn.infer.video.opencv": {"cv2"},
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {

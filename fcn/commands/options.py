@@ -10,13 +10,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import nets
-from nets.arguments import whole
+from nets.arguments import several, whole
 
 from ..engine import PRECISIONS, multiplying, use_device
+from ..score.scoring import Setting
 from ..train import Interrupted
 
 # At run time the class takes no parameter before Python 3.11.
@@ -46,6 +48,30 @@ def add_device(to: argparse.ArgumentParser) -> None:
     device.add_argument(
         "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
     )
+
+
+def add_devices(to: argparse.ArgumentParser) -> None:
+    """--gpu N[,N ...], --cpu and --jobs N: on what, and in how many processes; see `settings`."""
+    device = to.add_mutually_exclusive_group()
+    device.add_argument(
+        "--gpu", type=several(whole()), metavar="N[,N...]", help="run on GPU N; on several, a process on each"
+    )
+    device.add_argument(
+        "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
+    )
+    to.add_argument("--jobs", type=whole(1), metavar="N", help="share the images among N processes")
+
+
+def settings(args: argparse.Namespace) -> list[Setting]:
+    """What `add_devices` and `add_precision` read: in what each process works, see `score`.
+
+    Raises:
+        ValueError: several GPUs, each of which has a process, and a number of processes.
+    """
+    gpus = args.gpu or (None,)
+    if gpus[1:] and args.jobs is not None:
+        raise ValueError("--jobs: several GPUs have a process each; leave out --jobs, or name one GPU")
+    return [partial(computing, gpu, args.precision) for gpu in gpus] * (args.jobs or 1)
 
 
 def compute_on(gpu: int | None) -> None:
