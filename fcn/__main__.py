@@ -25,6 +25,7 @@ COMMANDS = {
     "infer": "segment images and videos with a trained net",
     "serve": "a local web page: drop an image, see its classes",
     "demo": "the paper on a laptop, on drawn images, in four minutes",
+    "align": "where the maps of a net lie over its image, and whether its crops line them up",
     "nets": "write the prototxts of some or all models",
     "weights": "random weights to start from; export and import of weights",
     "data": "get a published data set, import your own images, check a folder of them, or draw one",

@@ -139,26 +139,21 @@ class Geometry:
 
     @classmethod
     def read(cls, prototxt: Path, outputs: Sequence[str]) -> Geometry:
-        """That of a file, which may be of any size of image; SampleError as above."""
-        from google.protobuf import text_format
-
-        from caffe.proto import caffe_pb2
-
-        try:
-            proto = text_format.Parse(prototxt.read_text(), caffe_pb2.NetParameter())
-        except (text_format.ParseError, UnicodeDecodeError) as error:
-            raise SampleError(f"{prototxt}: not a prototxt: {error}") from error
-        if proto.layers:
-            raise SampleError(
-                f"{prototxt}: layers of the old format, whose places are not followed; rewrite it with "
-                "`caffe upgrade_net_proto_text`"
-            )
-        return cls.of(proto, outputs)
+        """That of a file, which may be of any size of image; SampleError as above, and as of `read_proto`."""
+        return cls.of(read_proto(prototxt), outputs)
 
     def grid(self, axis: int) -> int:
         """The multiple of pixels at which a part has to start; axis: 0 of rows, 1 of columns."""
         lines = self._lines(axis, Line(1 << 20, 0, 1 << 20, Fraction(1)), Sides(False, False))
         return lcm(*(line.step.numerator for line in lines.values()))
+
+    def sizes(self, axis: int, length: int) -> dict[str, int]:
+        """How many indices each blob has along an axis, of an image of `length` pixels.
+
+        Of an image that is too small for the net there is a blob with none, or with less than none.
+        """
+        image = Line(length, 0, length, Fraction(1))
+        return {name: line.size for name, line in self._lines(axis, image, Sides(False, False)).items()}
 
     def exact(self, axis: int, length: int, sides: Sides) -> tuple[int, int]:
         """The scores (from, up to) of a part of `length` pixels that are the whole image's.
@@ -176,6 +171,37 @@ class Geometry:
             read = [lines.setdefault(name, image) for name in step.bottoms]
             lines.update(dict.fromkeys(step.tops, _through(step.moves[axis], read, sides)))
         return lines
+
+
+def read_proto(prototxt: Path) -> Any:
+    """The NetParameter of a file, without making the net.
+
+    Raises:
+        SampleError: it is no prototxt, or one of the old format.
+    """
+    from google.protobuf import text_format
+
+    from caffe.proto import caffe_pb2
+
+    try:
+        proto = text_format.Parse(prototxt.read_text(), caffe_pb2.NetParameter())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise SampleError(f"{prototxt}: not a prototxt: {error}") from error
+    if proto.layers:
+        raise SampleError(
+            f"{prototxt}: layers of the old format, whose places are not followed; rewrite it with "
+            "`caffe upgrade_net_proto_text`"
+        )
+    return proto
+
+
+def can_follow(layer: Any) -> bool:
+    """Whether it can be said which places of its bottoms a layer reads."""
+    try:
+        _moves(layer)
+    except SampleError:
+        return False
+    return True
 
 
 def _through(move: Move, read: Sequence[Line], sides: Sides) -> Line:
