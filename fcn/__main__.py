@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-#: command -> what it does; each is a module of `fcn.commands` with `main(argv, prog)`.
+#: command -> what it does; each is a module of `fcn.commands` with `arguments(prog)` and `main(argv, prog)`.
 COMMANDS = {
     "train": "train FCNs: one, or the chain 32s, 16s, 8s; go on with a run",
     "score": "score a run, weights or saved predictions against labels",
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="fcn COMMAND --help says what a command takes",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    completion = "print what lets a shell (bash, zsh, tcsh) complete commands and options"
+    parser.add_argument("--print-completion", action=_Print, metavar="SHELL", help=completion)
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -80,6 +82,21 @@ def _load(command: str, prog: str) -> Any:
             f"{prog}: the module caffe that Python finds {found} ({type(error).__name__}: {error}): mend it, "
             "or run from a folder without it, with PYTHONPATH free of it and caffe-fcn installed"
         ) from error
+
+
+class _Print(argparse.Action):
+    """Print the script for a shell, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, shell: Any, option: Any = None) -> None:
+        from .completion import SHELLS, script
+
+        if shell not in SHELLS:
+            parser.error(f"argument {option}: no shell '{shell}'; there are {', '.join(SHELLS)}")
+        try:
+            print(script(shell, COMMANDS))
+        except RuntimeError as error:
+            parser.exit(1, f"fcn: {error}\n")
+        parser.exit()
 
 
 def _refuse_strangers() -> None:

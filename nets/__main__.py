@@ -15,8 +15,7 @@ from .arguments import seed, whole, width
 FOLDERS = tuple(dict.fromkeys(name for row in MODELS.values() if row.task for name in row.task.folders))
 
 
-def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int:
-    """Write the prototxts that the arguments ask for and print their paths."""
+def arguments(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="write the prototxts of some or all models")
     parser.add_argument("models", nargs="*", metavar="ID", help=f"default: all of {', '.join(MODELS)}")
     parser.add_argument("--out", type=Path, default=Path("prototxt"), help="one folder per model goes here")
@@ -25,6 +24,12 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
     parser.add_argument("--classes", type=whole(1, VOID), help="score channels (default: those of the model)")
     parser.add_argument("--width", type=width, default=1.0, help="multiply all widths of the trunk")
     parser.add_argument("--seed", type=seed, default=1337, help="seed of the training order")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int:
+    """Write the prototxts that the arguments ask for and print their paths."""
+    parser = arguments(prog)
     args = parser.parse_args(argv)
     for unknown in set(args.models) - set(MODELS):
         parser.error(f"no model is called '{unknown}'; there are {', '.join(MODELS)}")

@@ -1,1 +1,4 @@
-"""The command line: one module for each command of `fcn`, each with `main(argv, prog)`. Only these print."""
+"""The command line: one module for each command of `fcn`, each with `arguments(prog)` and `main(argv, prog)`.
+
+Only these print.
+"""

@@ -21,7 +21,7 @@ from ..score.bound import PUBLISHED, bound
 from .options import carry_out, parser
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument(
         "--data", "--voc-dir", type=Path, required=True, metavar="DIR", help="a folder in VOC layout"
@@ -35,7 +35,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help=f"default: {','.join(map(str, PUBLISHED))}",
     )
     command.add_argument("--format", choices=("text", "json"), default="text", help="what to print")
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn bound") -> int:
     """Print the bounds for the folder that the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     return carry_out(prog, lambda: run(args))

@@ -21,7 +21,7 @@ from ..outputs import replace_text
 from .options import add_devices, add_precision, carry_out, parser, settings
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or that of a score"
@@ -36,6 +36,11 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add_precision(command)
     command.add_argument("--format", choices=("text", "json"), default="text", help="what to print")
     command.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON too")
+    return command
+
+
+def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    command = arguments(prog)
     args = command.parse_args(argv)
     if len(args.runs) < 2:
         command.error("RUN: expected two runs or more")

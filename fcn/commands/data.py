@@ -215,17 +215,17 @@ def add_draw(commands: Any) -> None:
     command.add_argument("--class-images", type=whole(), default=4000, help="images for a classifier")
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     top = parser(prog, __doc__)
     commands = top.add_subparsers(required=True)
     add_get(commands)
     for add in (add_import, add_check, add_draw):
         add(commands)
-    return top.parse_args(argv)
+    return top
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn data") -> int:
     """Do with a data set what the arguments say; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     show_progress(getattr(args, "verbosity", logging.INFO))
     return carry_out(prog, lambda: args.run(args))

@@ -25,7 +25,7 @@ from ..score import summary
 from .options import add_device, add_precision, carry_out, computing, parser
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     command.add_argument("--seed", type=seed, default=0, help="of the data, weights and training order")
@@ -33,7 +33,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--check", action="store_true", help="fail unless IU rises with each finer stride")
     add_device(command)
     add_precision(command)
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +64,6 @@ def demonstrate(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn demo") -> int:
     """Run the demo; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     return carry_out(prog, lambda: run(args))

@@ -22,7 +22,7 @@ from .options import add_devices, add_precision, carry_out, parser, settings
 RESULTS = "evaluation_results.txt"
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument("images", type=Path, help="folder of generated images, ID_leftImg8bit.png")
     command.add_argument(
@@ -37,7 +37,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--save", type=Path, metavar="DIR", help="write the net's label maps, as train ids")
     add_devices(command)
     add_precision(command)
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn fcnscore") -> int:
     """Score the images that the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     return carry_out(prog, lambda: run(args))

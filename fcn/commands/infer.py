@@ -35,7 +35,7 @@ from ..trained import Trained
 from .options import add_device, add_net, add_precision, carry_out, computing, parser, tell
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument("images", nargs="*", metavar="IMAGE", help="file, folder or pattern; videos too")
     command.add_argument(
@@ -57,6 +57,11 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--jobs", type=whole(1), default=1, metavar="N", help=processes)
     add_device(command)
     add_precision(command)
+    return command
+
+
+def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    command = arguments(prog)
     args = command.parse_args(argv)
     if bool(args.images) == (args.camera is not None):
         command.error("give images, or --camera N")

@@ -21,7 +21,7 @@ from ..plotting import History, draw_histories, histories
 from .options import carry_out, parser
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     add = command.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or one that holds runs")
@@ -46,7 +46,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         "--log", action="store_true", default=None, help="logarithmic values (default: of losses)"
     )
     scale.add_argument("--linear", dest="log", action="store_false", help="linear values, of losses too")
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,5 +74,5 @@ def _last_parts(path: Path, count: int) -> str:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn plot") -> int:
     """Draw the runs that the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     return carry_out(prog, lambda: run(args))

@@ -20,7 +20,7 @@ from ..report.page import template
 from .options import add_device, add_precision, add_verbosity, carry_out, computing, parser, show_progress
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     add = command.add_argument
     add("run", type=Path, metavar="RUN", help="a run's folder")
@@ -29,7 +29,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add_device(command)
     add_precision(command)
     add_verbosity(command)
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn report") -> int:
     """Write the page of the run that the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

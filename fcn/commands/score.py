@@ -28,7 +28,7 @@ from ..score import ScoreRequest, score
 from .options import add_devices, add_net, add_precision, carry_out, parser, settings
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument("target", type=Path, help="a run's folder, a weights file, or a folder of PNGs")
     against = command.add_argument_group("what to score against")
@@ -69,7 +69,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help="write report.html too, a page for people: see fcn report",
     )
     command.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,5 +106,5 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn score") -> int:
     """Score what the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     return carry_out(prog, lambda: run(args))

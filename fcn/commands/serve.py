@@ -29,7 +29,7 @@ from .options import add_device, add_net, add_precision, carry_out, computing, p
 RUN = Path("runs/voc-fcn8s")
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     what = f"the folder of a run, or a weights file (default: {RUN})"
     command.add_argument("weights", nargs="?", type=Path, default=RUN, metavar="RUN", help=what)
@@ -58,7 +58,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     limits.add_argument("--waiting", type=whole(1, 200), default=few.waiting, help=waiting)
     add_device(command)
     add_precision(command)
-    return command.parse_args(argv)
+    return command
 
 
 @contextmanager
@@ -90,5 +90,5 @@ def _announce(address: str) -> None:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn serve") -> int:
     """Show the page of the net that the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     return carry_out(prog, lambda: run(args))

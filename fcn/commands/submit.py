@@ -27,7 +27,7 @@ def year(text: str) -> str:
     return text
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument("target", type=Path, help="a run's folder, a weights file, or a folder of PNGs")
     command.add_argument(
@@ -45,7 +45,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add_net(command)
     add_devices(command)
     add_precision(command)
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,5 +57,5 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn submit") -> int:
     """Make the submission that the arguments ask for; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     return carry_out(prog, lambda: run(args))

@@ -61,7 +61,7 @@ KNOWN_TO_A_RUN: dict[str, object] = {
 READING = ("cache", "mirror", "scale", "crop", "batch")
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     add = command.add_argument
     add(
@@ -124,6 +124,11 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--test-every", type=whole(), metavar="N", help="score every N steps and at the end; 0: never")
     add("--seed", type=seed, help="of the training order, dropout and fillers; default: 1337")
     add_session(command)
+    return command
+
+
+def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    command = arguments(prog)
     args = command.parse_args(argv)
     given = [key for key, absent in KNOWN_TO_A_RUN.items() if getattr(args, key) != absent]
     if resumes_run(args) and given:

@@ -20,7 +20,7 @@ from ..verify import verify
 from .options import add_device, add_verbosity, carry_out, compute_on, parser, show_progress
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     command = parser(prog, __doc__)
     command.add_argument("run", type=Path, help="a run's folder, or one of its snapshots")
     many = "run the net on the first N images that it is scored on; default: 5"
@@ -28,7 +28,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("--json", action="store_true", help="for programs")
     add_device(command)
     add_verbosity(command)
-    return command.parse_args(argv)
+    return command
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn verify") -> int:
     """Check the run that the arguments name; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
     show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

@@ -87,7 +87,7 @@ def _reading(args: argparse.Namespace) -> Reading:
     )
 
 
-def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def arguments(prog: str) -> argparse.ArgumentParser:
     top = parser(prog, __doc__)
     commands = top.add_subparsers(required=True)
     _add_get(commands.add_parser("get", help="download published weights, and check them"))
@@ -106,7 +106,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command.add_argument("weights", type=Path, help="the file of weights")
     _add_out(command, "what its name ends in says the format")
     _add_values(command)
-    return top.parse_args(argv)
+    return top
 
 
 def _add_get(command: argparse.ArgumentParser) -> None:
@@ -155,7 +155,7 @@ def _add_values(command: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn weights") -> int:
     """Make the file that the arguments ask for; returns the exit status."""
-    args = parse(argv, prog)
+    args = arguments(prog).parse_args(argv)
 
     def work() -> int:
         print(args.run(args))
