@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages: the machine's Chromium, driven by the extra `browser` (playwright)."""
+"""A real browser for the tests of pages: the machine's Chromium, driven by playwright (extra `browser`)."""
 
 from __future__ import annotations
 

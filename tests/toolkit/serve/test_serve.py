@@ -159,7 +159,8 @@ def test_a_body_of_unknown_length_is_limited_too(server: Served) -> None:
 @pytest.mark.parametrize(
     ("host", "status"),
     [("localhost", 200), ("127.0.0.1:9", 200), ("[::1]:9", 200), ("evil.example", 421),
-     ("localhost.evil.example", 421), ("192.168.0.1", 421), ("", 421), ("127.0.0.1@evil.example", 421), ("localhost/x", 421), ("[", 421)],
+     ("localhost.evil.example", 421), ("192.168.0.1", 421), ("", 421), ("127.0.0.1@evil.example", 421),
+     ("localhost/x", 421), ("[", 421)],
 )  # fmt: skip
 def test_a_name_that_is_not_this_machine_s_is_refused(server: Served, host: str, status: int) -> None:
     assert asked(server, "GET", "/", headers={"Host": host})[0] == status
