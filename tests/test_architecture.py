@@ -81,6 +81,7 @@ ONLY_IN = {
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
     "fcn.export.formats": {"onnxruntime"},  # runs what was written
     "fcn.export.converters": {"ncnn", "MNN"},
+    "fcn.serve.server": {"waitress"},
     "fcn.infer.geometry": {"google"},  # reads a prototxt without making the net
 }
 #: Modules that are made of such packages, and that others import inside functions only.
@@ -91,6 +92,7 @@ LOADED_LATE = {
     "fcn.export.onnx_layers": {"onnx"},
     "fcn.export.onnx_model": {"onnx"},
     "fcn.infer.video.opencv": {"cv2"},
+    "fcn.serve.app": {"flask", "werkzeug"},
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {

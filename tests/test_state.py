@@ -46,6 +46,7 @@ CHANGED = {
     "caffe._caffe.solvers.parallel: atexit.register": "a process group of torch must be left before the end",
     "caffe._caffe.solvers.parallel: torch.distributed.init_process_group": "NCCL is made of it",
     "caffe.tools.commands.train: signal.signal": "Ctrl-C takes a snapshot or stops, as in Caffe's command",
+    "fcn.commands.serve: signal.signal": "SIGTERM ends the server as Ctrl-C does",
     "fcn.commands.demo: logging.basicConfig": "a command line: it shows its progress",
     "fcn.commands.data: signal.signal": "SIGTERM ends an import, and removes what is half done",
     "fcn.infer.images: warnings.simplefilter": "Pillow's warning of large images that are wanted; put back",

@@ -4,7 +4,7 @@
     fcn serve fcn8s-heavy-pascal.caffemodel --model voc-fcn8s --port 8080
 
 The page is at http://127.0.0.1:8000/ until Ctrl-C, for this machine alone. --host shows it to others, who may
-then use it without a password. It needs no network, and keeps no image. docs/security.md says what is checked.
+then use it without a password. It needs no network and keeps no image; docs/security.md says what is checked.
 """
 
 from __future__ import annotations

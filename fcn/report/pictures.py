@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from PIL import Image
 from voc_layers.facts import VOID
 
 from ..figures import ClassColours, shares
+from ..infer.markup import data_uri
 from ..score import ImageScore
 from ..tables import percent
 
@@ -75,7 +74,7 @@ def photograph(image: np.ndarray, size: tuple[int, int]) -> str:
     picture = Image.fromarray(image)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return _address(picture, "jpeg", quality=85, optimize=True)
+    return data_uri(picture, "jpeg", quality=85, optimize=True)
 
 
 def label_png(label: np.ndarray, size: tuple[int, int], colours: ClassColours) -> str:
@@ -84,13 +83,7 @@ def label_png(label: np.ndarray, size: tuple[int, int], colours: ClassColours) -
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.NEAREST)
     picture.putpalette(colours.palette.ravel().tolist())
-    return _address(picture, "png", optimize=True)
-
-
-def _address(picture: Image.Image, form: str, **options: Any) -> str:
-    out = io.BytesIO()
-    picture.save(out, form, **options)
-    return f"data:image/{form};base64,{base64.b64encode(out.getvalue()).decode()}"
+    return data_uri(picture, "png", optimize=True)
 
 
 def palette_data(colours: ClassColours, classes: Sequence[str]) -> dict[str, Any]:

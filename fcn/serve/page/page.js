@@ -74,7 +74,7 @@ async function show(name, blob, answer) {
     for (const label of labels) counts[label] += 1;
     return { ...one, labels, counts };
   }));
-  const hidden = labelings.map(() => new Set([0]));
+  const hidden = labelings.map(({ clear }) => new Set(clear === null ? [] : [clear]));
   result = { name, width: answer.width, height: answer.height, labelings, shown: 0, hidden };
   const photo = $("photo");
   URL.revokeObjectURL(photo.src);
@@ -207,7 +207,9 @@ document.addEventListener("drop", (event) => {
 });
 $("overlay").addEventListener("pointermove", point);
 $("overlay").addEventListener("pointerdown", point);
-$("overlay").addEventListener("pointerleave", () => { $("under").value = "–"; });
+$("overlay").addEventListener("pointerleave", (event) => {
+  if (event.pointerType === "mouse") $("under").value = "–";  // a finger leaves by letting go
+});
 $("alpha").addEventListener("input", () => { $("overlay").style.opacity = $("alpha").value; });
 $("labeling").addEventListener("change", () => {
   result.shown = Number($("labeling").value);
@@ -221,5 +223,8 @@ $("theme").addEventListener("click", toggleTheme);
 fetch("about").then((answer) => answer.json()).then((found) => {
   about = found;
   document.title = $("title").textContent = found.title;
+  const megabytes = Math.round(about.bytes / 1e6 * 10) / 10;
+  $("limits").textContent = `Images of more than ${about.pixels.toLocaleString("en")} pixels or ${megabytes} MB `
+    + "are made smaller first. None is kept.";
   document.body.classList.add("ready");
 }).catch(() => say("", "The server does not answer."));
