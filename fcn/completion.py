@@ -44,8 +44,9 @@ def script(shell: str, commands: Mapping[str, str]) -> str:
         command = importlib.import_module(f".commands.{name}", __package__).arguments(f"fcn {name}")
         below.add_parser(name, help=what, parents=[command], add_help=False)
     for action in _values(whole):
-        wanted = _completed(action, shtab)
-        if wanted is not None:
+        if action.choices:
+            action.choices = tuple(action.choices)  # shtab takes a mapping for commands
+        elif wanted := _completed(action, shtab):
             action.complete = wanted  # type: ignore[attr-defined]  # where shtab looks for it
     return shtab.complete(whole, shell, preamble=PREAMBLE)
 
@@ -53,10 +54,10 @@ def script(shell: str, commands: Mapping[str, str]) -> str:
 def _values(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
     """The arguments that take something, those of commands below too."""
     for action in parser._actions:
-        if isinstance(action.choices, dict):
+        if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 yield from _values(below)
-        elif action.nargs != 0 and not action.choices:
+        elif action.nargs != 0:
             yield action
 
 
