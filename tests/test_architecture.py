@@ -38,7 +38,7 @@ from tests.source_tree import (
 #: Modules of the core by row; a module imports its own row and those below.
 ROWS = (
     ("errors", "log", "threads", "device", "naming"),
-    ("formats", "memory", "rounding", "blob", "filler", "machine"),
+    ("formats", "memory", "rounding", "markup", "blob", "filler", "machine"),
     ("registry", "layer"),
     ("data", "graph"),
     ("layers", "weights", "watch", "reference", "checkpoint"),

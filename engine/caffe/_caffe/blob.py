@@ -9,7 +9,7 @@ from typing import NoReturn, SupportsIndex, TypeVar, overload
 import numpy as np
 import torch
 
-from . import device
+from . import device, markup
 from .errors import BlobError
 from .memory import HOST, Memory
 
@@ -213,6 +213,14 @@ class Blob:
             raise RuntimeError("Blob.reshape takes no kwargs")
         self.resize(check_dims(dims))
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the shape, and the range of what there is. Nothing is computed for it."""
+        rows = [(name, *_range(memory, self._count)) for name, memory in self._memories()]
+        return markup.table(f"Blob {self.dims}", ("", "min", "mean", "max"), rows)
+
+    def _memories(self) -> tuple[tuple[str, Memory], ...]:
+        return ("data", self._data), ("diff", self._diff)
+
     @property
     def data_memory(self) -> Memory:
         """Where the data are; blobs that share them have the same one."""
@@ -373,3 +381,17 @@ class Blob:
     def _check_count(self, other: Blob) -> None:
         if self._count != other._count:
             raise BlobError(f"blobs of shape {self.dims} and {other.dims} cannot share memory: counts differ")
+
+
+def _range(memory: Memory, count: int) -> tuple[str, str, str]:
+    """min, mean and max of the first `count` numbers, or why there are none."""
+    values = memory.peek()
+    if memory.promised:
+        return "computed when it is read", "", ""
+    if values is None:
+        return "0", "0", "0"
+    if not count:
+        return "", "", ""
+    values = values[:count]
+    low, high = values.aminmax()
+    return f"{low:.4g}", f"{values.mean():.4g}", f"{high:.4g}"

@@ -154,6 +154,15 @@ class Memory:
             self._reveal()
         return self._host
 
+    def peek(self) -> torch.Tensor | None:
+        """The flat tensor as it is, wherever it is, to be looked at; None where there is none.
+
+        That is so where nothing was written, where it was zeroed since, and of what is only promised.
+        """
+        if self._promise is not None or self._hidden is not None:
+            return None
+        return self._host if self._host is not None and self._host_fresh else self._device
+
     def array(self) -> np.ndarray:
         """The flat NumPy array over the host tensor; the host copy leads while it lives."""
         while self._watchers:

@@ -28,7 +28,7 @@ from .log import log
 from .naming import naming, naming_file
 from .reference import Callback
 from .registry import create, layer_classes
-from .watch import debug
+from .watch import debug, shown
 
 AnyNet = TypeVar("AnyNet", bound="Net")
 
@@ -268,6 +268,10 @@ class Net:
         layer.set_arrays(data, labels)
 
     # ---- what pycaffe shows of it --------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the layers, with the shapes of blobs and parameters."""
+        return shown.net_html(self.plan, self.runner.layers, self.runner.blobs)
 
     @property
     def layers(self) -> LayerVec[Layer]:

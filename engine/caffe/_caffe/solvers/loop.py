@@ -17,7 +17,7 @@ from ..errors import SolverError
 from ..graph.read import read_solver
 from ..log import log
 from ..net import Net
-from ..watch import debug
+from ..watch import debug, shown
 from . import report, resume, state, updates
 from .build import check_prefix, check_settings, test_nets, train_net
 from .control import SolverAction, SolverParameter
@@ -115,6 +115,12 @@ class Solver:
     def param(self) -> SolverParameter:
         """`max_iter`, `display`, `layer_wise_reduce` and the settable `base_lr`."""
         return SolverParameter(self._message)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how far it is, the rate of the next update, the net."""
+        rate, _ = learning_rate(self._message, self._iter, self._current_step)
+        last = self._message.max_iter
+        return shown.solver_html(self.type_name, self._iter, last, rate, self.net._repr_html_())
 
     def add_callback(self, on_start: object, on_gradients_ready: Callable[[], None] | None = None) -> None:
         """Call `on_start()` before each iteration's forward and `on_gradients_ready()` before its update.
