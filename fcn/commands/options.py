@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,7 @@ def add_devices(to: argparse.ArgumentParser) -> None:
     to.add_argument("--jobs", type=whole(1), metavar="N", help="share the images among N processes")
 
 
-def settings(args: argparse.Namespace) -> list[Setting]:
+def settings(args: argparse.Namespace) -> Sequence[Setting]:
     """What `add_devices` and `add_precision` read: in what each process works, see `score`.
 
     Raises:
