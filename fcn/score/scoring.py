@@ -45,11 +45,18 @@ def score(request: ScoreRequest, settings: Sequence[Setting] = ()) -> Scorecard:
         subject = resolve(request)
         check(request, subject)
         images = _counts(request, subject, settings)
-    cards = []
-    for place, _ in enumerate(subject.labelings):
-        classes = len(subject.truths[place].maps.classes)
-        cards.append(_card(subject, place, Tally(classes, tuple(counts[place] for counts in images))))
-    return replace(cards[0], more=tuple(cards[1:]))
+    sizes = [len(truth.maps.classes) for truth in subject.truths]
+    return scorecard(subject, [Tally(size, counts) for size, counts in zip(sizes, zip(*images))])
+
+
+def scorecard(subject: Subject, tallies: Sequence[Tally]) -> Scorecard:
+    """The scorecard of what was counted, a tally for each labeling of the subject.
+
+    Raises:
+        SampleError: no pixel was scored.
+    """
+    first, *more = [_card(subject, place, tally) for place, tally in enumerate(tallies)]
+    return replace(first, more=tuple(more))
 
 
 def _counts(
