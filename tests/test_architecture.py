@@ -111,6 +111,7 @@ PROJECT = {
 #: The most modules of one folder, and the folders that may hold more.
 MODULES = 15
 MORE_MODULES = {
+    "fcn/commands": "a module for each command",
     "engine/caffe/_caffe/layers": "a module for each kind of layer",
     "tests/engine/layers": "a file for each module of layers",
 }

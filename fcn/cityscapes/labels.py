@@ -60,7 +60,8 @@ class StreetLabels:
             raise SampleError(f"{path}: expected ids from 0 to {MOST_ID}, or 255, found others")
         lookup = np.full(VOID + 1, VOID, np.uint8)
         lookup[list(CITYSCAPES.values())] = np.arange(len(CITYSCAPES))
-        return lookup[ids]
+        label: np.ndarray = lookup[ids]
+        return label
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ h2 {{ font-size: 1rem; overflow-wrap: anywhere; }}
 article {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)) 15rem; gap: 1rem;
   border-top: 1px solid color-mix(in srgb, currentcolor 25%, transparent); padding: .5rem 0 1.5rem; }}
 h2 {{ grid-column: 1 / -1; margin: 0; }}
-img {{ width: 100%; height: auto; border-radius: 4px; }}
+img {{ width: 100%; height: auto; max-height: 80vh; object-fit: contain; border-radius: 4px; }}
 @media (max-width: 50rem) {{ article {{ grid-template-columns: minmax(0, 1fr); }} }}
 </style>
 <h1>{title}</h1>

@@ -58,7 +58,7 @@ def in_blocks(label: np.ndarray, factor: int) -> np.ndarray:
     """The label map with one class in each block, H x W."""
     present, parts = shares(label, factor)
     fine = present[parts.argmax(0)].repeat(factor, axis=0).repeat(factor, axis=1)
-    return fine[: label.shape[0], : label.shape[1]]
+    return _cropped(fine, label)
 
 
 def interpolated(label: np.ndarray, factor: int) -> np.ndarray:
@@ -67,7 +67,12 @@ def interpolated(label: np.ndarray, factor: int) -> np.ndarray:
     size = (parts.shape[2] * factor, parts.shape[1] * factor)
     fine = [Image.fromarray(part).resize(size, Image.Resampling.BILINEAR) for part in parts]
     best = present[np.stack([np.asarray(plane) for plane in fine]).argmax(0)]
-    return best[: label.shape[0], : label.shape[1]]
+    return _cropped(best, label)
+
+
+def _cropped(whole_blocks: np.ndarray, label: np.ndarray) -> np.ndarray:
+    cropped: np.ndarray = whole_blocks[: label.shape[0], : label.shape[1]]
+    return cropped
 
 
 METHODS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"blocks": in_blocks, "bilinear": interpolated}

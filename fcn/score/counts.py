@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,9 +101,13 @@ class Stored:
     weights: str = ""
 
     def save(self, path: Path) -> None:
-        """Write an .npz file: names, void pixels and histogram of each image."""
+        """Write an .npz file: names, void pixels and histogram of each image.
+
+        Raises:
+            OSError: it cannot be written; names the file.
+        """
         images = self.tally.images
-        arrays = {
+        arrays: dict[str, Any] = {
             "classes": np.array(self.classes, np.str_),
             "unseen": np.array(self.unseen, np.str_),
             "weights": np.array(self.weights, np.str_),
@@ -112,8 +117,11 @@ class Stored:
             "where": np.concatenate([np.empty(0, np.int32), *(i.cells.where for i in images)]),
             "pixels": np.concatenate([np.empty(0, np.int64), *(i.cells.pixels for i in images)]),
         }
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        try:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
     @classmethod
     def load(cls, path: Path) -> Stored:

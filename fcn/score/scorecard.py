@@ -201,6 +201,8 @@ class Scorecard:
 
     def _draw(self, folder: Path) -> None:
         matrix, near, bands = folder / "confusion.png", folder / "trimap.png", self.tally.bands
+        for path in (matrix, near):
+            path.unlink(missing_ok=True)  # of an earlier score, that may not be drawn anew
         drawn(matrix, lambda: draw_confusion(self.hist, self.classes, matrix))
         if bands:
             drawn(near, lambda: draw_trimap(bands, self.scores, near))

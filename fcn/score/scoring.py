@@ -40,9 +40,11 @@ def score(request: ScoreRequest, settings: Sequence[Setting] = ()) -> Scorecard:
         ValueError: an unknown model.
         ShardError: one of several processes failed; names the images that were not scored.
     """
-    subject = resolve(request)
-    check(request, subject)
-    images = _counts(request, subject, settings or [nullcontext])
+    first, *others = settings or [nullcontext]
+    with nullcontext() if others else first():
+        subject = resolve(request)
+        check(request, subject)
+        images = _counts(request, subject, settings)
     sizes = [len(truth.maps.classes) for truth in subject.truths]
     return scorecard(subject, [Tally(size, counts) for size, counts in zip(sizes, zip(*images))])
 
@@ -64,8 +66,7 @@ def _counts(
     if settings[1:]:
         results = sharded([partial(_elsewhere, request, setting) for setting in settings], subject.names)
         return list(progress(results, "scoring", len(subject.names)))
-    with settings[0]():
-        return [*map(subject.counter(), progress(subject.names, "scoring"))]
+    return [*map(subject.counter(), progress(subject.names, "scoring"))]
 
 
 @contextmanager

@@ -100,9 +100,6 @@ def test_the_numbers_are_those_of_the_protocol(
     assert [one["name"] for one in facts["per_image"]] == list(FRAMES)
     assert sorted(path.name for path in maps.iterdir()) == [f"{frame}.png" for frame in FRAMES]
     assert "is 20 x 36" in caplog.text and "256 x 256" in caplog.text
-    again = streets / "again"
-    assert fcnscore.main([*given, "--weights", weights, "-o", str(again), "--jobs", "2"]) == 0
-    assert (again / "score.json").read_bytes() == (out / "score.json").read_bytes()
 
 
 def test_the_score_that_no_class_has_overflows_as_in_the_script() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,7 @@ import surgery
 from fcn.infer.geometry import Geometry, Sides
 from fcn.infer.tiles import INSIDE, Tiling, scored
 from fcn.predictor import Predictor
+from tests.source_tree import ROOT
 from voc_layers.reading import SampleError
 
 VGG = nets.VGG(stages=((4,),) * 5, fc=4, fc_kernel=4)
@@ -187,3 +190,25 @@ def test_a_tile_that_is_too_small_is_told_the_least(make: Callable[[Geometry, in
         make(geometry, 16)
     least = int(str(error.value).split("take tiles of ")[1].split()[0])
     assert make(geometry, least if make(geometry, 600).overlap is None else least - 200)
+
+
+@pytest.mark.slow
+def test_memory_goes_by_the_tile_and_not_by_the_image() -> None:
+    """The most memory of a process, in MiB, for an image and for one of four times as many pixels."""
+    program = """
+import resource, sys
+from fcn.infer.tiles import Tiling, scored
+from tests.toolkit.infer.test_tiles import image, narrow
+net, geometry = narrow("voc-fcn8s")
+picture = image(int(sys.argv[1]), int(sys.argv[1]))
+for _ in scored(net, [picture], ["score"], Tiling(geometry, int(sys.argv[2]))):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+    def peak(side: int, tile: int) -> int:
+        command = [sys.executable, "-c", program, str(side), str(tile)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert peak(1600, 480) - peak(800, 480) < 60 < 150 < peak(1600, 1600) - peak(800, 800)

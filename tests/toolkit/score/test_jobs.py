@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import caffe
 import score as script
 from fcn.score import ScoreRequest, score
 from fcn.sharding import ShardError
@@ -29,22 +30,31 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "maps", tmp_path / "labels"
 
 
+NET = """
+layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "score" type: "Convolution" bottom: "data" top: "score" convolution_param {
+        num_output: 3 kernel_size: 5 pad: 2 weight_filler { type: "gaussian" std: 0.1 } } }
+"""
+
+
 def test_processes_write_the_files_of_one(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    maps, labels = map(str, folders)
-    command = [maps, "--labels", labels, "--trimap", "1,3", "--format", "json"]
-    written = []
+    (tmp_path / "net.prototxt").write_text(NET)
+    caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST).save(str(tmp_path / "w.caffemodel"))
+    net = [str(tmp_path / "w.caffemodel"), "--net", str(tmp_path / "net.prototxt")]
+    command = [*net, "--data", str(data), "--split", "train", "--trimap", "1,3", "--format", "json"]
+    written, printed = [], []
     for jobs in ("1", "2"):
         out, save = tmp_path / f"score{jobs}", tmp_path / f"saved{jobs}"
         assert script.main([*command, "--jobs", jobs, "--out", str(out), "--save", str(save)]) == 0
         files = [path for path in sorted(out.iterdir()) if path.suffix != ".png"]
         written.append({path.name: path.read_bytes() for path in [*files, *sorted(save.iterdir())]})
-    assert written[0] == written[1] and len(written[0]) == 6 + 7
-    printed = capsys.readouterr().out
-    assert printed[: len(printed) // 2] == printed[len(printed) // 2 :]
-    names = [row["name"] for row in json.loads(printed[: len(printed) // 2])["per_image"]]
-    assert names == [f"im{i}" for i in range(7)]
+        printed.append(capsys.readouterr().out)
+    assert written[0] == written[1] and len(written[0]) == 6 + 3 and printed[0] == printed[1]
+    facts = json.loads(printed[0])
+    assert [row["name"] for row in facts["per_image"]] == ["0", "1", "2"]
+    assert len([row for row in facts["classes"] if row["predicted_pixels"]]) == 3
 
 
 def test_an_image_that_cannot_be_scored_ends_with_its_name(

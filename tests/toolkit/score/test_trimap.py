@@ -74,6 +74,7 @@ def test_a_score_has_the_numbers_of_each_width(
         assert picture.width > 400
     assert score.main(command) == 0
     assert "trimap" not in json.loads((out / "score.json").read_text())
+    assert not (out / "trimap.png").exists()
 
 
 @pytest.mark.parametrize("widths", ["0", "1,x", "2,2", ""])
