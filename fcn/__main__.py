@@ -87,7 +87,9 @@ def _load(command: str, prog: str) -> Any:
 class _Print(argparse.Action):
     """Print the script for a shell, and end."""
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, shell: Any, option: Any = None) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, shell: Any, option: Any = None
+    ) -> None:
         from .completion import SHELLS, script
 
         if shell not in SHELLS:

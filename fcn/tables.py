@@ -1,9 +1,13 @@
-"""Numbers and tables as plain text."""
+"""Numbers and tables, as plain text and as HTML for notebooks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
+
+#: Makes a table of a header and rows of texts.
+Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
 
 def percent(value: float | None, signed: bool = False) -> str:
@@ -21,3 +25,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in (header, *rows)
     ]
     return "\n".join(line.rstrip() for line in (lines[0], "-" * len(lines[0]), *lines[1:]))
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """`table` as HTML; every text is escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = ("".join(f"<td{_side(i)}>{escape(cell)}</td>" for i, cell in enumerate(row)) for row in rows)
+    lines = "".join(f"<tr>{row}</tr>" for row in body)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _side(column: int) -> str:
+    return "" if column else ' style="text-align:left"'

@@ -73,6 +73,7 @@ THIRD_PARTY = {
 #: Packages that one module may import besides, inside its functions.
 ONLY_IN = {
     "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
+    "fcn.completion": {"shtab"},
     "fcn.weights.hdf5": {"h5py"},
     "fcn.score.trimap": {"scipy"},  # distances to a boundary
     "fcn.report.page": {"jinja2"},
@@ -119,6 +120,8 @@ MORE_MODULES = {
 PYCAFFE = {"_blobs", "_blob_names", "_forward", "_layer_names", "_top_ids"}
 #: Underscored names of other libraries that they document.
 LIBRARIES = {"_exit", "_fields", "_is_view", "_replace", "_softmax_backward_data", "_version"}
+#: Of argparse, which has no other way to walk through a parser.
+LIBRARIES |= {"_actions", "_SubParsersAction"}
 
 # -- who may import whom ------------------------------------------------------------------------------
 

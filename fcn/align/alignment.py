@@ -92,7 +92,11 @@ class Alignment:
         """What is wrong, a line each."""
         empty = [blob.name for blob in self.blobs if min(blob.shape) < 1]
         small = [f"an image of {_shape(self.size)} is too small: {', '.join(empty)} would be empty"]
-        return [*(small if empty else ()), *(line for crop in self.crops for line in crop.problems), *self.apart]
+        return [
+            *(small if empty else ()),
+            *(line for crop in self.crops for line in crop.problems),
+            *self.apart,
+        ]
 
     def text(self) -> str:
         """Tables, then what is wrong."""
@@ -188,7 +192,9 @@ def _measured(
     shown = dict.fromkeys((*around, *geometry.outputs))
     inputs = [top for top in made.values() if not top.fn.inputs]
     blobs = tuple(Blob(name, first_place(made[name], inputs), shapes[name]) for name in shown if name in made)
-    crops = tuple(_crop(step, geometry, made, size) for step in geometry.steps if isinstance(step.moves[0], Cut))
+    crops = tuple(
+        _crop(step, geometry, made, size) for step in geometry.steps if isinstance(step.moves[0], Cut)
+    )
     return blobs, crops
 
 

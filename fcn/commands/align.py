@@ -4,9 +4,9 @@
     fcn align my-net.prototxt --size 375x500 --json
 
 For each map that is enlarged, cut or added to another: pixels of the image from one of its indices to the
-next (stride), where its index 0 lies (0 is the centre of the first pixel), and its shape at the size. For each
-crop: its offset, the one that lines the two maps up, and the offsets that fit at this size, and at every size
-from there on. The exit status is 1 where something is wrong.
+next (stride), where its index 0 lies (0 is the centre of the first pixel), and its shape at the size. For
+each crop: its offset, the one that lines the two maps up, and the offsets that fit at this size, and at every
+size from there on. The exit status is 1 where something is wrong.
 """
 
 from __future__ import annotations

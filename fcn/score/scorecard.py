@@ -9,6 +9,7 @@ import math
 import textwrap
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import numpy as np
 
 from ..figures import drawn
 from ..outputs import replace_text
-from ..tables import percent
+from ..tables import html_table, percent
 from . import text
 from .counts import COUNTS, Stored, Tally
-from .heatmap import draw_confusion
+from .heatmap import confusion_html, draw_confusion
 from .images import ImageScore, image_scores, images_csv, worst
 from .metrics import ABSENT_CLASS_RULE, METRICS, Scores
 from .published import Published, published
@@ -91,7 +92,7 @@ class Scorecard:
     def _text(self) -> str:
         scores = self.scores
         parts = [
-            f"{self.title}: {self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void",
+            f"{self.title}: {self._scored}",
             "",
             text.against_published(scores, self.published),
             "",
@@ -109,6 +110,23 @@ class Scorecard:
             textwrap.fill(f"The rule of absent classes: {ABSENT_CLASS_RULE}.", 110),
         ]
         return "\n".join(parts) + "\n"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the numbers, the classes, the confusion as a heat map."""
+        scores = self.scores
+        parts = [
+            f"<p><strong>{escape(self.title)}</strong>: {self._scored}</p>",
+            text.against_published(scores, self.published, html_table),
+            text.per_class(scores, self.classes, html_table),
+            *(f"<p>{escape(line)}</p>" for line in text.absent(scores, self.classes, self.unseen)),
+            confusion_html(self.hist, self.classes),
+            *(card._repr_html_() for card in self.more),
+        ]
+        return "\n".join(parts)
+
+    @property
+    def _scored(self) -> str:
+        return f"{self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void"
 
     def _near_boundaries(self) -> list[str]:
         hists = self.tally.bands

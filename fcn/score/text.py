@@ -1,4 +1,4 @@
-"""A score as plain text: the tables of a scorecard, numbers in percent."""
+"""The tables of a scorecard, numbers in percent: as plain text, or as what `draw` makes of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..tables import percent, table
+from ..tables import Table, percent, table
 from .images import ImageScore
 from .metrics import METRICS, Scores
 from .published import Published
@@ -20,7 +20,7 @@ def summary(rows: Mapping[str, Scores]) -> str:
     return table(("", *COLUMNS), [(name, *map(percent, scores.four())) for name, scores in rows.items()])
 
 
-def against_published(scores: Scores, published: Sequence[Published]) -> str:
+def against_published(scores: Scores, published: Sequence[Published], draw: Table = table) -> str:
     """The four numbers, above what was published and the difference to it."""
     ours = scores.four()
     rows = [("this", *map(percent, ours))]
@@ -29,10 +29,10 @@ def against_published(scores: Scores, published: Sequence[Published]) -> str:
         rows.append((row.source, *map(percent, theirs)))
         gaps = [None if t is None else o - t for o, t in zip(ours, theirs)]
         rows.append(("  difference", *(percent(gap, signed=True) for gap in gaps)))
-    return table(("%", *COLUMNS), rows)
+    return draw(("%", *COLUMNS), rows)
 
 
-def per_class(scores: Scores, classes: Sequence[str]) -> str:
+def per_class(scores: Scores, classes: Sequence[str], draw: Table = table) -> str:
     """A row per class."""
     iu, dice, accuracy, true = scores.class_iu, scores.class_dice, scores.class_accuracy, scores.hist.sum(1)
     share = true / max(true.sum(), 1)
@@ -40,7 +40,7 @@ def per_class(scores: Scores, classes: Sequence[str]) -> str:
         (name, percent(iu[i]), percent(dice[i]), percent(accuracy[i]), percent(share[i]), str(int(true[i])))
         for i, name in enumerate(classes)
     ]
-    return table(("class", "IU", "Dice", "accuracy", "share", "true pixels"), rows)
+    return draw(("class", "IU", "Dice", "accuracy", "share", "true pixels"), rows)
 
 
 def absent(scores: Scores, classes: Sequence[str], unseen: Sequence[str]) -> list[str]:

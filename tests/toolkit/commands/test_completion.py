@@ -34,13 +34,19 @@ def completed(scripts: Path, folder: Path, *words: str) -> set[str]:
     quoted = " ".join(f"'{word}'" for word in ("fcn", *words))
     program = f"""
         source {scripts}/bash
-        COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; COMP_LINE="${{COMP_WORDS[*]}}"; COMP_POINT=${{#COMP_LINE}}
+        COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; COMP_LINE="${{COMP_WORDS[*]}}"
+        COMP_POINT=${{#COMP_LINE}}
         spec=$(complete -p fcn); function=${{spec#*-F }}; function=${{function%% *}}
         $function fcn '{words[-1]}' '{words[-2] if len(words) > 1 else "fcn"}'
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(
-        [bash, "--norc", "-c", program], env={"PATH": ""}, cwd=folder, capture_output=True, text=True, check=True
+        [bash, "--norc", "-c", program],
+        env={"PATH": ""},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return {line.strip() for line in done.stdout.splitlines()} - {""}
 
