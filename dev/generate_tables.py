@@ -17,7 +17,12 @@ from benchmarks.results import newest
 from fcn.score.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT / "docs" / "benchmarks.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "reproduction.md",
+    ROOT / "docs" / "every-row.md",
+    ROOT / "docs" / "benchmarks.md",
+)
 #: model -> our four numbers on seg11valid, in percent, and where they were measured. Empty: not run.
 MEASURED: dict[str, tuple[str, str]] = {}
 CLASSIFIERS = {"vgg16": "VGG16", "caffenet": "CaffeNet", "googlenet": "GoogLeNet"}
@@ -57,9 +62,25 @@ def results() -> str:
     for model in _models():
         paper, release = _rows_of(model)
         ours = MEASURED.get(model, ("not run", ""))[0]
-        command = model.removeprefix("voc-") if model in SHORT else model
-        rows.append([model, _iu(paper), _iu(release), ours, f"`make {command}`"])
+        rows.append([model, _iu(paper), _iu(release), ours, f"`{_target(model)}`"])
     return _table(["model", "paper (CVPR 2015)", "reference release", "ours", "command"], rows)
+
+
+def _target(model: str) -> str:
+    return f"make {model.removeprefix('voc-') if model in SHORT else model}"
+
+
+def commands() -> str:
+    """What trains each model, and what it starts from."""
+    rows = []
+    for model in _models():
+        row = nets.get(model)
+        parents = [CLASSIFIERS.get(parent, parent) for parent in row.parents]
+        folders = [f"--{name.replace('_', '-')} DIR" for name in row.task.folders]
+        weights = ["--weights FILE"] * any(parent in CLASSIFIERS for parent in row.parents)
+        command = " ".join(["fcn train", model, *folders, *weights, "--gpu 0"])
+        rows.append([model, ", ".join(parents), f"`{_target(model)} GPU=0`", f"`{command}`"])
+    return _table(["model", "starts from", "make", "fcn"], rows)
 
 
 def scores() -> str:
@@ -114,6 +135,7 @@ def peers() -> str:
 
 TABLES = {
     "results": results,
+    "commands": commands,
     "scores": scores,
     "other_scores": other_scores,
     "recipes": recipes,

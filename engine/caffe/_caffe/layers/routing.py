@@ -231,7 +231,7 @@ class Filter(Layer):
 
 @register("BatchReindex")
 class BatchReindex(Layer):
-    """Caffe's BatchReindex: item i of the top is item bottom[1][i] of bottom 0; repeats add up backward.
+    """Caffe's BatchReindex: item i of the top is item `bottom[1][i]` of bottom 0; repeats add up backward.
 
     Raises:
         LayerError: bottom 1 has not one axis, or an index names no item.
