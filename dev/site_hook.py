@@ -1,7 +1,7 @@
 """What the site needs besides the documents: a hook of mkdocs, named in mkdocs.yml.
 
-The first page is the README. Links to files outside docs/ become their paths: the site has only documents, and
-where the project lies is not known to it.
+The first page is the README. Links to files outside docs/ become their paths: the site has only documents,
+and where the project lies is not known to it.
 """
 
 from __future__ import annotations
