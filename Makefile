@@ -35,7 +35,7 @@ BASE   := $(if $(WEIGHTS),--weights $(WEIGHTS))
 # $(call unless-trained,MODEL): that model's target, unless its run holds weights already.
 unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel *.caffemodel.h5)),,$(1))
 
-.PHONY: help setup demo example test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
+.PHONY: help setup demo example notebook site test slow oldest tiny lint format types nets fcn32s fcn16s fcn8s fcn8s-atonce fcn-alexnet \
         voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet voc-fcn32s-fixed voc-fcn-googlenet \
         nyud-fcn32s-color nyud-fcn32s-hha nyud-fcn32s-color-d nyud-fcn32s-color-hha siftflow-fcn32s siftflow-fcn16s \
         siftflow-fcn8s pascalcontext-fcn32s pascalcontext-fcn16s pascalcontext-fcn8s score proto docs bench bench-parts \
@@ -63,6 +63,9 @@ demo: $(READY)  ## classifier -> 32s -> 16s -> 8s on drawn images: table, curves
 example: $(READY)  ## run examples/NAME.py in RUNS/examples, where its files stay: make example NAME=lenet
 	mkdir -p $(RUNS)/examples/$(NAME)
 	cd $(RUNS)/examples/$(NAME) && $(CURDIR)/$(PY) $(CURDIR)/examples/$(NAME).py
+
+notebook: $(READY)  ## run examples/from-shapes-to-fcn.ipynb; it stays, with what it shows, in RUNS/examples
+	$(PY) -m dev.run_notebook examples/from-shapes-to-fcn.ipynb $(RUNS)/examples/from-shapes-to-fcn
 
 # -- checks
 test: $(READY)  ## lint, then the tests that need minutes; nothing to download
@@ -145,9 +148,13 @@ build/protoc/.stamp: dev/generate_proto.py
 	build/protoc/bin/pip install --quiet --disable-pip-version-check 'grpcio-tools==1.62.3' setuptools
 	touch $@
 
-docs: $(READY)  ## generate docs/compat.md, docs/layers.md and the tables of recipes and scores
+docs: $(READY)  ## generate docs/compat.md, docs/layers.md, the tables of recipes and scores, the drawn pictures
 	$(PY) -m dev.generate_compat
 	$(PY) -m dev.generate_tables
+	$(PY) -m dev.draw_pictures
+
+site: docs  ## the documents as pages in build/site, which open from the disk
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 bench: $(READY) build/peers/.stamp  ## time, memory and agreement beside other libraries; ARGS=--quick for a look
 	$(PY) -m benchmarks $(ARGS)
