@@ -11,6 +11,8 @@ from ..figures import figure
 
 #: Of matplotlib: one hue that only gets darker, which people with any colour vision read alike.
 COLOURS = "Blues"
+#: Pixels, about; of a great many classes the names are then too small to read.
+LARGEST = 4000
 #: Up to so many classes each cell has its number.
 NUMBERED = 30
 
@@ -47,5 +49,5 @@ def draw_confusion(hist: np.ndarray, classes: Sequence[str], path: Path) -> Path
     bar = drawn.colorbar(shown, ax=axes, fraction=0.04, pad=0.02)
     bar.set_label("% of the true class", fontsize=small)
     bar.ax.tick_params(labelsize=small)
-    drawn.savefig(path, dpi=110)
+    drawn.savefig(path, dpi=min(110, LARGEST / (side + margin)))
     return path
