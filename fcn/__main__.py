@@ -15,6 +15,12 @@ from typing import Any
 COMMANDS = {
     "train": "train FCNs: one, or the chain 32s, 16s, 8s; go on with a run",
     "score": "score a run, weights or saved predictions against labels",
+    "report": "a page of a scored run for people: numbers, classes, curves, images to look into",
+    "plot": "curves of several runs in one picture",
+    "compare": "compare runs on the same images, with intervals",
+    "bound": "the best score that coarse predictions could have, on given labels",
+    "submit": "predictions as PASCAL VOC's evaluation server takes them",
+    "fcnscore": "score generated street scenes, as pix2pix and CycleGAN do on Cityscapes",
     "verify": "look for the known causes of a low score, or of black output, in a run",
     "infer": "segment images and videos with a trained net",
     "serve": "a local web page: drop an image, see its classes",

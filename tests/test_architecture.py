@@ -74,6 +74,9 @@ THIRD_PARTY = {
 ONLY_IN = {
     "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
+    "fcn.score.trimap": {"scipy"},  # distances to a boundary
+    "fcn.report.page": {"jinja2"},
+    "fcn.train.events": {"tensorboardX"},
     "voc_layers.hdf5": {"h5py"},
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
     "fcn.export.formats": {"onnxruntime"},  # runs what was written
@@ -108,6 +111,7 @@ PROJECT = {
 #: The most modules of one folder, and the folders that may hold more.
 MODULES = 15
 MORE_MODULES = {
+    "fcn/commands": "a module for each command",
     "engine/caffe/_caffe/layers": "a module for each kind of layer",
     "tests/engine/layers": "a file for each module of layers",
 }

@@ -40,7 +40,7 @@ def segment_film(model: Model, path: Path, wishes: Wishes, tiling: Tiling | None
         for count, frame in enumerate(film.frames(), 1):
             for label, one, put in zip(model.labels([frame], tiling), model.said, puts):
                 pictures.write_frame(label, wishes.out / f"{path.stem}{one.end}", count)
-                put(pictures.blend(frame, label, len(one.classes), wishes.alpha))
+                put(pictures.blend(frame, label, one.classes, wishes.alpha))
                 if not one.end:
                     total += np.bincount(label.ravel(), minlength=len(total))[: len(total)]
         problem = film.problem(count)
@@ -68,6 +68,6 @@ def watch(model: Model, number: int, wishes: Wishes, tiling: Tiling | None = Non
             for label, one in zip(model.labels([frame], tiling), model.said):
                 folder = wishes.out / f"camera{number}{one.end}"
                 yield pictures.write_frame(label, folder, count)
-                blended = pictures.blend(frame, label, len(one.classes), wishes.alpha)
+                blended = pictures.blend(frame, label, one.classes, wishes.alpha)
                 Image.fromarray(blended).save(folder / f"{count:06d}_overlay.png")
     raise SampleError(f"camera {number}: gives no more pictures")

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vis import make_palette, vis_seg
 from voc_layers.reading import SampleError
 
-from ..figures import drawn, legend
+from ..figures import ClassColours, drawn, legend
 from ..outputs import replacing
 from ..score import save_label
 
@@ -40,12 +39,12 @@ def outputs(files: Sequence[Path], out: Path, ends: Sequence[str]) -> list[Path]
     return list(count)
 
 
-def blend(image: np.ndarray, label: np.ndarray, classes: int, alpha: float = 0.5) -> np.ndarray:
-    """`vis.vis_seg` with VOC's palette, in little memory: uint8 H x W x 3."""
-    palette, blended = make_palette(classes), np.empty_like(image)
+def blend(image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: float = 0.5) -> np.ndarray:
+    """`ClassColours.overlay`, in little memory: uint8 H x W x 3."""
+    colours, blended = ClassColours.of(classes), np.empty_like(image)
     for top in range(0, len(label), ROWS):
         rows = slice(top, top + ROWS)
-        blended[rows] = vis_seg(image[rows], label[rows], palette, alpha)
+        blended[rows] = colours.overlay(image[rows], label[rows], alpha)
     return blended
 
 
@@ -61,7 +60,7 @@ def write(
     """Write the three pictures of a labeling; those to look at may fail with a warning."""
     label_file, overlay, key = (out / f"{name}{end}" for end in ENDS)
     write_label(label, label_file)
-    drawn(overlay, lambda: Image.fromarray(blend(image, label, len(classes), alpha)).save(overlay))
+    drawn(overlay, lambda: Image.fromarray(blend(image, label, classes, alpha)).save(overlay))
     drawn(key, lambda: legend(label, classes).save(key))
 
 

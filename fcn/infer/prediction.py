@@ -49,8 +49,8 @@ class Prediction:
         return shares(self.label, self.classes)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
-        """The classes' colours laid over the image; class 0 stays clear. alpha: opacity, 0 .. 1."""
-        return Image.fromarray(blend(self.image, self.label, len(self.classes), alpha))
+        """The classes' colours laid over the image; the background stays clear. alpha: 0 .. 1."""
+        return Image.fromarray(blend(self.image, self.label, self.classes, alpha))
 
     def legend(self) -> Image.Image:
         """The classes that are there, with their colours and shares."""

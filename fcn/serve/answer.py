@@ -11,7 +11,7 @@ from PIL import ImageOps
 
 from voc_layers.reading import as_rgb, decode
 
-from ..infer.markup import colour
+from ..figures import ClassColours
 from ..infer.model import Model
 from ..score.histograms import label_image
 
@@ -23,8 +23,9 @@ def segment(model: Model, data: bytes, pixels: int) -> dict[str, Any]:
     """What a net says of an image's file, turned as its EXIF tag says.
 
     Returns:
-        `height`, `width` and `labelings`; of each the `classes` and their `colours`, the `png` that
-        `fcn infer` writes (base64), and the `labels` row by row (a byte each, zlib, base64).
+        `height`, `width` and `labelings`; of each the `classes`, their `colours`, the class that is `clear`
+        (or None), the `png` that `fcn infer` writes (base64), and the `labels` row by row (a byte each, zlib,
+        base64).
 
     Raises:
         SampleError: no image, or one of more than `pixels`.
@@ -36,11 +37,13 @@ def segment(model: Model, data: bytes, pixels: int) -> dict[str, Any]:
     for one in (found, *found.more):
         file = io.BytesIO()
         label_image(one.label).save(file, "PNG")
+        colours = ClassColours.of(one.classes)
         labelings.append(
             {
                 "name": one.name.removeprefix("image").lstrip("_"),
                 "classes": one.classes,
-                "colours": [colour(number) for number in range(len(one.classes))],
+                "colours": [colours.css(number) for number in range(len(one.classes))],
+                "clear": colours.clear,
                 "png": base64.b64encode(file.getvalue()).decode(),
                 "labels": base64.b64encode(zlib.compress(one.label.tobytes())).decode(),
             }

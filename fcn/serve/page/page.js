@@ -74,7 +74,7 @@ async function show(name, blob, answer) {
     for (const label of labels) counts[label] += 1;
     return { ...one, labels, counts };
   }));
-  const hidden = labelings.map(() => new Set([0]));
+  const hidden = labelings.map(({ clear }) => new Set(clear === null ? [] : [clear]));
   result = { name, width: answer.width, height: answer.height, labelings, shown: 0, hidden };
   const photo = $("photo");
   URL.revokeObjectURL(photo.src);
