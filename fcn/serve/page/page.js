@@ -151,10 +151,12 @@ function draw() {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(result.width, result.height);
   const table = colours.map((colour, k) => {
+    if (hidden().has(k)) return 0;
     const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-    return [red, green, blue, hidden().has(k) ? 0 : 255];
+    return (255 << 24) | (blue << 16) | (green << 8) | red;  // in memory red comes first
   });
-  for (let at = 0; at < labels.length; at += 1) pixels.data.set(table[labels[at]], 4 * at);
+  const whole = new Uint32Array(pixels.data.buffer);
+  for (let at = 0; at < labels.length; at += 1) whole[at] = table[labels[at]];
   context.putImageData(pixels, 0, 0);
   canvas.style.opacity = $("alpha").value;
 }
