@@ -80,7 +80,7 @@ def test_a_video_becomes_label_maps_and_an_overlay(
     fps, shown = frames(out / "clip_overlay.mp4")
     assert fps == 12.5 and len(shown) == 12 and shown[0].shape == (48, 64, 3)
     own = ClassColours.of(CLASSES).palette[0] / 2  # class 0 is no background, and is not left clear
-    for number, blended in ((1, (100, 64, 0)), (9, own + np.array([0, 0, 100]))):
+    for number, blended in ((1, (100, 64, 0)), (9, own + np.array((0, 0, 100)))):
         np.testing.assert_allclose(shown[number].mean((0, 1)), blended, atol=12)
 
 
