@@ -51,7 +51,7 @@ CHANGED = {
     "fcn.commands.data: signal.signal": "SIGTERM ends an import, and removes what is half done",
     "fcn.infer.images: warnings.simplefilter": "Pillow's warning of large images that are wanted; put back",
     "fcn.sharding: os.environ": "the processes that are started get their part of the cores; put back",
-    "fcn.sharding: signal.signal": "in a process of ours, which is ended by the one that hears Ctrl-C",
+    "fcn.sharding: signal.signal": "while processes start, which inherit that they ignore Ctrl-C; put back",
     "fcn.train.stopping: signal.signal": "Ctrl-C stops after the present step, with a snapshot",
     "fcn.train.keeping.loopstate: random.getstate": "kept beside a snapshot; nothing is changed",
     "fcn.train.keeping.loopstate: np.random.get_state": "kept beside a snapshot; nothing is changed",

@@ -32,7 +32,7 @@ from ..infer.scores import TYPES
 from ..outputs import check_folder, refuse_inputs
 from ..sharding import ShardError, sharded
 from ..trained import Trained
-from .options import add_device, add_net, add_precision, carry_out, computing, parser, tell
+from .options import add_class_file, add_device, add_net, add_precision, carry_out, computing, parser, tell
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -44,9 +44,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     command.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the pictures go there")
     add_net(command)
-    command.add_argument(
-        "--classes", type=Path, help="class names (default: those of the run or the data set)"
-    )
+    add_class_file(command)
     command.add_argument("--alpha", type=real(0, 1), default=0.5, help="opacity of the overlay")
     _add_large(command)
     more = command.add_argument_group("more results")

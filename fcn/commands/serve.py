@@ -24,7 +24,7 @@ from ..infer.said import class_list
 from ..serve import Limits, serve
 from ..serve.guard import is_loopback
 from ..trained import Trained
-from .options import add_device, add_net, add_precision, carry_out, computing, parser, tell
+from .options import add_class_file, add_device, add_net, add_precision, carry_out, computing, parser, tell
 
 RUN = Path("runs/voc-fcn8s")
 
@@ -34,9 +34,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     what = f"the folder of a run, or a weights file (default: {RUN})"
     command.add_argument("weights", nargs="?", type=Path, default=RUN, metavar="RUN", help=what)
     add_net(command)
-    command.add_argument(
-        "--classes", type=Path, help="class names (default: those of the run or the data set)"
-    )
+    add_class_file(command)
     where = command.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     where.add_argument(

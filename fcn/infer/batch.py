@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from PIL import Image
+
 from voc_layers.reading import ClassList
 
 from ..figures import shares
@@ -85,7 +87,9 @@ class Batch:
             return segment(model, path, self.wishes, tiling)
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
             text = str(error) or "not enough memory"
-            return Done(path, problem=text if str(path) in text else f"{path}: {text}")
+            large = isinstance(error.__cause__, Image.DecompressionBombError)
+            hint = "; if you trust the file, --max-pixels N lets it be decoded" if large else ""
+            return Done(path, problem=(text if str(path) in text else f"{path}: {text}") + hint)
 
 
 def segment_image(model: Model, path: Path, wishes: Wishes, tiling: Tiling | None = None) -> Done:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from voc_layers.files import IMAGE_SUFFIXES, has_suffix
-from voc_layers.inputs import Color, Input
+from voc_layers.inputs import Input, LogDepth
 from voc_layers.reading import SampleError, as_rgb, open_image
 
 #: What is taken for a video by its name; what is in it is for the decoder to say.
@@ -87,13 +87,22 @@ def from_memory(image: Image.Image | np.ndarray, one: Input, upright: bool = Fal
     """An image that is no file, as an input of a net reads it.
 
     Raises:
-        SampleError: it is not uint8 H x W x 3 (of a depth map: numbers H x W).
+        SampleError: it is not uint8 H x W x 3; of a depth map, not H x W, or not above 0 everywhere.
     """
+    if isinstance(one, LogDepth):
+        return _depth(np.asarray(image), one)
     if isinstance(image, Image.Image):
         return as_rgb(ImageOps.exif_transpose(image) if upright else image, BITS, one.name)
     array = np.asarray(image)
-    if isinstance(one, Color) and (array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3):
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise SampleError(
             f"{one.name}: expected an RGB array, uint8 of (H, W, 3), found {array.dtype} of {array.shape}"
         )
+    return array
+
+
+def _depth(array: np.ndarray, one: Input) -> np.ndarray:
+    if array.ndim != 2 or not (array > 0).all():
+        found = f"{array.dtype} of {array.shape}, {np.count_nonzero(~(array > 0))} values not above 0"
+        raise SampleError(f"{one.name}: expected a depth above 0 in every pixel (H, W), found {found}")
     return array

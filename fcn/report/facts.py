@@ -93,7 +93,7 @@ def _times(launches: list[dict[str, Any]]) -> str:
     times = [str(one.get("time", "")) for one in launches]
     if len(times) < 2:
         return "".join(times)
-    return f"{times[0]}, gone on with {len(times) - 1} times, last {times[-1]}"
+    return f"{times[0]}; gone on with {len(times) - 1} time{'s'[: len(times) > 2]}, last {times[-1]}"
 
 
 def _short(path: Path) -> str:

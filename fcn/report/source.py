@@ -34,8 +34,7 @@ def of_run(folder: Path, split: str | None = None) -> Report:
         SampleError: no run, or what is missing in it.
         ValueError: files of the run that are damaged.
     """
-    if not Run(folder).net("deploy").is_file():
-        raise SampleError(f"{folder}: expected the folder of a run, with a deploy.prototxt; found none")
+    _check(Run(folder))
     request = ScoreRequest(folder, split=split)
     subject = resolve(request)
     place = folder / f"score-{subject.split}"
@@ -45,6 +44,22 @@ def of_run(folder: Path, split: str | None = None) -> Report:
         card = score(request)
         card.write(place)
     return _report(card, subject, Run(folder))
+
+
+def _check(run: Run) -> None:
+    """Raise SampleError where a folder is no run that knows what it is scored on."""
+    job = run.job()
+    if job is None or not run.net("deploy").is_file():
+        raise SampleError(
+            f"{run.path}: expected the folder of a run, with a run.json and a deploy.prototxt; found none"
+        )
+    if job.is_classifier:
+        raise SampleError(f"{run.path}: the run of a classifier, {job.model}; pages are of FCNs")
+    if job.split("val") is None:
+        raise SampleError(
+            f"{run.path}: the run does not say what it is scored on; name it: "
+            f"fcn score {run.path} --data DIR --report {run.path}"
+        )
 
 
 def of_score(request: ScoreRequest, card: Scorecard) -> Report:

@@ -14,6 +14,8 @@ from ..figures import figure
 COLOURS = "Blues"
 #: Where they end, as red, green and blue.
 DARKEST = (8, 48, 107)
+#: Pixels, about; of a great many classes the names are then too small to read.
+LARGEST = 4000
 #: Up to so many classes each cell has its number.
 NUMBERED = 30
 
@@ -49,7 +51,7 @@ def draw_confusion(hist: np.ndarray, classes: Sequence[str], path: Path) -> Path
     bar = drawn.colorbar(shown, ax=axes, fraction=0.04, pad=0.02)
     bar.set_label("% of the true class", fontsize=small)
     bar.ax.tick_params(labelsize=small)
-    drawn.savefig(path, dpi=110)
+    drawn.savefig(path, dpi=min(110, LARGEST / (side + margin)))
     return path
 
 

@@ -17,8 +17,20 @@ async function take(file) {
   say("", "");
   document.body.classList.add("busy");
   try {
-    const { blob, note } = await fitted(file);
-    const answer = await ask(blob, signal);
+    const bitmap = await decoded(file);
+    const scale = Math.min(1, Math.sqrt(about.pixels / (bitmap.width * bitmap.height)));
+    const fits = scale === 1 && file.size <= about.bytes;
+    let blob = fits ? file : await drawn(bitmap, scale, "image/jpeg");
+    let note = scale < 1 ? `, made smaller from ${bitmap.width} × ${bitmap.height}` : "";
+    let answer;
+    try {
+      answer = await ask(blob, signal);
+    } catch (error) {
+      if (error.status !== 422 || !fits) throw error;
+      blob = await drawn(bitmap, 1, "image/png");  // a kind of image that the server does not take
+      answer = await ask(blob, signal);
+      note = ", drawn anew by the browser";
+    }
     await show(file.name || "image", blob, answer);
     say(`${answer.width} × ${answer.height} pixels${note}`, "");
   } catch (error) {
@@ -28,24 +40,26 @@ async function take(file) {
   if (!signal.aborted) document.body.classList.remove("busy");
 }
 
-/** The image as the server takes it: as it is, or drawn smaller. */
-async function fitted(file) {
+/** The pixels of a file, upright. */
+async function decoded(file) {
   if (!file.type.startsWith("image/")) throw new Error(`${file.name}: expected an image.`);
-  let bitmap;
   try {
-    bitmap = await createImageBitmap(file);
+    return await createImageBitmap(file);
   } catch {
     throw new Error(`${file.name || "The image"}: this browser cannot decode it.`);
   }
-  const pixels = bitmap.width * bitmap.height;
-  if (pixels <= about.pixels && file.size <= about.bytes) return { blob: file, note: "" };
-  const scale = Math.min(1, Math.sqrt(about.pixels / pixels));
+}
+
+/** A file of an image in another size, on white where it is transparent. */
+function drawn(bitmap, scale, type) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.floor(bitmap.width * scale));
   canvas.height = Math.max(1, Math.floor(bitmap.height * scale));
-  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
-  return { blob, note: `, made smaller from ${bitmap.width} × ${bitmap.height}` };
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return new Promise((done) => canvas.toBlob(done, type, 0.95));
 }
 
 /** The server's answer; waits for its turn where there are many. */
@@ -57,7 +71,7 @@ async function ask(blob, signal) {
     });
     const text = await answer.json().catch(() => ({ error: `The server said ${answer.status}.` }));
     if (answer.ok) return text;
-    if (answer.status !== 503) throw new Error(text.error);
+    if (answer.status !== 503) throw Object.assign(new Error(text.error), { status: answer.status });
     say("Many images are waiting; this one too …", "");
     const seconds = Number(answer.headers.get("Retry-After")) || 3;
     await new Promise((done) => setTimeout(done, 1000 * seconds));
@@ -137,10 +151,12 @@ function draw() {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(result.width, result.height);
   const table = colours.map((colour, k) => {
+    if (hidden().has(k)) return 0;
     const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-    return [red, green, blue, hidden().has(k) ? 0 : 255];
+    return (255 << 24) | (blue << 16) | (green << 8) | red;  // in memory red comes first
   });
-  for (let at = 0; at < labels.length; at += 1) pixels.data.set(table[labels[at]], 4 * at);
+  const whole = new Uint32Array(pixels.data.buffer);
+  for (let at = 0; at < labels.length; at += 1) whole[at] = table[labels[at]];
   context.putImageData(pixels, 0, 0);
   canvas.style.opacity = $("alpha").value;
 }

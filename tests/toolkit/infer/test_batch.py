@@ -65,6 +65,17 @@ def test_a_process_that_dies_is_told_with_what_it_left_undone(
     assert "a.png" in (tmp_path / "out/index.html").read_text()
 
 
+def test_ctrl_c_ends_all_processes_with_a_line(fcn_run: Path, photos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fcn", "infer", str(photos), "--weights", str(fcn_run), "--jobs", "2"]
+    running = subprocess.Popen(
+        [*command, "-o", str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    worker = _second_worker(running.pid)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    assert running.communicate(timeout=60)[1] == "fcn infer: interrupted\n"
+    assert running.returncode == 130 and not Path(f"/proc/{worker}").exists()
+
+
 def _second_worker(pid: int) -> int:
     """The second of the processes that another has started to share its work."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
@@ -147,7 +158,8 @@ def test_images_beyond_the_limit_are_read_by_choice(
     Image.new("RGB", (50, 40), (0, 255, 0)).save(tmp_path / "large.png")
     given = [str(tmp_path / "large.png"), "--weights", str(brightest), "-o", str(tmp_path / "out")]
     assert infer.main(given) == 1
-    assert "large.png" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "large.png" in said and "--max-pixels" in said
     assert infer.main([*given, "--max-pixels", "1999"]) == 1
     assert infer.main([*given, "--max-pixels", "2000"]) == 0
     assert Image.MAX_IMAGE_PIXELS == 500

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import caffe
 import fcn
+import nets
 from fcn.commands import infer
 from fcn.infer import Model
 from voc_layers.reading import SampleError
@@ -119,3 +121,55 @@ def test_importing_fcn_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("model", ["nyud-fcn32s-color-d", "siftflow-fcn16s"])
+def test_nets_of_more_inputs_and_of_more_labelings(model: str, tmp_path: Path) -> None:
+    weights = tmp_path / "net.caffemodel"
+    net = random_net(model, weights, tmp_path / "deploy.prototxt")
+    rng = np.random.default_rng(0)
+    views = [rng.integers(0, 256, (20, 30, 3), np.uint8), rng.integers(1, 5000, (20, 30), np.uint16)]
+    for folder, view in zip(("images", "depth"), views):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(view).save(tmp_path / folder / "7.png")
+    file = tmp_path / "images/7.png"
+    given = ["--weights", str(weights), "--net", str(net), "--model", model, "-o", str(tmp_path / "out")]
+    assert infer.main([str(file), *given, "--scores"]) == 0
+    loaded = fcn.load(weights, net=net, model=model)
+    found = loaded.predict(*views[: len(loaded.net.inputs)], scores=True)
+    ends = [end for end, _, _ in loaded.said]
+    for end, one in zip(ends, (found, *found.more), strict=True):
+        with Image.open(tmp_path / f"out/7{end}.png") as label:
+            np.testing.assert_array_equal(np.array(label), one.label)
+        with np.load(tmp_path / f"out/7{end}_scores.npz") as kept:
+            np.testing.assert_array_equal(kept["scores"], one.scores)
+            assert kept["classes"].tolist() == list(one.classes)
+    assert ends == (["", "_geo"] if model.startswith("siftflow") else [""])
+    later = loaded.predict(file)
+    np.testing.assert_array_equal((later, *later.more)[-1].scores, (found, *found.more)[-1].scores)
+    files = [path.name for path in found.save(tmp_path / "saved")]
+    assert files[::3] == [f"image{end}.png" for end in ends]
+
+
+def random_net(model: str, weights: Path, prototxt: Path) -> Path:
+    """A narrow net with random weights; returns its prototxt."""
+    prototxt.write_text(str(nets.build(model, "deploy", arch=nets.VGG16.scaled(0.02))))
+    net = caffe.Net(str(prototxt), caffe.TEST)
+    for blobs in net.params.values():
+        for blob in blobs:
+            blob.data[...] = np.random.default_rng(1).normal(0, 0.2, blob.data.shape)
+    net.save(str(weights))
+    return prototxt
+
+
+def test_inputs_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    model = "nyud-fcn32s-color-d"
+    weights = tmp_path / "net.caffemodel"
+    net = fcn.load(weights, net=random_net(model, weights, tmp_path / "deploy.prototxt"), model=model)
+    image, depth = np.zeros((20, 30, 3), np.uint8), np.ones((20, 30), np.uint16)
+    with pytest.raises(SampleError, match="expected 2 images"):
+        net.predict(image)
+    with pytest.raises(SampleError, match="one size"):
+        net.predict(image, depth[:5])
+    with pytest.raises(SampleError, match="1 values not above 0"):
+        net.predict(image, np.where(np.arange(600).reshape(20, 30) == 7, 0, depth))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nets
 from fcn.commands import report as report_command
 from fcn.commands import score as score_command
 from fcn.commands import train as train_command
@@ -182,6 +184,15 @@ def test_what_cannot_be_reported_is_told(
 ) -> None:
     assert report_command.main([str(tmp_path / "nowhere")]) == 1
     assert "expected the folder of a run" in capsys.readouterr().err
+    job, info = run.job(), run.info.read_text()
+    own = nets.PythonData("MyLayer", {}, module="my_layers")
+    run.record(replace(job, layers={"train": own, "val": own}), {})
+    assert report_command.main([str(run.path)]) == 1
+    assert f"fcn score {run.path} --data" in capsys.readouterr().err
+    run.record(replace(job, model="vgg16"), {})
+    assert report_command.main([str(run.path)]) == 1
+    assert "the run of a classifier" in capsys.readouterr().err
+    run.info.write_text(info)
     (tmp_path / "file").write_text("")
     assert report_command.main([str(run.path), "-o", str(tmp_path / "file")]) == 1
     assert "expected a folder to write into" in capsys.readouterr().err

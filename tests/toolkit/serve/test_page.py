@@ -141,6 +141,15 @@ def test_a_larger_image_is_made_smaller(seen: Watched, tmp_path: Path) -> None:
     assert seen.page.inner_text("#status") == "163 × 122 pixels, made smaller from 400 × 300"
 
 
+def test_what_the_server_does_not_take_is_drawn_anew(seen: Watched, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 40, 4), np.uint8)
+    Image.fromarray(noise, "RGBA").save(tmp_path / "clear.png")
+    seen.page.set_input_files("#file", str(tmp_path / "clear.png"))
+    seen.page.wait_for_selector("#side:not([hidden])")
+    assert seen.page.inner_text("#status") == "40 × 50 pixels, drawn anew by the browser"
+    assert len(seen.errors) == 1 and "422" in seen.errors.pop()  # the browser notes the first try
+
+
 def test_what_the_browser_cannot_decode_is_told(seen: Watched, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(photo.read_bytes()[:60])
     seen.page.set_input_files("#file", str(tmp_path / "broken.png"))
