@@ -41,6 +41,7 @@ class Packed(Generic[T]):
         """The result for the parameters' present values."""
         state = tuple(blob.data_memory.state(contents) for blob in self._blobs)
         if self._made is None or state != self._state:
+            self._made = None  # there may not be room for two
             self._made, self._state = self._make(), state
         return self._made
 

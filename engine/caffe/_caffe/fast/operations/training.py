@@ -176,6 +176,8 @@ class TrainedDense(Dense, Trained):
         flags: which parameters want a gradient.
     """
 
+    by_lines = False  # weights change at every step
+
     def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
         super().__init__(chain, epilogue)
         self.bottom_grad = Plane()
