@@ -14,6 +14,10 @@ from pathlib import Path
 COMMANDS = {
     "train": "train FCNs: one, or the chain 32s, 16s, 8s; go on with a run",
     "score": "score a run, weights or saved predictions against labels",
+    "compare": "compare runs on the same images, with intervals",
+    "bound": "the best score that coarse predictions could have, on given labels",
+    "submit": "predictions as PASCAL VOC's evaluation server takes them",
+    "fcnscore": "score generated street scenes, as pix2pix and CycleGAN do on Cityscapes",
     "verify": "look for the known causes of a low score, or of black output, in a run",
     "infer": "segment images with a trained net",
     "demo": "the paper on a laptop, on drawn images, in four minutes",

@@ -101,6 +101,24 @@ def contact_sheet(
     return sheet
 
 
+def figure(path: Path, size: tuple[float, float]) -> Any:
+    """An empty matplotlib figure, `size` inches wide and high, to be saved as `path`, whose folder is made.
+
+    Returns None, with a warning that names the extra, where matplotlib is not installed: a result that is
+    there already shall not fail for want of a picture.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.warning("%s is not drawn: it needs matplotlib: pip install 'caffe-fcn[report]'", path)
+        return None
+    empty = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(empty)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return empty
+
+
 def curves(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
     path: str | Path,
@@ -109,28 +127,21 @@ def curves(
 ) -> Path | None:
     """Line plots side by side, written to `path` (PNG, SVG or PDF by its suffix).
 
-    Returns None, with a warning that names the extra, where matplotlib is not installed: a training that
-    is done shall not fail for want of a picture.
+    Returns None where matplotlib is not installed; see `figure`.
 
     panels: title -> name of the line -> (x, y). log_scale: titles of panels with a logarithmic y axis.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        log.warning("%s is not drawn: it needs matplotlib: pip install 'caffe-fcn[report]'", path)
+    path = Path(path)
+    drawing = figure(path, (5.2 * len(panels), 3.6))
+    if drawing is None:
         return None
-    figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     for place, (title, lines) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(1, len(panels), place)
+        axes = drawing.add_subplot(1, len(panels), place)
         for name, (x, y) in lines.items():
             axes.plot(x, y, label=name, marker="o" if len(x) <= 10 else None, markersize=3)
         axes.set(title=title, xlabel=x_label, yscale="log" if title in log_scale else "linear")
         axes.grid(alpha=0.3)
         if lines:
             axes.legend(frameon=False)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    drawing.savefig(path, dpi=110)
     return path

@@ -49,6 +49,18 @@ def real(least: float, most: float | None = None, above: bool = False) -> Callab
     return number
 
 
+def several(number: Callable[[str], Number]) -> Callable[[str], tuple[Number, ...]]:
+    """Different numbers with commas between them, in the order given."""
+
+    def numbers(text: str) -> tuple[Number, ...]:
+        found = tuple(map(number, text.split(",")))
+        if len(set(found)) < len(found):
+            raise argparse.ArgumentTypeError(f"expected different numbers, found '{text}'")
+        return found
+
+    return numbers
+
+
 def pair(
     separator: str, number: Callable[[str], Number], wanted: str
 ) -> Callable[[str], tuple[Number, Number]]:

@@ -74,6 +74,7 @@ THIRD_PARTY = {
 ONLY_IN = {
     "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
+    "fcn.score.trimap": {"scipy"},  # distances to a boundary
     "voc_layers.hdf5": {"h5py"},
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
     "fcn.export.formats": {"onnxruntime"},  # runs what was written

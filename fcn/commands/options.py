@@ -8,15 +8,17 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import nets
-from nets.arguments import whole
+from nets.arguments import several, whole
 
 from ..engine import PRECISIONS, multiplying, use_device
+from ..score.scoring import Setting
 from ..train import Interrupted
 
 # At run time the class takes no parameter before Python 3.11.
@@ -87,6 +89,30 @@ def entered(context: AbstractContextManager[None], option: str) -> Iterator[None
         except RuntimeError as error:
             raise RuntimeError(f"{option}: {error}; leave out {option.split()[0]}") from error
         yield
+
+
+def add_devices(to: argparse.ArgumentParser) -> None:
+    """--gpu N[,N ...], --cpu and --jobs N: on what, and in how many processes; see `settings`."""
+    device = to.add_mutually_exclusive_group()
+    device.add_argument(
+        "--gpu", type=several(whole()), metavar="N[,N...]", help="run on GPU N; on several, a process on each"
+    )
+    device.add_argument(
+        "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
+    )
+    to.add_argument("--jobs", type=whole(1), metavar="N", help="share the images among N processes")
+
+
+def settings(args: argparse.Namespace) -> Sequence[Setting]:
+    """What `add_devices` and `add_precision` read: in what each process works, see `score`.
+
+    Raises:
+        ValueError: several GPUs, each of which has a process, and a number of processes.
+    """
+    gpus = args.gpu or (None,)
+    if gpus[1:] and args.jobs is not None:
+        raise ValueError("--jobs: several GPUs have a process each; leave out --jobs, or name one GPU")
+    return [partial(computing, gpu, args.precision) for gpu in gpus] * (args.jobs or 1)
 
 
 def add_net(to: argparse.ArgumentParser) -> None:

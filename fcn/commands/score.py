@@ -4,10 +4,11 @@
     fcn score fcn8s-heavy-pascal.caffemodel --model voc-fcn8s --voc-dir VOCdevkit/VOC2011
     fcn score predictions/ --data my-images --split val
     fcn score predictions/ --labels labels/ --classes classes.txt
+    fcn score runs/voc-fcn8s --gpu 0,1 --trimap 1,2,4,8,16,32
 
 A run is scored on the images it was scored on during training, with its own classes. `--data` and `--voc-dir`
 both name a folder in VOC layout; for a model of NYUDv2, SIFT Flow or PASCAL-Context, one in that layout.
-A net with two labelings (SIFT Flow) gets a table for each.
+A net with two labelings (SIFT Flow) gets a table for each. docs/scoring.md says what each number is.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nets.arguments import whole
+from nets.arguments import several, whole
 
 from ..outputs import check_folder
 from ..runs import Run
 from ..score import ScoreRequest, score
-from .options import add_device, add_net, add_precision, carry_out, computing, parser
+from .options import add_devices, add_net, add_precision, carry_out, parser, settings
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -42,15 +43,22 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     against.add_argument("--classes", type=Path, help="class names for --labels (default: PASCAL VOC's)")
     against.add_argument("--limit", type=whole(1), metavar="N", help="score the first N images only")
     against.add_argument("--sbd-dir", type=Path, help="warn of images trained on (default: the run's list)")
+    command.add_argument(
+        "--trimap",
+        type=several(whole(1)),
+        default=(),
+        metavar="W[,W...]",
+        help="score the pixels at most W from a boundary too, for each width",
+    )
     add_net(command)
-    add_device(command)
+    add_devices(command)
     add_precision(command)
     command.add_argument("--save", type=Path, metavar="DIR", help="write the predictions as palette PNGs")
     command.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="write score.txt, .json, .csv and confusion.csv (default for a run: score-SPLIT in its folder)",
+        help="write score.txt, .json, .csv, images.csv and more (default for a run: score-SPLIT in it)",
     )
     command.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
     return command.parse_args(argv)
@@ -73,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
         net=args.net,
         model=args.model,
         save=args.save,
+        trimap=args.trimap,
     )
-    with computing(args.gpu, args.precision):
-        card = score(request)
+    card = score(request, settings(args))
     print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
     out = args.out or (args.target / f"score-{card.split}" if is_run else None)
     if out:

@@ -30,8 +30,7 @@ def report(folder: Path, root: Path) -> dict[str, Scores]:
     columns: dict[str, list[Any]] = {"image": [i for i, _ in shown], "truth": [label for _, label in shown]}
     for model, title in TITLES.items():
         predictor = Trained.find(root / model).load()
-        hist, _ = Truth(data, val.ids).score_net(predictor, data.pictures)
-        rows[title] = Scores(hist)
+        rows[title] = Scores(Truth(data, val.ids).score_net(predictor, data.pictures).hist)
         columns[title] = [predictor.labels(image) for image in columns["image"]]
     (root / "table.txt").write_text(summary(rows) + "\n")
     numbers = {name: scores.means() for name, scores in rows.items()}

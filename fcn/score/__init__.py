@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from .counts import ImageCount, Tally
 from .evaluate import evaluate
 from .histograms import Truth, compute_hist, save_label
+from .images import ImageScore
 from .metrics import METRICS, Scores, fast_hist
-from .request import ScoreRequest, score
-from .scorecard import Scorecard, summary
+from .request import ScoreRequest
+from .scorecard import Scorecard
+from .scoring import score
+from .text import summary
 
 __all__ = [
     "METRICS",
+    "ImageCount",
+    "ImageScore",
     "ScoreRequest",
     "Scorecard",
     "Scores",
+    "Tally",
     "Truth",
     "compute_hist",
     "evaluate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from PIL import Image
 from vis import make_palette
 from voc_layers.facts import VOID
 from voc_layers.files import LABEL_SUFFIXES, Files
-from voc_layers.reading import SampleError, check_sizes, read_label_png
+from voc_layers.reading import SampleError, check_sizes
 
 from ..predictor import Predictor, best_class
 from ..protocols import LabelMaps, NetLike
+from .counts import Cells, ImageCount, Tally
 from .metrics import fast_hist
+from .trimap import bands
 
 
 def save_label(label: np.ndarray, path: str | Path) -> None:
@@ -63,20 +65,27 @@ def compute_hist(
 
 @dataclass(frozen=True)
 class Truth:
-    """The label maps to score against, and the folder (or None) that the predictions are saved in."""
+    """The label maps to score against.
+
+    Attributes:
+        maps: where they lie.
+        names: the images.
+        save_dir: the folder that the predictions are saved in, if they are.
+        trimap: widths, in pixels, of the bands along boundaries that are counted besides.
+    """
 
     maps: LabelMaps
     names: Sequence[str]
     save_dir: Path | None = None
+    trimap: tuple[int, ...] = ()
 
-    def score_net(
-        self, net: Predictor, pictures: Callable[[str], Sequence[np.ndarray]]
-    ) -> tuple[np.ndarray, int]:
-        """The histogram of a deploy net, and the number of void pixels.
+    def score_net(self, net: Predictor, pictures: Callable[[str], Sequence[np.ndarray]]) -> Tally:
+        """What a deploy net says of the images, counted.
 
         pictures: by name, what each input of the net reads; of a photograph uint8, RGB.
         """
-        return self._count(lambda name: net.labels(*pictures(name)), "prediction of {}".format)
+        images = (self.count(name, net.labels(*pictures(name))) for name in self.names)
+        return Tally(len(self.maps.classes), tuple(images))
 
     def predictions(self, folder: Path) -> dict[str, Path]:
         """The predictions that lie in a folder, by id.
@@ -94,23 +103,24 @@ class Truth:
             )
         return {name: files.find(name) for name in self.names}
 
-    def score_files(self, files: Mapping[str, Path]) -> tuple[np.ndarray, int]:
-        """The histogram of saved predictions, by id, and the number of void pixels."""
-        return self._count(lambda name: read_label_png(files[name]), lambda name: str(files[name]))
+    def count(self, name: str, guess: np.ndarray, source: str = "") -> ImageCount:
+        """One image, counted, and its prediction saved.
 
-    def _count(
-        self, guess_of: Callable[[str], np.ndarray], source: Callable[[str], str]
-    ) -> tuple[np.ndarray, int]:
-        n, void = len(self.maps.classes), 0
-        hist = np.zeros((n, n), np.int64)
-        for name in self.names:
-            truth, guess = self.maps.label(name), guess_of(name)
-            check_sizes(truth, guess, self.maps.label_path(name), source(name))
-            try:
-                hist += fast_hist(truth, guess, n)
-            except ValueError as error:
-                raise SampleError(f"{source(name)}: {error}") from error
-            void += int(np.count_nonzero(truth == VOID))
-            if self.save_dir:
-                save_label(guess, self.save_dir / f"{name}.png")
-        return hist, void
+        Args:
+            guess: H x W, class indices.
+            source: where the prediction comes from, for messages.
+
+        Raises:
+            SampleError: the prediction is of another size than the label, or holds what is no class.
+        """
+        truth, source = self.maps.label(name), source or f"prediction of {name}"
+        classes = len(self.maps.classes)
+        check_sizes(truth, guess, self.maps.label_path(name), source)
+        try:
+            hist = fast_hist(truth, guess, classes)
+        except ValueError as error:
+            raise SampleError(f"{source}: {error}") from error
+        if self.save_dir:
+            save_label(guess, self.save_dir / f"{name}.png")
+        near = bands(truth, guess, self.trimap, classes)
+        return ImageCount(name, Cells.of(hist), int(np.count_nonzero(truth == VOID)), near)

@@ -1,4 +1,4 @@
-"""The paper's four numbers from a confusion matrix (Long et al. 2015, section 5, "Metrics").
+"""The paper's four numbers from a confusion matrix (Long et al. 2015, section 5, "Metrics"), and Dice.
 
 A histogram is n x n: row = true class, column = predicted class, in pixels; void pixels are not in it.
 """
@@ -10,6 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 METRICS = ("overall accuracy", "mean accuracy", "mean IU", "fwavacc")
+
+#: What becomes of a class that is not there, in words: for whoever compares these numbers with others'.
+ABSENT_CLASS_RULE = (
+    "a class neither true nor predicted has no IU and no Dice, and one without true pixels has no accuracy: "
+    "they are left out of the means; a class predicted but nowhere true has IU and Dice 0, and counts. "
+    "Of one image these are the classes in that image"
+)
 
 
 def fast_hist(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
@@ -41,9 +48,49 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, without NaN; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What the numbers are made of: of each class the pixels that are right, true and predicted.
+
+    Arrays of ... x K; each number is of the shape of the leading axes. As fractions of 1; see `Scores`.
+    """
+
+    right: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+    unseen: tuple[int, ...] = ()
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """Per class: correct pixels over true pixels."""
+        return _ratio(self.right, self.true)
+
+    @property
+    def class_iu(self) -> np.ndarray:
+        """Per class: intersection over union."""
+        iu = _ratio(self.right, self.true + self.predicted - self.right)
+        for k in self.unseen:
+            iu[..., k] = np.where(self.true[..., k] > 0, iu[..., k], np.nan)
+        return iu
+
+    def four(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """In the order of `METRICS` and of the paper's tables."""
+        total = self.true.sum(-1)
+        iu = self.class_iu
+        share = _ratio(self.true, np.broadcast_to(total[..., None], self.true.shape))
+        frequent = np.where(self.true > 0, share * iu, 0).sum(-1)
+        return (
+            _ratio(self.right.sum(-1), total),
+            _mean(self.class_accuracy),
+            _mean(iu),
+            np.where(total > 0, frequent, np.nan),
+        )
 
 
 @dataclass(frozen=True)
@@ -60,44 +107,59 @@ class Scores:
     unseen: tuple[int, ...] = ()
 
     @property
+    def margins(self) -> Margins:
+        """The sums that the numbers are made of, each of K."""
+        right = np.diag(self.hist).astype(float)
+        return Margins(right, self.hist.sum(1), self.hist.sum(0), self.unseen)
+
+    @property
     def class_accuracy(self) -> np.ndarray:
         """Per class: correct pixels over true pixels."""
-        return _ratio(np.diag(self.hist).astype(float), self.hist.sum(1))
+        return self.margins.class_accuracy
 
     @property
     def class_iu(self) -> np.ndarray:
         """Per class: intersection over union."""
-        right, true = np.diag(self.hist).astype(float), self.hist.sum(1)
-        iu = _ratio(right, true + self.hist.sum(0) - right)
-        iu[[k for k in self.unseen if not true[k]]] = np.nan
-        return iu
+        return self.margins.class_iu
+
+    @property
+    def class_dice(self) -> np.ndarray:
+        """Per class: twice the intersection over true and predicted pixels; where there is an IU."""
+        iu = self.class_iu
+        dice: np.ndarray = 2 * iu / (1 + iu)
+        return dice
 
     @property
     def overall_accuracy(self) -> float:
-        total = self.hist.sum()
-        return float(np.diag(self.hist).sum() / total) if total else float("nan")
+        return self.four()[0]
 
     @property
     def mean_accuracy(self) -> float:
-        return _mean(self.class_accuracy)
+        return self.four()[1]
 
     @property
     def mean_iu(self) -> float:
-        return _mean(self.class_iu)
+        return self.four()[2]
+
+    @property
+    def mean_dice(self) -> float:
+        """Over the classes that `mean_iu` is over."""
+        return float(_mean(self.class_dice))
 
     @property
     def fwavacc(self) -> float:
         """IU weighted by how frequent each class truly is."""
-        total = self.hist.sum()
-        if not total:
-            return float("nan")
-        share = self.hist.sum(1) / total
-        return float((share[share > 0] * self.class_iu[share > 0]).sum())
+        return self.four()[3]
 
     def four(self) -> tuple[float, float, float, float]:
         """In the order of `METRICS` and of the paper's tables."""
-        return self.overall_accuracy, self.mean_accuracy, self.mean_iu, self.fwavacc
+        overall, accuracy, iu, weighted = map(float, self.margins.four())
+        return overall, accuracy, iu, weighted
 
     def means(self) -> dict[str, float]:
         """The four numbers by name."""
         return dict(zip(METRICS, self.four()))
+
+    def numbers(self) -> dict[str, float]:
+        """The four numbers by name, and the mean Dice."""
+        return {**self.means(), "mean Dice": self.mean_dice}

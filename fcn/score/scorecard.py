@@ -1,4 +1,4 @@
-"""A score as text, JSON and CSV, beside the published numbers."""
+"""A score as text, JSON, CSV and pictures, beside the published numbers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+import textwrap
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..tables import percent, table
-from .metrics import METRICS, Scores
+from ..figures import drawn
+from ..outputs import replace_text
+from ..tables import percent
+from . import text
+from .counts import COUNTS, Stored, Tally
+from .heatmap import draw_confusion
+from .images import ImageScore, image_scores, images_csv, worst
+from .metrics import ABSENT_CLASS_RULE, METRICS, Scores
 from .published import Published, published
-
-COLUMNS = ("pixel acc.", "mean acc.", "mean IU", "f.w. IU")  # as the paper heads its tables
-
-
-def summary(rows: Mapping[str, Scores]) -> str:
-    """The paper's Table 2: a row per net, its four numbers in percent."""
-    return table(("", *COLUMNS), [(name, *map(percent, scores.four())) for name, scores in rows.items()])
+from .trimap import RULE as TRIMAP_RULE
+from .trimap import draw_trimap, trimap_facts, trimap_table
 
 
 @dataclass(frozen=True)
@@ -30,29 +32,53 @@ class Scorecard:
     """One scored set of images.
 
     Attributes:
-        hist: n x n pixels, row = truth.
-        void: pixels left out.
+        tally: what was counted of each image.
+        classes: their names, in the order of the label values.
         model: its id, to stand beside what was published.
         split: the list of images, if there was one.
         unseen: classes that are known to be in none of them, and have no part in a mean.
         labeling: what the labels are, where a net has more than one kind.
+        weights: the name of the file that the net was read from.
         more: the scores of the net's other labelings.
     """
 
     title: str
-    hist: np.ndarray
+    tally: Tally
     classes: tuple[str, ...]
-    images: int
-    void: int = 0
     model: str | None = None
     split: str | None = None
     unseen: tuple[str, ...] = ()
     labeling: str = ""
+    weights: str | None = None
     more: tuple[Scorecard, ...] = ()
 
     @property
+    def hist(self) -> np.ndarray:
+        """n x n pixels, row = truth."""
+        return self.tally.hist
+
+    @property
+    def images(self) -> int:
+        """How many were scored."""
+        return len(self.tally.images)
+
+    @property
+    def void(self) -> int:
+        """Pixels left out."""
+        return self.tally.void
+
+    @property
     def scores(self) -> Scores:
-        return Scores(self.hist, tuple(k for k, name in enumerate(self.classes) if name in self.unseen))
+        return Scores(self.hist, self._unseen)
+
+    @property
+    def _unseen(self) -> tuple[int, ...]:
+        return tuple(k for k, name in enumerate(self.classes) if name in self.unseen)
+
+    @cached_property
+    def per_image(self) -> tuple[ImageScore, ...]:
+        """The numbers of each image, in the order of the list."""
+        return image_scores(self.tally, self._unseen)
 
     @property
     def published(self) -> tuple[Published, ...]:
@@ -63,66 +89,42 @@ class Scorecard:
         return "\n".join([self._text(), *(card.text() for card in self.more)])
 
     def _text(self) -> str:
-        scored = f"{self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void"
-        title = "confusion, % of the true class (row) predicted as (column)"
+        scores = self.scores
         parts = [
-            f"{self.title}: {scored}",
+            f"{self.title}: {self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void",
             "",
-            self._numbers(),
+            text.against_published(scores, self.published),
             "",
-            self._per_class(),
-            *self._absent(),
+            f"mean Dice {percent(scores.mean_dice)}",
             "",
-            title,
-            self._confusion(),
+            text.per_class(scores, self.classes),
+            *text.absent(scores, self.classes, self.unseen),
+            "",
+            text.worst_images(worst(self.per_image)),
+            *self._near_boundaries(),
+            "",
+            "confusion, % of the true class (row) predicted as (column)",
+            text.confusion(self.hist, self.classes),
+            "",
+            textwrap.fill(f"The rule of absent classes: {ABSENT_CLASS_RULE}.", 110),
         ]
         return "\n".join(parts) + "\n"
 
-    def _numbers(self) -> str:
-        ours = self.scores.four()
-        rows = [("this", *map(percent, ours))]
-        for row in self.published:
-            theirs = [None if v is None else v / 100 for v in row.values]
-            rows.append((row.source, *map(percent, theirs)))
-            gaps = [None if t is None else o - t for o, t in zip(ours, theirs)]
-            rows.append(("  difference", *(percent(gap, signed=True) for gap in gaps)))
-        return table(("%", *COLUMNS), rows)
-
-    def _per_class(self) -> str:
-        iu, accuracy, true = self.scores.class_iu, self.scores.class_accuracy, self.hist.sum(1)
-        share = true / max(true.sum(), 1)
-        rows = [
-            (name, percent(iu[i]), percent(accuracy[i]), percent(share[i]), str(int(true[i])))
-            for i, name in enumerate(self.classes)
-        ]
-        return table(("class", "IU", "accuracy", "share", "true pixels"), rows)
-
-    def _absent(self) -> list[str]:
-        absent = [name for name, iu in zip(self.classes, self.scores.class_iu) if math.isnan(iu)]
-        if not absent:
+    def _near_boundaries(self) -> list[str]:
+        hists = self.tally.bands
+        if not hists:
             return []
-        verb = "true nowhere" if set(absent) <= set(self.unseen) else "neither true nor predicted"
-        return [f"{verb}, left out of the means: {', '.join(absent)}"]
-
-    def _confusion(self) -> str:
-        true = np.maximum(self.hist.sum(1, keepdims=True), 1)
-        cells = np.rint(100 * self.hist / true).astype(int)
-        header = ("", *(str(i) for i in range(len(self.classes))))
-        return table(
-            header,
-            [
-                (f"{i} {name}", *(str(c) if c else "." for c in cells[i]))
-                for i, name in enumerate(self.classes)
-            ],
-        )
+        return ["", trimap_table(hists, self.scores), textwrap.fill(f"Of the {TRIMAP_RULE}.", 110)]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers are fractions of 1, published ones percent; what is not defined is None."""
-        iu, accuracy = self.scores.class_iu, self.scores.class_accuracy
+        scores = self.scores
+        iu, dice, accuracy = scores.class_iu, scores.class_dice, scores.class_accuracy
         rows = [
             {
                 "name": name,
                 "iu": _none(iu[i]),
+                "dice": _none(dice[i]),
                 "accuracy": _none(accuracy[i]),
                 "true_pixels": int(self.hist[i].sum()),
                 "predicted_pixels": int(self.hist[:, i].sum()),
@@ -134,12 +136,16 @@ class Scorecard:
         return {
             "title": self.title,
             "model": self.model,
+            "weights": self.weights,
             "images": self.images,
             "void_pixels": self.void,
-            "metrics": {k: _none(v) for k, v in self.scores.means().items()},
+            "metrics": {k: _none(v) for k, v in scores.numbers().items()},
+            "absent_class_rule": ABSENT_CLASS_RULE,
             "published": paper,
             "classes": rows,
-            "confusion": self.hist.astype(int).tolist(),
+            "confusion": self.hist.tolist(),
+            "per_image": [one.as_dict() for one in self.per_image],
+            **({"trimap": trimap_facts(self.tally.bands, self._unseen)} if self.tally.bands else {}),
             **more,
         }
 
@@ -162,23 +168,44 @@ class Scorecard:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("truth", *self.classes))
-        writer.writerows((name, *row) for name, row in zip(self.classes, self.hist.astype(int).tolist()))
+        writer.writerows((name, *row) for name, row in zip(self.classes, self.hist.tolist()))
         return out.getvalue()
 
-    def write(self, folder: str | Path) -> Path:
-        """score.txt, score.json, score.csv and confusion.csv into a folder, made if missing.
+    @property
+    def stored(self) -> Stored:
+        """The counts of each image, to be written."""
+        return Stored(self.tally, self.classes, self.unseen, self.weights or "")
 
-        The tables of further labelings go into folders of their names in it.
+    def write(self, folder: str | Path) -> Path:
+        """The score into a folder, made if missing.
+
+        score.txt, score.json, score.csv, confusion.csv, images.csv, images.npz with the histogram of each
+        image, and the pictures confusion.png and, with bands along boundaries, trimap.png. What is of further
+        labelings goes into folders of their names in it.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "score.txt").write_text(self.text())
-        (folder / "score.json").write_text(self.json())
-        (folder / "score.csv").write_text(self.csv())
-        (folder / "confusion.csv").write_text(self.confusion_csv())
+        for name, content in (
+            ("score.txt", self.text()),
+            ("score.json", self.json()),
+            ("score.csv", self.csv()),
+            ("confusion.csv", self.confusion_csv()),
+            ("images.csv", images_csv(self.per_image)),
+        ):
+            replace_text(folder / name, content)
+        self.stored.save(folder / COUNTS)
+        self._draw(folder)
         for card in self.more:
             card.write(folder / card.labeling)
         return folder
+
+    def _draw(self, folder: Path) -> None:
+        matrix, near, bands = folder / "confusion.png", folder / "trimap.png", self.tally.bands
+        for path in (matrix, near):
+            path.unlink(missing_ok=True)  # of an earlier score, that may not be drawn anew
+        drawn(matrix, lambda: draw_confusion(self.hist, self.classes, matrix))
+        if bands:
+            drawn(near, lambda: draw_trimap(bands, self.scores, near))
 
 
 def _none(value: float) -> float | None:

@@ -10,6 +10,7 @@ Algorithms for Signal Processing" (2010), chapter 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 
 

@@ -1,0 +1,53 @@
+"""A confusion matrix as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..figures import figure
+
+#: Of matplotlib: one hue that only gets darker, which people with any colour vision read alike.
+COLOURS = "Blues"
+#: Pixels, about; of a great many classes the names are then too small to read.
+LARGEST = 4000
+#: Up to so many classes each cell has its number.
+NUMBERED = 30
+
+
+def draw_confusion(hist: np.ndarray, classes: Sequence[str], path: Path) -> Path | None:
+    """Draw the histogram (n x n, row = truth) in percent of its rows to `path`; see `figure`.
+
+    Rows without true pixels stay grey.
+    """
+    n = len(classes)
+    side = max(3.6, 0.36 * n if n <= NUMBERED else 0.26 * n)
+    margin = 0.5 + 0.075 * max(map(len, classes))
+    drawn = figure(path, (side + margin + 0.9, side + margin + 0.4))
+    if drawn is None:
+        return None
+    true = hist.sum(1, keepdims=True)
+    shares = np.divide(100.0 * hist, true, out=np.full(hist.shape, np.nan), where=true > 0)
+    axes = drawn.add_subplot()
+    axes.set_facecolor("0.85")
+    shown = axes.imshow(shares, cmap=COLOURS, vmin=0, vmax=100, interpolation="nearest")
+    small = 8 if n <= NUMBERED else 6
+    axes.set_xticks(range(n), classes, rotation=90, fontsize=small, parse_math=False)
+    axes.set_yticks(range(n), classes, fontsize=small, parse_math=False)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=0.4)
+    axes.tick_params(which="both", length=0)
+    if n <= NUMBERED:
+        for (row, column), share in np.ndenumerate(shares):
+            if share >= 0.5:
+                colour = "white" if share > 55 else "black"
+                axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    bar = drawn.colorbar(shown, ax=axes, fraction=0.04, pad=0.02)
+    bar.set_label("% of the true class", fontsize=small)
+    bar.ax.tick_params(labelsize=small)
+    drawn.savefig(path, dpi=min(110, LARGEST / (side + margin)))
+    return path

@@ -1,0 +1,1 @@
+"""Predictions as PASCAL VOC's evaluation server wants them."""
