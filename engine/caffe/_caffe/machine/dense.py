@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, float64, int64, njit, types, void
+from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .products import multiply_panels
-from .simd import COLUMNS, FEW, LANES, ROWS, load, product, product_of_few, store
+from .simd import COLUMNS, FEW, LANES, ROWS, fma, load, product, product_of_few, spread, store
 
 DEPTH = 256  # how much of a product's depth is done before the next
 
@@ -153,7 +153,7 @@ def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first:
         multiply_panels(left, right, made + 4 * block * g.rows * g.outputs, g.rows, g.depth, g.outputs)
 
 
-@compiled(void(_FLOATS, int64, float64[:, ::1], _FLOATS, int64, int64))
+@compiled(void(_FLOATS, int64, float32[:, ::1], _FLOATS, int64, int64))
 def pack_lines(weight: Array, axis: int, g: Array, target: Array, first: int, count: int) -> None:
     """Weights (O, C, kh, kw), their rows (axis 0) or columns (1) transformed by g (p x taps).
 
@@ -161,8 +161,8 @@ def pack_lines(weight: Array, axis: int, g: Array, target: Array, first: int, co
     are O/COLUMNS times C.
     """
     channels, products, taps = weight.shape[1], g.shape[0], g.shape[1]
-    others = weight.shape[3 - axis]
-    kernels = np.empty((others, taps, COLUMNS))
+    others, panels = weight.shape[3 - axis], target.shape[1]
+    kernels = np.empty((others, taps, COLUMNS), np.float32)
     for item in range(first, first + count):
         panel, c = item // channels, item % channels
         for lane in range(COLUMNS):
@@ -172,9 +172,10 @@ def pack_lines(weight: Array, axis: int, g: Array, target: Array, first: int, co
                     kernels[j, i, lane] = kernel[i, j] if axis == 0 else kernel[j, i]
         for f in range(products):
             for j in range(others):
-                row = target[f, panel, j * channels + c]
-                for lane in range(COLUMNS):
-                    total = 0.0
+                row = ((f * panels + panel) * others + j) * channels + c
+                for lane in range(0, COLUMNS, LANES):
+                    source = kernels.ctypes.data + 4 * (j * taps * COLUMNS + lane)
+                    total = spread(float32(0))
                     for i in range(taps):
-                        total += g[f, i] * kernels[j, i, lane]
-                    row[lane] = total
+                        total = fma(spread(g[f, i]), load(source + 4 * i * COLUMNS), total)
+                    store(total, target.ctypes.data + 4 * (row * COLUMNS + lane))

@@ -15,25 +15,12 @@ from ...machine import dense
 from ...machine.simd import COLUMNS, FEW, LANES, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import rounded
-from ..operation import Chain, Kept, Operation
+from ..operation import Chain, Kept, Operation, Room
 from ..planes import Plane, PlaneLayout
 from .convolve import pixel_tables, window_of
 from .lines import Lines
 
 BLOCK = 16 * ROWS  # outputs that share a panel of pixels
-
-
-class Room:
-    """Memory that is kept from pass to pass."""
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0)
-
-    def get(self, count: int) -> torch.Tensor:
-        """`count` numbers, of any value."""
-        if self._memory.numel() < count:
-            self._memory = torch.empty(count)
-        return self._memory[:count]
 
 
 class Dense(Operation):

@@ -13,6 +13,7 @@ from ...machine.circle import line
 from ...machine.simd import COLUMNS, FEW, LANES
 from ...machine.workers import in_pieces
 from ..convolution import Window, rounded
+from ..operation import Room
 from ..parameters import Packed
 from ..planes import Plane, PlaneLayout
 
@@ -34,6 +35,7 @@ class Lines:
         self._axis = 0 if window.kernel[0] > 2 else 1  # rows or columns
         taps = window.kernel[self._axis]
         self._line = line(taps - 1, taps)
+        self._memory = Room()
         self._packed = Packed(layer.blobs[:1], self._pack)
 
     @staticmethod
@@ -115,12 +117,14 @@ class Lines:
         axis, by = self._axis, self._line
         weight = self._layer.blobs[0].value.contiguous()
         outputs, channels, *kernel = weight.shape
-        packed = torch.empty(by.products, outputs // COLUMNS, kernel[1 - axis] * channels, COLUMNS)
-        source, target = weight.numpy(), packed.numpy()
+        panels, depth = outputs // COLUMNS, kernel[1 - axis] * channels
+        packed = self._memory.get(by.products * panels * depth * COLUMNS)
+        packed = packed.view(by.products, panels, depth, COLUMNS)
+        source, target, rows = weight.numpy(), packed.numpy(), by.kernel.astype(np.float32)
         in_pieces(
-            outputs // COLUMNS * channels,
+            panels * channels,
             COLUMNS * kernel[0] * kernel[1],
-            lambda first, count: dense.pack_lines(source, axis, by.kernel, target, first, count),
+            lambda first, count: dense.pack_lines(source, axis, rows, target, first, count),
         )
         return packed
 

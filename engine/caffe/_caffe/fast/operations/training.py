@@ -20,11 +20,11 @@ from ...machine import gradients
 from ...machine.simd import COLUMNS, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
-from ..operation import Chain, Kept, Operation
+from ..operation import Chain, Kept, Operation, Room
 from ..parameters import Packed, pack
 from ..planes import Plane, PlaneLayout
 from .convolve import Convolve, address, convolve, work_of
-from .dense import Dense, Room
+from .dense import Dense
 from .light import Pool
 
 BAND = 20 << 20  # bytes of transformed tiles that are made before they are multiplied
