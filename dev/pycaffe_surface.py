@@ -297,7 +297,7 @@ TOOLS = {
         "caffe detect", "better", "CSV output works",
     ),
     "draw_net.py": (
-        "caffe draw_net", "same", "",
+        "caffe draw_net", "better", "`--fold` draws large nets with fewer boxes",
     ),
     "summarize.py": (
         "caffe summary", "better", "shapes, multiply-adds and memory too",

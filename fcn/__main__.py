@@ -9,17 +9,21 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 #: command -> what it does; each is a module of `fcn.commands` with `main(argv, prog)`.
 COMMANDS = {
     "train": "train FCNs: one, or the chain 32s, 16s, 8s; go on with a run",
     "score": "score a run, weights or saved predictions against labels",
+    "report": "a page of a scored run for people: numbers, classes, curves, images to look into",
+    "plot": "curves of several runs in one picture",
     "compare": "compare runs on the same images, with intervals",
     "bound": "the best score that coarse predictions could have, on given labels",
     "submit": "predictions as PASCAL VOC's evaluation server takes them",
     "fcnscore": "score generated street scenes, as pix2pix and CycleGAN do on Cityscapes",
     "verify": "look for the known causes of a low score, or of black output, in a run",
-    "infer": "segment images with a trained net",
+    "infer": "segment images and videos with a trained net",
+    "serve": "a local web page: drop an image, see its classes",
     "demo": "the paper on a laptop, on drawn images, in four minutes",
     "nets": "write the prototxts of some or all models",
     "weights": "random weights to start from; export and import of weights",
@@ -53,11 +57,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 def carry_out(command: str, argv: Sequence[str] | None, prog: str) -> int:
     """Import and carry out one of COMMANDS, which calls itself `prog`; returns its exit status."""
     try:
-        status: int = importlib.import_module(f".commands.{command}", __package__).main(argv, prog)
+        status: int = _load(command, prog).main(argv, prog)
         return status
     except KeyboardInterrupt:  # the import takes a second
         print(f"{prog}: stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _load(command: str, prog: str) -> Any:
+    """The module of a command; ends with a line where that fails for want of a caffe that works."""
+    try:
+        return importlib.import_module(f".commands.{command}", __package__)
+    except Exception as error:
+        spec = importlib.util.find_spec("caffe")
+        places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+        place = next(filter(None, places), None)
+        if place and Path(place).with_name("_caffe").is_dir():
+            raise  # it is this project's, and so is the mistake
+        found = f"is {place}, and it does not work" if place else "is none"
+        raise SystemExit(
+            f"{prog}: the module caffe that Python finds {found} ({type(error).__name__}: {error}): mend it, "
+            "or run from a folder without it, with PYTHONPATH free of it and caffe-fcn installed"
+        ) from error
 
 
 def _refuse_strangers() -> None:

@@ -4,19 +4,74 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vis import color_seg, make_palette
+from vis import color_seg, make_palette, vis_seg
+from voc_layers.facts import VOID
+
+from .outputs import replacing
 
 log = logging.getLogger("fcn")
 
 #: What Pillow and matplotlib raise, of whatever version.
 _FAILURES = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 WHITE, INK = (255, 255, 255), (30, 30, 30)
+#: Colours of lines that people with any colour vision can tell apart (Okabe and Ito, 2008), but for yellow.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STROKES = ("-", "--", ":", "-.")
+#: name of a line -> (x, y).
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+#: What a class 0 is called that is the ground on which the others stand: overlays leave it clear.
+GROUND_NAMES = frozenset(
+    ("background", "bg", "ground", "none", "other", "unlabeled", "unlabelled", "void", "0")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassColours:
+    """What classes look like in overlays, legends and pages.
+
+    Attributes:
+        classes: their names, in the order of the label values.
+        clear: the class that overlays leave clear; None where all are drawn.
+        palette: uint8 256 x 3, RGB: PASCAL VOC's colours, no two alike, void's last. Class 0, black there, is
+            given a colour unless it is the ground.
+    """
+
+    classes: tuple[str, ...]
+    clear: int | None
+    palette: np.ndarray
+
+    @classmethod
+    def of(cls, classes: Sequence[str]) -> ClassColours:
+        """Those of classes with these names: one called 'background' or the like is the ground."""
+        palette, first = make_palette(256), classes[0].strip("_ ").lower() if classes else ""
+        if first in GROUND_NAMES:
+            return cls(tuple(classes), 0, palette)
+        spare = np.arange(len(classes), VOID) if len(classes) < VOID else np.array([0])
+        taken = palette[[0, *range(1, len(classes)), VOID]].astype(int)
+        gaps = np.abs(palette[spare].astype(int)[:, None] - taken).sum(-1).min(1)
+        farthest = int(spare[gaps.argmax()])
+        palette[[0, farthest]] = palette[[farthest, 0]]
+        return cls(tuple(classes), None, palette)
+
+    def css(self, k: int) -> str:
+        """The colour of a class as a style sheet writes it."""
+        return "#{:02x}{:02x}{:02x}".format(*self.palette[k])
+
+    def overlay(self, image: np.ndarray, label: np.ndarray, alpha: float = 0.5) -> np.ndarray:
+        """The classes' colours over an image, uint8 H x W x 3; see `vis.vis_seg`."""
+        if self.clear == 0:
+            return vis_seg(image, label, self.palette, alpha)
+        shifted = np.asarray(label).astype(np.intp) + 1  # 0 is what vis_seg leaves clear
+        return vis_seg(image, shifted, np.concatenate([self.palette[:1], self.palette]), alpha)
 
 
 def shares(label: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
@@ -57,7 +112,7 @@ def _shown(text: str, font: Any) -> str:
 def legend(label: np.ndarray, classes: Sequence[str], line: int = 22) -> Image.Image:
     """The classes in a label map with their colours and shares of the image, largest first."""
     found = shares(label, classes)
-    palette = make_palette(len(classes))
+    palette = ClassColours.of(classes).palette
     font = _font(line * 2 // 3)
     texts = [_shown(f"{100 * share:5.1f} %  {name}", font) for name, share in found.items()]
     width = max((int(font.getlength(text)) for text in texts), default=0) + 2 * line
@@ -120,16 +175,22 @@ def figure(path: Path, size: tuple[float, float]) -> Any:
 
 
 def curves(
-    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    panels: Mapping[str, Lines],
     path: str | Path,
     x_label: str = "iteration",
     log_scale: Sequence[str] = (),
+    behind: Mapping[str, Lines] | None = None,
 ) -> Path | None:
     """Line plots side by side, written to `path` (PNG, SVG or PDF by its suffix).
 
     Returns None where matplotlib is not installed; see `figure`.
 
-    panels: title -> name of the line -> (x, y). log_scale: titles of panels with a logarithmic y axis.
+    panels: title -> lines. log_scale: titles of panels with a logarithmic y axis. behind: title -> lines of
+    the same names, drawn pale.
+
+    Raises:
+        ValueError: matplotlib does not write such files.
+        OSError: the file cannot be written.
     """
     path = Path(path)
     drawing = figure(path, (5.2 * len(panels), 3.6))
@@ -137,11 +198,19 @@ def curves(
         return None
     for place, (title, lines) in enumerate(panels.items(), 1):
         axes = drawing.add_subplot(1, len(panels), place)
-        for name, (x, y) in lines.items():
-            axes.plot(x, y, label=name, marker="o" if len(x) <= 10 else None, markersize=3)
+        pale = (behind or {}).get(title, {})
+        for number, (name, (x, y)) in enumerate(lines.items()):
+            look: dict[str, Any] = {
+                "color": LINE_COLOURS[number % len(LINE_COLOURS)],
+                "linestyle": _STROKES[number // len(LINE_COLOURS) % len(_STROKES)],
+            }
+            if name in pale:
+                axes.plot(*pale[name], **look, alpha=0.25, linewidth=0.8)
+            axes.plot(x, y, **look, label=name, marker="o" if len(x) <= 10 else None, markersize=3)
         axes.set(title=title, xlabel=x_label, yscale="log" if title in log_scale else "linear")
         axes.grid(alpha=0.3)
         if lines:
-            axes.legend(frameon=False)
-    drawing.savefig(path, dpi=110)
+            axes.legend(frameon=False, fontsize="small" if len(lines) > 4 else None)
+    with replacing(path) as temporary:
+        drawing.savefig(temporary, dpi=110, format=path.suffix.removeprefix(".") or "png")
     return path

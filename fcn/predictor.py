@@ -80,6 +80,11 @@ class Predictor:
                 blob.reshape(1, *data.shape)
             blob.data[...] = data
         self.net.forward()
+        return self.found
+
+    @property
+    def found(self) -> np.ndarray:
+        """The scores of the last pass, K x H x W. The array is the net's own."""
         scores: np.ndarray = self.net.blobs[self.layer].data[0]
         return scores
 

@@ -69,6 +69,16 @@ class Run:
         return self.path / "scores.csv"
 
     @property
+    def picture(self) -> Path:
+        """Losses and scores, drawn at the end of a training."""
+        return self.path / "curves.png"
+
+    @property
+    def events(self) -> Path:
+        """The folder of what TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    @property
     def info(self) -> Path:
         return self.path / "run.json"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class _Crew(Generic[Item]):
     def start(self, makers: Sequence[Opened[Item, Any]]) -> None:
         context = multiprocessing.get_context("spawn")
         count = len(makers)
-        with _environment({THREADS: str(max(1, _cores() // count))}):
+        with _environment({THREADS: str(max(1, _cores() // count))}), _deaf():
             for shard, maker in enumerate(makers):
                 numbers = list(range(shard, len(self.items), count))
                 ours, theirs = context.Pipe(duplex=False)
@@ -149,7 +150,6 @@ class _Crew(Generic[Item]):
 
 def _serve(maker: Opened[Item, Any], work: Mapping[int, Item], pipe: Connection) -> None:
     """A process: sends (number, result, None) for each item, or (-1, None, problem) and ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it hears Ctrl-C, and ends it
     try:
         with maker() as worker:
             for number, item in work.items():
@@ -163,6 +163,19 @@ def _serve(maker: Opened[Item, Any], work: Mapping[int, Item], pipe: Connection)
 def _cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that start inside ignore Ctrl-C from their first moment: who started them hears it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # there signals can't be set
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

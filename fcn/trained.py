@@ -92,6 +92,10 @@ class Trained:
         """The net without the weights. classes: of a net built from its model id; by default its run's."""
         return open_net(self.net, self.model, **self._options(classes))
 
+    def build(self) -> Any:
+        """The NetParameter of a net that is known by its model alone."""
+        return nets.build(str(self.model), "deploy", **self._options(None))
+
     def load(self, classes: int | None = None, mean: Sequence[float] = MEAN_BGR) -> Predictor:
         """The net with its weights, ready for images.
 

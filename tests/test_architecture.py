@@ -75,10 +75,14 @@ ONLY_IN = {
     "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
     "fcn.weights.hdf5": {"h5py"},
     "fcn.score.trimap": {"scipy"},  # distances to a boundary
+    "fcn.report.page": {"jinja2"},
+    "fcn.train.events": {"tensorboardX"},
     "voc_layers.hdf5": {"h5py"},
     "voc_layers.matfile": {"h5py"},  # MATLAB's version 7.3
     "fcn.export.formats": {"onnxruntime"},  # runs what was written
     "fcn.export.converters": {"ncnn", "MNN"},
+    "fcn.serve.server": {"waitress"},
+    "fcn.infer.geometry": {"google"},  # reads a prototxt without making the net
 }
 #: Modules that are made of such packages, and that others import inside functions only.
 LOADED_LATE = {
@@ -87,6 +91,8 @@ LOADED_LATE = {
     "fcn.export.torch_export": {"torch"},
     "fcn.export.onnx_layers": {"onnx"},
     "fcn.export.onnx_model": {"onnx"},
+    "fcn.infer.video.opencv": {"cv2"},
+    "fcn.serve.app": {"flask", "werkzeug"},
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {
@@ -105,6 +111,7 @@ PROJECT = {
 #: The most modules of one folder, and the folders that may hold more.
 MODULES = 15
 MORE_MODULES = {
+    "fcn/commands": "a module for each command",
     "engine/caffe/_caffe/layers": "a module for each kind of layer",
     "tests/engine/layers": "a file for each module of layers",
 }

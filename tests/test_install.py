@@ -68,6 +68,10 @@ def test_the_wheel_brings_the_engine_the_toolkit_and_what_goes_with_them(
         assert (site / package / "py.typed").is_file(), package
     for name in ("caffe.proto", "caffe_pb2.py", "caffe_pb2.pyi"):
         assert (site / "caffe" / "proto" / name).read_bytes(), name
+    for name in ("index.html", "page.css", "page.js"):
+        assert (site / "fcn" / "serve" / "page" / name).read_bytes(), name
+    for name in ("page.html", "page.js", "style.css"):
+        assert (site / "fcn" / "report" / "templates" / name).read_bytes(), name
 
 
 def test_the_commands_of_the_wheel_run_outside_the_checkout(bin_folder: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -139,19 +140,42 @@ def open_image(path: Path) -> tuple[Image.Image, int]:
             f"{path}: expected an image, found {'a folder' if path.is_dir() else 'nothing'}{beside(path)}"
         )
     try:
-        image: Image.Image
         with path.open("rb") as file:
-            head = file.read(32)
-            file.seek(0)
-            with Image.open(file) as image:
+            return decode(file, str(path))
+    except OSError as error:
+        raise SampleError(f"{path}: expected an image, found a file that cannot be read ({error})") from error
+
+
+def decode(
+    file: BinaryIO, name: str, most: int | None = None, formats: tuple[str, ...] | None = None
+) -> tuple[Image.Image, int]:
+    """An image from an open file, as `open_image` gives it. name: of messages.
+
+    Args:
+        most: pixels; an image of more is refused before it is decoded. Pillow has a limit besides.
+        formats: Pillow's names of those that are read; by default all that it knows.
+
+    Raises:
+        SampleError: the file does not decode, has too many pixels, or holds several images.
+    """
+    try:
+        image: Image.Image
+        head = file.read(32)
+        file.seek(0)
+        with Image.open(file, formats=formats) as image:
+            pixels = image.width * image.height
+            if most is None or pixels <= most:
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 image.load()
     except _UNDECODED as error:
         raise SampleError(
-            f"{path}: expected an image, found a file that does not decode ({error})"
+            f"{name}: expected an image, found a file that does not decode ({error})"
         ) from error
+    if most is not None and pixels > most:
+        size = f"{image.width} x {image.height}"
+        raise SampleError(f"{name}: expected an image of at most {most:,} pixels, found {size}")
     if frames > 1:  # but for MPO, a camera's JPEG with a second view after it
-        raise SampleError(f"{path}: expected one image, found {frames} in one file; save the one that counts")
+        raise SampleError(f"{name}: expected one image, found {frames} in one file; save the one that counts")
     return image, _depth(image, head)
 
 
@@ -172,13 +196,16 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Transparency, CMYK and more than 8 bits a channel have no one meaning as RGB: SampleError.
     """
-    path = Path(path)
-    image, depth = open_image(path)
+    return as_rgb(*open_image(Path(path)), str(path))
+
+
+def as_rgb(image: Image.Image, depth: int, name: str) -> np.ndarray:
+    """An image as `read_image` gives it. depth: bits of a sample in its file. name: of messages."""
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     if image.mode not in ("RGB", "L", "P", "1") or depth > 8:
         raise SampleError(
-            f"{path}: expected an RGB or grey image of 8 bits, found mode {image.mode} of {depth} bits a "
+            f"{name}: expected an RGB or grey image of 8 bits, found mode {image.mode} of {depth} bits a "
             "channel; convert it, for example with Pillow's Image.convert('RGB')"
         )
     return np.array(image.convert("RGB"))

@@ -1,198 +1,172 @@
-"""Segment images: for each, the label map, an overlay and a legend.
+"""Segment images and videos: for each image, the label map, an overlay and a legend.
 
     fcn infer cat.jpg dog.jpg --weights runs/voc-fcn8s -o out
-    fcn infer photos/ 'more/2011_*.jpg' --weights runs/voc-fcn8s -o out
+    fcn infer photos/ 'more/2011_*.jpg' --weights runs/voc-fcn8s -o out --page --jobs 4
     fcn infer cat.jpg --weights fcn8s-heavy-pascal.caffemodel --model voc-fcn8s -o out
+    fcn infer scan.tif --tile 1024 --max-pixels 2000000000 --weights runs/voc-fcn8s -o out
+    fcn infer clip.mp4 --weights runs/voc-fcn8s -o out
+    fcn infer --camera 0 --weights runs/voc-fcn8s -o out
 
-For cat.jpg, `out` gets cat.png (class index per pixel, VOC palette), cat_overlay.png and cat_legend.png.
-Nets of SIFT Flow say two things of a pixel: cat_geo.png and so on are the second. Nets that look at depth or
-HHA too find that of images/NAME.png in depth/NAME.png and hha/NAME.png beside that folder, as in NYUDv2.
+For cat.jpg, `out` gets cat.png (class index per pixel, VOC palette), cat_overlay.png and cat_legend.png; for
+clip.mp4 the folder `clip` with the label map of each frame, and clip_overlay.mp4. A camera is watched until
+Ctrl-C. Nets of SIFT Flow say two things of a pixel: cat_geo.png and so on are the second. Nets that look at
+depth or HHA too find that of images/NAME.png in depth/NAME.png and hha/NAME.png beside that folder, as in
+NYUDv2.
 """
 
 from __future__ import annotations
 
 import argparse
-import glob
-import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from nets.arguments import real, whole
+from voc_layers.reading import SampleError
 
-from nets.arguments import real
-from vis import make_palette, vis_seg
-from voc_layers.files import IMAGE_SUFFIXES, has_suffix
-from voc_layers.reading import ClassList, SampleError, read_classes
-
-from ..data.names import check_names, names_in
-from ..figures import drawn, legend, shares
+from ..infer import Batch, Done, Wishes
+from ..infer.images import find_files, is_video
+from ..infer.page import NAME, Entry, write_page
+from ..infer.said import class_list
+from ..infer.scores import TYPES
 from ..outputs import check_folder, refuse_inputs
-from ..predictor import Predictor
-from ..score import save_label
+from ..sharding import ShardError, sharded
 from ..trained import Trained
-from .options import add_device, add_net, add_precision, carry_out, computing, parser, tell
-
-log = logging.getLogger("fcn")
-
-
-#: A labeling of a net: what the names of its pictures end in, its blob of scores, its classes.
-Said = tuple[str, str, Sequence[str]]
-
-
-def segment(
-    net: Predictor, files: Sequence[Path], out: Path, said: Sequence[Said], alpha: float = 0.5
-) -> np.ndarray:
-    """Segment one image, write three pictures into `out` for each labeling; the first label map, uint8 H x W.
-
-    files: of each input of the net; the first gives the pictures their name.
-    """
-    views = [one.read(path) for one, path in zip(net.inputs, files)]
-    labels = []
-    for end, layer, classes in said:
-        label, stem = net.of(layer).labels(*views), f"{files[0].stem}{end}"
-        save_label(label, out / f"{stem}.png")
-        overlay, key = out / f"{stem}_overlay.png", out / f"{stem}_legend.png"
-        _draw(overlay, key, (views[0], label), classes, alpha)
-        labels.append(label)
-    first: np.ndarray = labels[0]
-    return first
-
-
-def _draw(
-    overlay: Path, key: Path, pair: tuple[np.ndarray, np.ndarray], classes: Sequence[str], alpha: float
-) -> None:
-    blended = vis_seg(*pair, make_palette(len(classes)), alpha)
-    drawn(overlay, lambda: Image.fromarray(blended).save(overlay))
-    drawn(key, lambda: legend(pair[1], classes).save(key))
-
-
-def find_images(arguments: Sequence[str]) -> list[Path]:
-    """The image files that are meant: files as they are, all images of a folder, and patterns (`*.jpg`).
-
-    Raises:
-        SampleError: a folder without images.
-    """
-    found: list[Path] = []
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if has_suffix(p, IMAGE_SUFFIXES))
-            if not inside:
-                raise SampleError(f"{path}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none")
-            found += inside
-        else:
-            found += [path] if path.exists() else map(Path, sorted(glob.glob(argument)) or [argument])
-    return found
-
-
-def pictures(images: Sequence[Path], out: Path, said: Sequence[str] = ("",)) -> list[Path]:
-    """Where the three pictures of each image go; SampleError where two would get the same name."""
-    ends = [f"{labeling}{end}" for labeling in said for end in ("", "_overlay", "_legend")]
-    made = {path: [out / f"{path.stem}{end}.png" for end in ends] for path in images}
-    count = Counter(file for files in made.values() for file in files)
-    repeated = sorted({path.stem for path, files in made.items() if any(count[file] > 1 for file in files)})
-    if repeated:
-        raise SampleError(
-            f"the pictures of {', '.join(repeated)} would overwrite each other: images need different names"
-        )
-    return list(count)
-
-
-def class_list(trained: Trained, file: Path | None) -> ClassList:
-    """The class names: of a file, else of the net's run, else of its model's data set.
-
-    A run's data may name other classes by now; then a warning says so.
-
-    Raises:
-        SampleError: the file has the classes of the run in another order, or under other names.
-    """
-    names = trained.class_names
-    if file is not None:
-        found = read_classes(file)
-        check_names(names or found.names, found.names, file)
-        return found
-    split = trained.job.split("train") if trained.job else None
-    if names and split:
-        try:
-            check_names(names, names_in(split.folder), split.folder.root)
-        except SampleError as error:
-            log.warning("the names of the run are used: %s", error)
-    return ClassList(names or trained.folder.classes)
-
-
-def labelings(trained: Trained, classes: Sequence[str]) -> list[Said]:
-    """All that the net says of a pixel; `classes` are those of its first labeling."""
-    first, *others = trained.labelings
-    more = [(one.suffix, one.score, trained.folder.labeled(one.name).classes) for one in others]
-    return [("", first.score, classes), *more]
+from .options import add_class_file, add_device, add_net, add_precision, carry_out, computing, parser, tell
 
 
 def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     command = parser(prog, __doc__)
-    command.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder or pattern")
+    command.add_argument("images", nargs="*", metavar="IMAGE", help="file, folder or pattern; videos too")
+    command.add_argument(
+        "--camera", type=whole(), metavar="N", help="segment what camera N sees, until Ctrl-C"
+    )
     command.add_argument("--weights", type=Path, required=True, help="weights file, or the folder of a run")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the pictures go there")
     add_net(command)
-    command.add_argument(
-        "--classes", type=Path, help="class names (default: those of the run or the data set)"
-    )
+    add_class_file(command)
     command.add_argument("--alpha", type=real(0, 1), default=0.5, help="opacity of the overlay")
+    _add_large(command)
+    more = command.add_argument_group("more results")
+    kinds = f"class scores too, NAME_scores.npz: as {' or '.join(TYPES)} (default: {TYPES[0]})"
+    more.add_argument("--scores", nargs="?", const=TYPES[0], choices=TYPES, help=kinds)
+    more.add_argument("--page", action="store_true", help=f"{NAME}: each image, its overlay and its classes")
+    processes = "share the images between N processes; each loads the net"
+    command.add_argument("--jobs", type=whole(1), default=1, metavar="N", help=processes)
     add_device(command)
     add_precision(command)
-    return command.parse_args(argv)
+    args = command.parse_args(argv)
+    if bool(args.images) == (args.camera is not None):
+        command.error("give images, or --camera N")
+    if args.overlap is not None and args.tile is None:
+        command.error("--overlap is of tiles: give --tile too")
+    return args
+
+
+def _add_large(command: argparse.ArgumentParser) -> None:
+    """What an image is like, and how it is computed."""
+    large = command.add_argument_group("large images, and photographs")
+    tile = "compute images in tiles of at most N pixels a side, in less memory; the scores are the same"
+    large.add_argument("--tile", type=whole(1), metavar="N", help=tile)
+    overlap = "of neighbouring tiles, in pixels (default: the least at which the scores are the same)"
+    large.add_argument("--overlap", type=whole(), metavar="N", help=overlap)
+    pixels = "decode images of up to N pixels (default: Pillow's limit, 178,956,970)"
+    large.add_argument("--max-pixels", type=whole(1), metavar="N", help=pixels)
+    upright = "turn photographs as their EXIF tag says; by default pixels are taken as they are stored"
+    large.add_argument("--upright", action="store_true", help=upright)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment all images of the command line, and print what is in each; 1 where one could not be."""
-    images = find_images(args.images)
-    trained = Trained.find(args.weights, args.net, args.model)
-    listed = class_list(trained, args.classes)
-    given = [trained.weights, trained.net, args.classes]
-    said = labelings(trained, listed.names)
-    refuse_inputs(pictures(images, args.out, [end for end, _, _ in said]), [*images, *filter(None, given)])
+    """Segment what the command line names, and print what is in each; 1 where one could not be."""
+    files = find_files(args.images)
+    films = [str(path) for path in files if is_video(path)]
+    if films and args.scores:
+        raise SampleError(f"--scores: there are none of videos ({', '.join(films)}); leave one of them out")
+    batch = _batch(args)
+    given = [batch.trained.weights, batch.trained.net, args.classes]
+    page = [args.out / NAME] if args.page else []
+    refuse_inputs([*batch.outputs(files), *page], [*files, *filter(None, given)])
     check_folder(args.out)
-    with computing(args.gpu, args.precision):
-        return segment_all(images, trained, listed, said, args)
-
-
-def segment_all(
-    images: Sequence[Path],
-    trained: Trained,
-    listed: ClassList,
-    said: Sequence[Said],
-    args: argparse.Namespace,
-) -> int:
-    """Segment the images into `args.out`; 1 where one could not be.
-
-    Raises:
-        SampleError: the net gives another number of scores than there are class names.
-    """
-    net = trained.load(len(listed.names), listed.mean)
-    if net.classes != len(listed.names):
-        raise SampleError(
-            f"the net gives {net.classes} scores, but there are {len(listed.names)} class names; "
-            "name the classes with --classes FILE"
-        )
+    if args.camera is not None:
+        return _watch(batch, args.camera)
+    tiling = batch.tiling()
+    if tiling:
+        print(tiling.describe())
     args.out.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    for path in images:
-        try:
-            files = trained.folder.companions(path)
-            label = segment(net, files, args.out, said, args.alpha)
-        except (ValueError, RuntimeError) as error:  # of this image; the others may be well
-            failed += 1
-            tell(str(error))
-            continue
-        found = (f"{name} {100 * share:.1f} %" for name, share in shares(label, listed.names).items())
-        print(f"{path}: {', '.join(found)}")
+    return _segment(batch, files, args)
+
+
+def _batch(args: argparse.Namespace) -> Batch:
+    """What is asked of each file."""
+    trained = Trained.find(args.weights, args.net, args.model)
+    wishes = Wishes(
+        args.out,
+        args.alpha,
+        args.tile,
+        args.overlap,
+        args.scores,
+        args.page,
+        args.upright,
+        args.max_pixels,
+    )
+    listed = class_list(trained, args.classes)
+    return Batch(trained, listed, wishes, partial(computing, args.gpu, args.precision))
+
+
+def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace) -> int:
+    """Segment the files, and write the page of them; 1 where one could not be."""
+    results: list[Done] = []
+    lost: ShardError | None = None
+    try:
+        for done in sharded(batch.opened, files, args.jobs):
+            _report(done)
+            results.append(done)
+    except ShardError as error:
+        lost = error
+    if args.page:
+        print(f"wrote {_page(batch, results)}")
+    turned = sum(done.turned for done in results)
+    if turned:
+        tell(f"{turned} of {len(files)} images lie on their side by their EXIF tag; --upright turns them")
+    failed = sum(done.problem is not None for done in results)
     if failed:
-        tell(f"{failed} of {len(images)} images could not be segmented")
+        tell(f"{failed} of {len(files)} images could not be segmented")
+    if lost:
+        raise lost
     return int(failed > 0)
 
 
+def _report(done: Done) -> None:
+    """What became of a file, on a line."""
+    if done.shares:
+        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in done.shares.items())
+        print(f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}", flush=True)
+    if done.problem:
+        tell(done.problem)
+
+
+def _page(batch: Batch, results: Iterable[Done]) -> Path:
+    names = batch.listed.names
+    entries = [Entry(done.path, done.shares, names, bool(done.frames)) for done in results if done.shares]
+    return write_page(
+        batch.wishes.out, f"Segmented by {batch.trained.model or batch.trained.weights.name}", entries
+    )
+
+
+def _watch(batch: Batch, number: int) -> int:
+    """Watch a camera until Ctrl-C, which is how it is meant to end."""
+    count = 0
+    try:
+        for _ in batch.watched(number):
+            count += 1
+    except KeyboardInterrupt:
+        if not count:
+            raise
+    print(f"{count} label maps of camera {number} are in {batch.wishes.out}")
+    return 0
+
+
 def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:
-    """Segment the images that the arguments name; returns the exit status."""
+    """Segment what the arguments name; returns the exit status."""
     args = parse(argv, prog)
     return carry_out(prog, lambda: run(args))

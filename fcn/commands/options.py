@@ -122,6 +122,13 @@ def add_net(to: argparse.ArgumentParser) -> None:
     net.add_argument("--model", metavar="ID", help=f"one of {', '.join(nets.MODELS)} (default: the run's)")
 
 
+def add_class_file(to: argparse.ArgumentParser) -> None:
+    """--classes, as `args.classes`: a file with a name a line, or None."""
+    to.add_argument(
+        "--classes", type=Path, metavar="FILE", help="class names (default: those of the run or the data set)"
+    )
+
+
 class _Console(_TextHandler):
     """Writes to what `sys.stderr` is at that moment: while caffe works, it is another than at the start."""
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from nets.arguments import several, whole
 
 from ..outputs import check_folder
+from ..report import of_score, write
+from ..report.page import template
 from ..runs import Run
 from ..score import ScoreRequest, score
 from .options import add_devices, add_net, add_precision, carry_out, parser, settings
@@ -60,15 +62,23 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         metavar="DIR",
         help="write score.txt, .json, .csv, images.csv and more (default for a run: score-SPLIT in it)",
     )
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.html too, a page for people: see fcn report",
+    )
     command.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
     return command.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     is_run = Run(args.target).net("deploy").is_file()
-    for folder in (args.save, args.out or (args.target if is_run else None)):
+    for folder in (args.save, args.report, args.out or (args.target if is_run else None)):
         if folder is not None:
             check_folder(folder)
+    if args.report:
+        template()  # what it takes is looked for before the work
     request = ScoreRequest(
         args.target,
         data=args.data,
@@ -88,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or (args.target / f"score-{card.split}" if is_run else None)
     if out:
         print(f"written to {card.write(out)}", file=sys.stderr)
+    if args.report:
+        with settings(args)[0]():
+            print(write(of_score(request, card), args.report), file=sys.stderr)
     return 0
 
 

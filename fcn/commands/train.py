@@ -45,6 +45,7 @@ from ..train import (
     suited_kind,
     train_chain,
 )
+from ..train.events import need_tensorboard
 from ..train.session import EFFECTS
 from ..train.stopping import TIME_IS_UP
 from .options import add_device, add_precision, carry_out, computing, entered, parser, show_progress
@@ -146,6 +147,7 @@ def add_session(command: argparse.ArgumentParser) -> None:
         "able to write a snapshot, then stop. Default: 30")  # fmt: skip
     add("--strict", action="store_true", help="do not start where a known cause of a low score is "
         "found, those of fcn verify; default: warn")  # fmt: skip
+    add("--tensorboard", action="store_true", help="write events for TensorBoard too, into RUN/tensorboard")
 
 
 def read_session(args: argparse.Namespace) -> Session:
@@ -158,6 +160,7 @@ def read_session(args: argparse.Namespace) -> Session:
         disk_wait=60 * args.disk_wait,
         retry=min(60.0, max(1.0, 6 * args.disk_wait)),
         strict=args.strict,
+        tensorboard=args.tensorboard,
     )
 
 
@@ -214,6 +217,8 @@ def run(args: argparse.Namespace) -> int:
 def train(args: argparse.Namespace, precision: str) -> int:
     """Train what the arguments say, each net in `precision`; a run that goes on, in its own."""
     session = read_session(args)
+    if session.tensorboard:
+        need_tensorboard()
     check_folder(Path(args.resume) if resumes_run(args) else args.runs)
     changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
     if resumes_run(args):

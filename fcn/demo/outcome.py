@@ -10,8 +10,9 @@ from typing import Any
 import nets
 from voc_layers.folder import VocFolder
 
-from ..figures import contact_sheet, curves, drawn
-from ..runs import Run, read_rows
+from ..figures import contact_sheet, drawn
+from ..plotting import History, draw_histories, one_after_the_other
+from ..runs import Run
 from ..score import Scores, Truth, summary
 from ..score.baseline import baselines
 from ..trained import Trained
@@ -43,19 +44,8 @@ def report(folder: Path, root: Path) -> dict[str, Scores]:
 
 def plot(root: Path) -> None:
     """Loss and mean IU of the three stages against the step, one after the other."""
-    panels: dict[str, dict[str, tuple[list[float], list[float]]]] = {"loss per pixel": {}, "mean IU": {}}
-    offset = 0.0
-    for model, title in TITLES.items():
-        run = Run(root / model)
-        losses, scores = read_rows(run.curves), read_rows(run.scores)
-        for panel, rows, key in (
-            ("loss per pixel", losses, "loss_per_pixel"),
-            ("mean IU", scores, "mean IU"),
-        ):
-            x = [offset + float(row["iteration"]) for row in rows]
-            panels[panel][title] = (x, [float(row[key]) for row in rows])
-        offset += float(losses[-1]["iteration"])
-    curves(panels, root / "curves.png", x_label="step", log_scale=("loss per pixel",))
+    stages = one_after_the_other(History(title, Run(root / model)) for model, title in TITLES.items())
+    draw_histories(stages, root / "curves.png")
 
 
 def shortfalls(rows: Mapping[str, Scores], setting: Setting) -> list[str]:

@@ -25,9 +25,14 @@ def save_label(label: np.ndarray, path: str | Path) -> None:
     """Write an H x W map of class indices as a palette PNG with VOC's colours; makes the folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    label_image(label).save(path, "PNG")
+
+
+def label_image(label: np.ndarray) -> Image.Image:
+    """An H x W map of class indices as a palette image with VOC's colours."""
     image = Image.fromarray(np.asarray(label, np.uint8))
     image.putpalette(make_palette(256).ravel().tolist())
-    image.save(path)
+    return image
 
 
 def compute_hist(

@@ -13,6 +13,7 @@ import solvers
 from ..data import TrainingData, require
 from ..data.names import check_names, names_in
 from ..job import Job
+from ..plotting import draw_run
 from ..runs import STATES, Run
 from ..verify import Inputs, check_inputs, settle
 from ..weights.solverstate import SolverState
@@ -112,7 +113,10 @@ def train_chain(
         start = before.weights if before else find_weights(job, run)
         for earlier in [before] if before else map(_job_of, start if job.kept is None else ()):
             _check_names(job, earlier)
-        made.append(train(replace(job, weights=start), run, state, prints, session))
+        try:
+            made.append(train(replace(job, weights=start), run, state, prints, session))
+        finally:
+            draw_run(run)
     return made
 
 

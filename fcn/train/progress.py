@@ -15,6 +15,7 @@ from voc_layers.facts import VOID
 
 from ..job import Job
 from ..runs import CURVES, Run
+from .events import Recorder, unrecorded
 
 log = logging.getLogger("fcn")
 
@@ -36,6 +37,7 @@ class Meter:
         self.terminal, self.writes = self.stream.isatty(), True
         self.begun, self.shown, self.paused = time.monotonic(), 0.0, 0.0
         self.losses: list[tuple[float, float]] = []
+        self.record: Recorder = unrecorded
 
     def update(self, iteration: int, loss: float, label: np.ndarray) -> bool:
         """Add the loss of step `iteration`; returns whether it is a finite number."""
@@ -77,8 +79,10 @@ class Meter:
             f"{rate:.4g}",
             f"{time.monotonic() - self.begun:.2f}",
         )
+        row = dict(zip(CURVES, values))
+        self.record("train", row)
         try:
-            self.run.append(self.run.curves, dict(zip(CURVES, values)))
+            self.run.append(self.run.curves, row)
         except OSError as error:
             if self.writes:
                 log.warning("%s: the curve has gaps from here on", error)

@@ -21,6 +21,7 @@ class Session:
         disk_wait: seconds that a training goes on for without being able to write a snapshot.
         retry: seconds between two tries to write one.
         strict: stop where a known cause of a low score is found before the first step, and not only warn.
+        tensorboard: write events for TensorBoard beside the tables.
     """
 
     sigint: str = "stop"
@@ -30,6 +31,7 @@ class Session:
     disk_wait: float = 1800.0
     retry: float = 60.0
     strict: bool = False
+    tensorboard: bool = False
 
 
 #: What one is that nothing is said about.

@@ -25,6 +25,7 @@ from ..verify import Subject, check_start, settle
 from ..weights import loading, provenance
 from ..weights.solverstate import SolverState
 from . import handover
+from .events import Recorder, recording, unrecorded
 from .journal import log_to
 from .keeping import loopstate
 from .keeping.keeper import Keeper
@@ -90,7 +91,8 @@ def train(
         meter.losses = known.get("losses", [])
         keeper = Keeper(job, run, solver, meter, session)
         loopstate.restore_generators(known)
-        with listening(session) as asked, kept(job, solver, keeper.take):
+        watched = recording(run, session.tensorboard)
+        with watched as meter.record, listening(session) as asked, kept(job, solver, keeper.take):
             while solver.iter < recipe.max_iter and not asked.to_stop:
                 solver.step(1)
                 loss = sum(float(net.blobs[labeling.loss].data) for labeling in job.labelings)
@@ -98,7 +100,7 @@ def train(
                 check_step(job, run, solver, loss)
                 keep_what_is_due(keeper, asked)
                 if recipe.scores_at(solver.iter):
-                    meter.pause(evaluate(job, run, solver, solver.iter, asked))
+                    meter.pause(evaluate(job, run, solver, asked, meter.record))
                     keeper.prune()
             last = keeper.finish(wait=not asked.to_stop)
         if asked.to_stop and (solver.iter < recipe.max_iter or not is_scored(job, run, solver.iter)):
@@ -135,7 +137,7 @@ def continue_from(state: SolverState, job: Job, run: Run, solver: SolverLike) ->
     state.check(net.params, job.recipe.type)
     for iteration in unscored(job, run, state.iteration):
         loading.load(net, run.snapshots()[iteration])
-        evaluate(job, run, solver, iteration)
+        evaluate(job, run, solver, iteration=iteration)
     with state.at_home(run.path) as path:
         solver.restore(str(path))
     log.info("%s: continuing from iteration %d of %s", job.model, solver.iter, state.path)
@@ -151,11 +153,20 @@ def is_scored(job: Job, run: Run, iteration: int) -> bool:
     return not job.recipe.scores_at(iteration) or iteration in run.scored()
 
 
-def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int, asked: Asked | None = None) -> float:
+def evaluate(
+    job: Job,
+    run: Run,
+    solver: SolverLike,
+    asked: Asked | None = None,
+    record: Recorder = unrecorded,
+    iteration: int | None = None,
+) -> float:
     """Score the net in training, log the numbers, add them to `scores.csv`; returns the seconds it took.
 
     Without numbers where the training is `asked` to stop meanwhile: they are made up for when it goes on.
+    record: gets the numbers too. iteration: whose weights the net has; by default the solver's.
     """
+    iteration = solver.iter if iteration is None else iteration
     begun = time.monotonic()
     numbers = score.evaluate(
         solver,
@@ -168,8 +179,10 @@ def evaluate(job: Job, run: Run, solver: SolverLike, iteration: int, asked: Aske
         return time.monotonic() - begun
     shown = (f"{name} {percent(value)} %" for name, value in numbers.items() if not name.endswith("loss"))
     log.info("%s %d/%d  %s", job.model, iteration, job.recipe.max_iter, ", ".join(shown))
+    row = {"iteration": iteration, **numbers}
+    record("score", row)
     try:
-        run.add_scores({"iteration": iteration, **numbers})
+        run.add_scores(row)
     except OSError as error:
         log.warning("%s: the scores stand only here", error)
     return time.monotonic() - begun

@@ -24,8 +24,8 @@ def predictions(net: Predictor, split: Split | None, count: int) -> Finding:
     said, true = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
     try:
         for name in progress(names, "predicting"):
-            image, label = split.folder.pair(name)
-            said += np.bincount(net.labels(image).ravel(), minlength=classes)
+            pictures, label = split.folder.pictures(name), split.folder.label(name)
+            said += np.bincount(net.labels(*pictures).ravel(), minlength=classes)
             true += np.bincount(label.ravel(), minlength=256)[:classes]
     except SampleError as error:
         return Finding.unknown(PREDICTIONS, str(error))

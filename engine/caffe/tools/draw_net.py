@@ -28,6 +28,8 @@ def main(argv: Sequence[str]) -> int:
     add("--rankdir", default="LR", choices=("LR", "RL", "TB", "BT"), help="direction of the data")
     add("--phase", default="ALL", choices=_PHASES, help="draw the layers of this phase only")
     add("--display_lrm", action="store_true", help="write learning rate multipliers")
+    add("--fold", action="store_true", help="for large nets: layers in place stand in the box of "
+        "their blob's layer; Split layers and blobs are left out")  # fmt: skip
     args = parser.parse_args(argv)
     target = args.output_image_file
     check_output(target, args.input_net_proto_file)
@@ -35,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"Drawing net to {target}")
     with mistakes_of_the_user():
         kind = target.rpartition(".")[2].lower()
-        picture = draw.draw_net(net, args.rankdir, kind, _PHASES[args.phase], args.display_lrm)
+        picture = draw.draw_net(net, args.rankdir, kind, _PHASES[args.phase], args.display_lrm, args.fold)
     write_file(target, picture)
     return 0
 

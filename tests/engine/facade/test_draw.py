@@ -117,3 +117,44 @@ def test_without_pydot_the_extra_is_named(net, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pydot", None)
     with pytest.raises(caffe.MissingExtraError, match=r"pip install 'caffe-fcn\[draw\]'"):
         draw.draw_net(net, "LR")
+
+
+FOLDED = """
+input: "image" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
+layer { name: "block/of/a/rather/long/name/conv" type: "Convolution" bottom: "image" top: "c"
+        convolution_param { num_output: 5 kernel_size: 3 stride: 2 } }
+layer { name: "norm" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "relu" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "twice" type: "Split" bottom: "c" top: "c0" top: "c1" }
+layer { name: "pool" type: "Pooling" bottom: "c0" top: "p" pooling_param { kernel_size: 2 stride: 2 pad: 1 } }
+layer { name: "pool relu" type: "ReLU" bottom: "p" top: "p" }
+layer { name: "side" type: "InnerProduct" bottom: "c1" top: "s" inner_product_param { num_output: 2 } }
+layer { name: "both" type: "Silence" bottom: "p" bottom: "s" }
+"""
+
+
+def test_a_folded_graph_has_a_node_for_each_layer_that_makes_a_blob() -> None:
+    net = text_format.Parse(FOLDED, caffe_pb2.NetParameter())
+    nodes, edges = read(draw.draw_net(net, "TB", "raw", fold=True))
+    conv = "block/of/a/rather/long/name/conv_Convolution"
+    assert nodes.keys() == {"image_blob", conv, "pool_Pooling", "side_InnerProduct", "both_Silence"}
+    assert nodes[conv]["label"] == (
+        r'"block/of/a/rather/long/name/\nconv\n(Convolution 3 x 3, stride 2)'
+        r'\n+ norm (BatchNorm)\n+ relu (ReLU)"'
+    )
+    assert nodes["pool_Pooling"]["label"] == (
+        r'"pool\n(Pooling MAX 2 x 2, stride 2, pad 1)\n+ pool relu (ReLU)"'
+    )
+    assert sorted(edges) == [
+        (conv, "pool_Pooling", "5"), (conv, "side_InnerProduct", "5"), ("image_blob", conv, ""),
+        ("pool_Pooling", "both_Silence", ""), ("side_InnerProduct", "both_Silence", "2"),
+    ]  # fmt: skip
+
+
+def test_what_a_folded_net_begins_with_stands_in_one_row(net) -> None:
+    (graph,) = pydot.graph_from_dot_data(draw.draw_net(net, "LR", "raw", caffe.TRAIN, fold=True).decode())
+    first, last = graph.get_subgraphs()
+    assert {part.get("rank") for part in (first, last)} == {"same"}
+    assert [[node.get_name().strip('"') for node in part.get_nodes()] for part in (first, last)] == [
+        ["d_Data"], ["loss_SoftmaxWithLoss"]
+    ]  # fmt: skip

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 import caffe
-from fcn.commands import bound, compare, data, demo, infer, nets, score, submit, train, weights
+from fcn.commands import bound, compare, data, demo, infer, nets, plot, score, serve, submit, train, weights
 
 COMMANDS = {
     "train": (train.main, ["voc-fcn32s"]),
     "score": (score.main, ["run"]),
     "infer": (infer.main, ["x.png", "--weights", "run", "-o", "out"]),
+    "serve": (serve.main, ["run", "--port", "0"]),
     "demo": (demo.main, []),
+    "plot": (plot.main, ["run"]),
     "nets": (nets.main, []),
     "weights": (weights.main, ["random", "vgg16", "-o", "w"]),
     "data": (data.main, ["draw", "folder"]),
@@ -36,7 +38,14 @@ COMMANDS = {
         ("train", "--gpu", ("-1", "first")),
         ("score", "--limit", ("0", "-1")),
         ("infer", "--alpha", ("7", "-0.1", "nan")),
+        ("infer", "--tile", ("0", "-1")),
+        ("infer", "--max-pixels", ("0",)),
+        ("infer", "--jobs", ("0", "two")),
+        ("serve", "--port", ("-1", "65536")),
+        ("serve", "--waiting", ("0", "201")),
+        ("serve", "--max-bytes", ("0",)),
         ("demo", "--seed", ("-1",)),
+        ("plot", "--smooth", ("0", "-1", "2.5")),
         ("nets", "--classes", ("0", "256")),
         ("nets", "--width", ("0",)),
         ("nets", "--seed", ("-1",)),
@@ -66,7 +75,7 @@ def test_a_number_out_of_range_is_refused(
         assert option in said and f"'{value.split(',')[-1]}'" in said and "expected a" in said
 
 
-@pytest.mark.parametrize("command", ["train", "score", "infer", "demo"])
+@pytest.mark.parametrize("command", ["train", "score", "infer", "serve", "demo"])
 def test_a_gpu_that_is_not_there_is_told_in_words_of_the_command(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,7 +88,7 @@ def test_a_gpu_that_is_not_there_is_told_in_words_of_the_command(
         pytest.skip("there are eight GPUs")
     except RuntimeError:
         main, needed = COMMANDS[command]
-    if command == "infer":
+    if command in ("infer", "serve"):
         needed = [*needed, "--model", "voc-fcn8s"]
     assert main([*needed, "--gpu", "7"]) == 1
     said = capsys.readouterr().err

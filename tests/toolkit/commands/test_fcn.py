@@ -39,6 +39,28 @@ def test_another_projects_module_of_the_same_name_is_told(name: str, tmp_path: P
     assert str(tmp_path / f"{name}.py") in done.stderr and "Traceback" not in done.stderr
 
 
+BROKEN = {
+    "caffe.py": "raise ImportError('libcaffe.so.1.0.0: cannot open shared object file')\n",
+    "caffe/__init__.py": "print 'for Python 2'\n",
+    "caffe/net_spec.py": "",  # a folder of that name, and nothing that a pycaffe has
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("program", [["-m", "fcn", "infer"], [str(ROOT / "infer.py")]], ids=["fcn", "script"])
+def test_a_caffe_that_does_not_work_is_told(name: str, program: list[str], tmp_path: Path) -> None:
+    """It lies beside the script, or where PYTHONPATH looks first."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(BROKEN[name])
+    if name == "caffe/net_spec.py":
+        (tmp_path / "caffe/__init__.py").touch()
+    command = [sys.executable, *program, "x.jpg", "--weights", "w", "-o", "out"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert "the module caffe that Python finds" in done.stderr and str(tmp_path / "caffe") in done.stderr
+
+
 def test_own_images_from_a_check_to_a_picture(data: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

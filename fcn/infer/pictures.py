@@ -1,0 +1,71 @@
+"""The pictures of an image: label map, overlay, legend; what they are called and how they are written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from voc_layers.reading import SampleError
+
+from ..figures import ClassColours, drawn, legend
+from ..outputs import replacing
+from ..score import save_label
+
+#: Rows that are blended at a time: the arithmetic is in float32, which takes four times the image.
+ROWS = 256
+#: What the names of the pictures of a labeling end in.
+ENDS = (".png", "_overlay.png", "_legend.png")
+
+
+def outputs(files: Sequence[Path], out: Path, ends: Sequence[str]) -> list[Path]:
+    """What is written into `out` for files, of each its name with all `ends`.
+
+    Raises:
+        SampleError: two would get the same name.
+    """
+    made = {path: [out / f"{path.stem}{end}" for end in ends] for path in files}
+    count = Counter(file for written in made.values() for file in written)
+    repeated = sorted(
+        {path.stem for path, written in made.items() if any(count[file] > 1 for file in written)}
+    )
+    if repeated:
+        raise SampleError(
+            f"the pictures of {', '.join(repeated)} would overwrite each other: images need different names"
+        )
+    return list(count)
+
+
+def blend(image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: float = 0.5) -> np.ndarray:
+    """`ClassColours.overlay`, in little memory: uint8 H x W x 3."""
+    colours, blended = ClassColours.of(classes), np.empty_like(image)
+    for top in range(0, len(label), ROWS):
+        rows = slice(top, top + ROWS)
+        blended[rows] = colours.overlay(image[rows], label[rows], alpha)
+    return blended
+
+
+def write_label(label: np.ndarray, path: Path) -> None:
+    """Write a label map as `fcn.score.save_label` does; the file of that name is whole at any time."""
+    with replacing(path) as temporary:
+        save_label(label, temporary)
+
+
+def write(
+    name: str, out: Path, image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: float
+) -> None:
+    """Write the three pictures of a labeling; those to look at may fail with a warning."""
+    label_file, overlay, key = (out / f"{name}{end}" for end in ENDS)
+    write_label(label, label_file)
+    drawn(overlay, lambda: Image.fromarray(blend(image, label, classes, alpha)).save(overlay))
+    drawn(key, lambda: legend(label, classes).save(key))
+
+
+def write_frame(label: np.ndarray, folder: Path, number: int) -> Path:
+    """Write the label map of a frame, the first of which has the number 1; returns the file."""
+    path = folder / f"{number:06d}.png"
+    save_label(label, path)
+    return path

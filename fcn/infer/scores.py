@@ -1,0 +1,57 @@
+"""Class scores as a file, written part by part: NAME_scores.npz."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ..outputs import replacing
+from .tiles import Place, everywhere
+
+#: What scores are stored as.
+TYPES = ("float32", "float16")
+ENDS = ("_scores.npz",)
+
+
+class ScoreFile:
+    """Scores of one image, K x H x W, as they come."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def put(self, place: Place, scores: np.ndarray) -> None:
+        """Store the scores of some pixels, K x H x W.
+
+        Raises:
+            ValueError: a score beyond what float16 holds.
+        """
+        most = np.finfo(self.array.dtype).max
+        if np.abs(scores).max(initial=0) > most:
+            raise ValueError(f"scores above {most:g}, the most that {self.array.dtype} holds: store float32")
+        self.array[everywhere(place)] = scores
+
+
+@contextmanager
+def score_file(
+    path: Path, shape: Sequence[int], classes: Sequence[str], dtype: str = "float32"
+) -> Iterator[ScoreFile]:
+    """A .npz that becomes `path` at the end: `scores`, K x H x W, and the names in `classes`.
+
+    Until then the scores lie on the disk, in a file beside it, and not in memory.
+    """
+    with replacing(path) as temporary:
+        raw = temporary.with_suffix(".npy")
+        try:
+            array = np.lib.format.open_memmap(raw, "w+", np.dtype(dtype), (len(classes), *shape))
+            yield ScoreFile(array)
+            array.flush()
+            with zipfile.ZipFile(temporary, "w") as archive:
+                archive.write(raw, "scores.npy")
+                with archive.open("classes.npy", "w") as names:
+                    np.lib.format.write_array(names, np.array(list(classes)), allow_pickle=False)
+        finally:
+            raw.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Reading and writing videos: through OpenCV, or through the program ffmpeg."""
