@@ -70,7 +70,7 @@ class Lines:
         block = next(size for size in range(BLOCK, 0, -COLUMNS) if outputs % size == 0)
         rows = rounded(lines * across, FEW)
         left = torch.empty(products, rows, depth)
-        left[:, : lines * across].unflatten(1, (lines, across)).copy_(x)
+        left[:, : lines * across].view(x.shape).copy_(x)
         work = dense.Lines(rows, depth, block, outputs // block)
         made, weights = torch.empty(products, work.blocks, rows, block), self._packed.get()
         addresses = left.data_ptr(), weights.data_ptr(), made.data_ptr()
@@ -79,10 +79,10 @@ class Lines:
             depth * block,
             lambda first, count: dense.multiply_lines(work, *addresses, first, count),
         )
-        back = torch.from_numpy(by.back).float() @ made.view(products, -1)
-        found = back.view(by.outputs, work.blocks, rows, block)[:, :, : lines * across]
+        found: torch.Tensor = torch.from_numpy(by.back).float() @ made.view(products, -1)
+        found = found.view(by.outputs, work.blocks, rows, block)[:, :, : lines * across]
         batch = source.layout.batch
-        found = found.unflatten(2, (batch, lines // batch, across))
+        found = found.view(by.outputs, work.blocks, batch, lines // batch, across, block)
         # images, lines, outputs of a line; then the other axis; then channels
         found = found.permute(2, 3, 0, 4, 1, 5).reshape(batch, -1, across, outputs)[:, : places[axis]]
         return (found if axis == 0 else found.transpose(1, 2)).reshape(-1, outputs)
@@ -92,7 +92,7 @@ class Lines:
         axis, by = self._axis, self._line
         stored = source.view()
         reads = by.outputs + by.taps - 1
-        starts = np.arange(-(-places[axis] // by.outputs)) * by.outputs
+        starts = np.arange(self._lines(places)) * by.outputs
         along = self._stored(source.layout, axis, (starts[:, None] + np.arange(reads)).ravel())
         taps, across = self._window.kernel[1 - axis], places[1 - axis]
         beside = self._stored(source.layout, 1 - axis, np.arange(across + taps - 1))
