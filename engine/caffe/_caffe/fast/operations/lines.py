@@ -13,7 +13,6 @@ from ...machine.circle import line
 from ...machine.simd import COLUMNS, FEW, LANES
 from ...machine.workers import in_pieces
 from ..convolution import Window, rounded
-from ..operation import Room
 from ..parameters import Packed
 from ..planes import Plane, PlaneLayout
 
@@ -35,7 +34,6 @@ class Lines:
         self._axis = 0 if window.kernel[0] > 2 else 1  # rows or columns
         taps = window.kernel[self._axis]
         self._line = line(taps - 1, taps)
-        self._memory = Room()
         self._packed = Packed(layer.blobs[:1], self._pack)
 
     @staticmethod
@@ -113,13 +111,12 @@ class Lines:
         inside = (places >= 0) & (places < len(rows))
         return torch.from_numpy(np.where(inside, 1 + rows[np.where(inside, places, 0)], 0))
 
-    def _pack(self) -> torch.Tensor:
+    def _pack(self, kept: torch.Tensor | None) -> torch.Tensor:
         axis, by = self._axis, self._line
         weight = self._layer.blobs[0].value.contiguous()
         outputs, channels, *kernel = weight.shape
         panels, depth = outputs // COLUMNS, kernel[1 - axis] * channels
-        packed = self._memory.get(by.products * panels * depth * COLUMNS)
-        packed = packed.view(by.products, panels, depth, COLUMNS)
+        packed = torch.empty(by.products, panels, depth, COLUMNS) if kept is None else kept
         source, target, rows = weight.numpy(), packed.numpy(), by.kernel.astype(np.float32)
         in_pieces(
             panels * channels,

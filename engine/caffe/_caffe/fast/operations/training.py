@@ -162,8 +162,9 @@ class TrainedConvolve(Convolve, Trained):
         return min(made, key=lambda geometry: geometry.cost)
 
     def _turned_weights(self, back: Geometry) -> torch.Tensor:
-        def make() -> torch.Tensor:
-            return pack(self._layer.blobs[0].value.flip(2, 3).transpose(0, 1), back.tile, back.channels)
+        def make(kept: torch.Tensor | None) -> torch.Tensor:
+            turned = self._layer.blobs[0].value.flip(2, 3).transpose(0, 1)
+            return pack(turned, back.tile, back.channels, kept)
 
         packed = self._turned.setdefault((back.tile, back.channels), Packed(self._layer.blobs[:1], make))
         return packed.get()
