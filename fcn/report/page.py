@@ -118,7 +118,7 @@ def _content(report: Report) -> dict[str, Any]:
         "Shares are of truth and prediction together.",
         "views": VIEWS if with_image else VIEWS[1:],
         "start_view": VIEWS.index("prediction") if with_image else 1,
-        "palette": palette_data(colours, card.classes),
+        "palette": palette_data(colours),
         "rule": f"{ABSENT_CLASS_RULE[0].upper()}{ABSENT_CLASS_RULE[1:]}.",
         "charts": _charts(report.run),
         "history": _history(report.run),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +85,10 @@ def label_png(label: np.ndarray, size: tuple[int, int], colours: ClassColours) -
     return data_uri(picture, "png", optimize=True)
 
 
-def palette_data(colours: ClassColours, classes: Sequence[str]) -> dict[str, Any]:
+def palette_data(colours: ClassColours) -> dict[str, Any]:
     """What the page's program knows of the classes."""
     listed = [
         {"name": name, "rgb": colours.palette[k].tolist(), "css": colours.css(k)}
-        for k, name in enumerate(classes)
+        for k, name in enumerate(colours.classes)
     ]
     return {"classes": listed, "clear": colours.clear, "none": "void"}

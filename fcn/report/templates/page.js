@@ -3,6 +3,8 @@
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const { classes, clear, none } = JSON.parse(document.getElementById("classes-data").textContent);
+  /* What a picture's longer side is drawn with at least, so that lines over small images are thin. */
+  const SIDE = 640;
   const CORRECT = [0, 114, 178, 110], WRONG = [224, 106, 0, 235], VOID = [140, 150, 158, 200];
 
   // -- light and dark ---------------------------------------------------------------------------------
@@ -50,8 +52,9 @@
   /* A light line where two classes meet: dark classes on dark images have an edge too. */
   function outline(map, pixels, width) {
     for (let i = 0; i + width < map.length; i++) {
-      const right = (i + 1) % width ? map[i + 1] : map[i];
-      if (map[i] !== right || map[i] !== map[i + width]) pixels[i] = 0xfff5f5f5;
+      const right = (i + 1) % width ? map[i + 1] : map[i], below = map[i + width];
+      const isEdge = map[i] !== right || map[i] !== below;
+      if (isEdge && Math.max(map[i], right, below) !== 255) pixels[i] = 0xfff5f5f5;
     }
   }
 
@@ -89,7 +92,8 @@
       this.photo = picture("image");
       const wrong = errors(truth.map, guess.map, this.width, this.height);
       this.layers = { truth: truth.layer, prediction: guess.layer, errors: wrong };
-      [this.canvas, this.pen] = canvasOf(this.width, this.height);
+      this.zoom = Math.max(1, Math.round(SIDE / Math.max(this.width, this.height)));
+      [this.canvas, this.pen] = canvasOf(this.zoom * this.width, this.zoom * this.height);
       this.canvas.tabIndex = 0;
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label",
@@ -127,12 +131,12 @@
 
     draw() {
       const at = Number(this.slider.value), below = Math.floor(at), part = at - below;
-      const edge = Math.round(part * this.width);
-      this.paint(this.views[below], 0, this.width);
+      const { width } = this.canvas, edge = Math.round(part * width);
+      this.paint(this.views[below], width);
       if (edge > 0) {
-        this.paint(this.views[below + 1], 0, edge);
+        this.paint(this.views[below + 1], edge);
         this.pen.fillStyle = "#fff";
-        this.pen.fillRect(edge - 1, 0, 2, this.height);
+        this.pen.fillRect(edge - 1, 0, 3, this.canvas.height);
       }
       if (this.cursor) this.cross(this.cursor);
       this.say(below, part, edge > 0);
@@ -149,17 +153,19 @@
       this.stops.forEach((stop, k) => stop.setAttribute("aria-pressed", String(!parted && k === below)));
     }
 
-    paint(view, from, to) {
-      const { pen, width, height } = this;
+    /* A view, from the left up to the column `to`. */
+    paint(view, to) {
+      const { pen, canvas: { width, height } } = this;
       pen.save();
       pen.beginPath();
-      pen.rect(from, 0, to - from, height);
+      pen.rect(0, 0, to, height);
       pen.clip();
       pen.clearRect(0, 0, width, height);
       if (this.photo) pen.drawImage(this.photo, 0, 0, width, height);
       if (view !== "image") {
         if (this.photo && view !== "errors") pen.globalAlpha = Number(opacity.value) / 100;
-        pen.drawImage(this.layers[view], 0, 0);
+        pen.imageSmoothingEnabled = false;
+        pen.drawImage(this.layers[view], 0, 0, width, height);
       }
       pen.restore();
     }
@@ -185,8 +191,9 @@
       this.tell(...this.cursor);
     }
 
-    cross([x, y]) {
-      const { pen, width, height } = this;
+    cross(at) {
+      const { pen, canvas: { width, height } } = this;
+      const [x, y] = at.map((place) => Math.floor((place + 0.5) * this.zoom));
       for (const [colour, thick] of [["#000", 3], ["#fff", 1]]) {
         pen.fillStyle = colour;
         pen.fillRect(0, y - (thick >> 1), width, thick);
