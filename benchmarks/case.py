@@ -17,8 +17,8 @@ import numpy as np
 Run = Callable[[np.ndarray], np.ndarray]
 
 INFERENCE, TRAINING = "inference", "training"
-#: The settings of the training step: momentum and decay of the paper, and a rate at which no loss of a pixel gets as
-#: large as Caffe cuts it off (-log of the least float32, 87.3).
+#: The settings of the training step: momentum and decay of the paper, a rate at which no pixel's loss gets
+#: so large that Caffe cuts it off (-log of the least float32, 87.3).
 RATE, MOMENTUM, DECAY = 1e-7, 0.9, 5e-4
 #: How often what is timed runs for the result that is compared: a second loss shows the first update.
 COMPARED = {INFERENCE: 1, TRAINING: 2}

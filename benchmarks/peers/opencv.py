@@ -20,7 +20,7 @@ def prepare(case: Case) -> None:
 def load(case: Case, task: str, variant: str) -> Run:
     """The net on OpenCV's own CPU backend."""
     cv2.setNumThreads(case.threads)
-    net = cv2.dnn.readNetFromCaffe(str(case.deploy), str(case.caffemodel))
+    net = cv2.dnn.readNetFromCaffe(str(case.deploy), str(case.caffemodel))  # type: ignore[attr-defined]  # not in OpenCV 5
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
     net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
     net.enableWinograd(True)

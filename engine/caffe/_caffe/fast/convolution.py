@@ -146,6 +146,7 @@ class Geometry:
 
         A piece's transformed input and products fit half of the cache where that leaves enough rows to a
         product to make up for reading the weights; where the weights are the larger part, pieces are long.
+        Pieces are of one size, and each thread gets as many.
         """
         wide = rounded(self.outputs, COLUMNS)
         weights = 4 * self.products * self.depth * wide
@@ -153,7 +154,8 @@ class Geometry:
         per_tile = 4 * self.products * (self.depth + wide)
         fits = max(ROWS, cache // 2 // per_tile // ROWS * ROWS)
         least = 2 * ROWS if weights <= cache else 4 * ROWS if weights <= 8 * cache else 8 * ROWS
-        return min(max(fits, least), fair), wide
+        rounds = max(1, round(fair / max(fits, least)))
+        return rounded(-(-self.tiles // (rounds * threads)), ROWS), wide
 
     def scratch(self, tiles: int, block: int) -> int:
         """Bytes that a piece needs to work in."""

@@ -38,6 +38,19 @@ class Kept(Generic[K, V]):
         return made
 
 
+class Room:
+    """Memory that is kept from pass to pass."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def get(self, count: int) -> torch.Tensor:
+        """`count` numbers, of any value."""
+        if self._memory.numel() < count:
+            self._memory = torch.empty(count)
+        return self._memory[:count]
+
+
 class Recipe:
     """How blobs between the layers of a chain are made when somebody reads them: by the layers themselves.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
 
 from ..blob import Blob
@@ -30,9 +29,13 @@ def contents(values: torch.Tensor) -> int:
 
 
 class Packed(Generic[T]):
-    """The result of `make`, made anew when a parameter was written, whoever wrote it and how."""
+    """The result of `make`, made anew when a parameter was written, whoever wrote it and how.
 
-    def __init__(self, blobs: Sequence[Blob], make: Callable[[], T]) -> None:
+    Args:
+        make: is given its last result, or None.
+    """
+
+    def __init__(self, blobs: Sequence[Blob], make: Callable[[T | None], T]) -> None:
         self._blobs, self._make = tuple(blobs), make
         self._state: Hashable = None
         self._made: T | None = None
@@ -41,22 +44,26 @@ class Packed(Generic[T]):
         """The result for the parameters' present values."""
         state = tuple(blob.data_memory.state(contents) for blob in self._blobs)
         if self._made is None or state != self._state:
-            self._made, self._state = self._make(), state
+            self._made, self._state = self._make(self._made), state
         return self._made
 
 
-def pack(weight: torch.Tensor, tile: Short | None, lanes: int) -> torch.Tensor:
+def pack(
+    weight: torch.Tensor, tile: Short | None, lanes: int, kept: torch.Tensor | None = None
+) -> torch.Tensor:
     """Weights (O, C, kh, kw) as `products.convolve` reads them: (products, O/COLUMNS, depth, COLUMNS).
 
     Args:
         tile: the algorithm; None for all taps.
         lanes: numbers of an input pixel, C of them used.
+        kept: an earlier result for weights of the same shape, which is written over: new memory costs more
+            than what is written there.
     """
     outputs, channels, *taps = weight.shape
     panels = -(-outputs // COLUMNS)
     products, depth = (tile.products**2, lanes) if tile else (1, math.prod(taps) * lanes)
-    packed = np.zeros((products, panels, depth, COLUMNS), np.float32)
-    source = weight.contiguous().numpy()
+    made = torch.zeros(products, panels, depth, COLUMNS) if kept is None else kept
+    source, packed = weight.contiguous().numpy(), made.numpy()
 
     def run(first: int, count: int) -> None:
         if tile:
@@ -65,7 +72,7 @@ def pack(weight: torch.Tensor, tile: Short | None, lanes: int) -> torch.Tensor:
             moves.pack_taps(source, packed, lanes, first, count)
 
     in_pieces(panels * channels, COLUMNS * math.prod(taps), run)
-    return torch.from_numpy(packed)
+    return made
 
 
 class Epilogue:
@@ -90,7 +97,7 @@ class Epilogue:
         """(2, padded): scale and shift of each channel."""
         return self._packed.get()
 
-    def _make(self) -> torch.Tensor:
+    def _make(self, _: torch.Tensor | None) -> torch.Tensor:
         made = torch.zeros(2, self._padded, dtype=torch.float64)
         scale, shift = made[0, : self._channels], made[1, : self._channels]
         scale += 1

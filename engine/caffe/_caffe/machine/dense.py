@@ -12,7 +12,8 @@ import numpy as np
 from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
-from .simd import COLUMNS, FEW, LANES, ROWS, load, product, product_of_few, store
+from .products import multiply_panels
+from .simd import COLUMNS, FEW, LANES, ROWS, fma, load, product, product_of_few, spread, store
 
 DEPTH = 256  # how much of a product's depth is done before the next
 
@@ -125,3 +126,56 @@ def multiply(g: Dense, weights: Address, panels: Address, made: Address, first: 
                     else:
                         soon, pace = next_rows + 4 * (panel * half + part_of - half) * g.taps, 4
                     product_of_rows(few, left, right, to, (DEPTH, COLUMNS, g.wide), deep, adds, soon, pace)
+
+
+class Lines(NamedTuple):
+    """Products (rows x depth) times (depth x outputs), as many as a short convolution has."""
+
+    rows: int  #: a multiple of FEW
+    depth: int
+    outputs: int  #: of a block, a multiple of COLUMNS
+    blocks: int  #: of each product
+
+
+LINES = types.NamedUniTuple(int64, len(Lines._fields), Lines)
+_FLOATS = float32[:, :, :, ::1]
+
+
+@compiled(void(LINES, int64, int64, int64, int64, int64))
+def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first: int, count: int) -> None:
+    """made (products, blocks, rows, outputs) = x (products, rows, depth) times weights in panels of COLUMNS.
+
+    Blocks `first` to `first + count` of all products; weights are as `pack_lines` puts them.
+    """
+    for block in range(first, first + count):
+        left = x + 4 * (block // g.blocks) * g.rows * g.depth
+        right = weights + 4 * block * g.depth * g.outputs
+        multiply_panels(left, right, made + 4 * block * g.rows * g.outputs, g.rows, g.depth, g.outputs)
+
+
+@compiled(void(_FLOATS, int64, float32[:, ::1], _FLOATS, int64, int64))
+def pack_lines(weight: Array, axis: int, g: Array, target: Array, first: int, count: int) -> None:
+    """Weights (O, C, kh, kw), their rows (axis 0) or columns (1) transformed by g (p x taps).
+
+    To (p, O/COLUMNS, taps of the other axis * C, COLUMNS). Items `first` to `first + count`, of which there
+    are O/COLUMNS times C.
+    """
+    channels, products, taps = weight.shape[1], g.shape[0], g.shape[1]
+    others, panels = weight.shape[3 - axis], target.shape[1]
+    kernels = np.empty((others, taps, COLUMNS), np.float32)
+    for item in range(first, first + count):
+        panel, c = item // channels, item % channels
+        for lane in range(COLUMNS):
+            kernel = weight[panel * COLUMNS + lane, c]
+            for i in range(taps):
+                for j in range(others):
+                    kernels[j, i, lane] = kernel[i, j] if axis == 0 else kernel[j, i]
+        for f in range(products):
+            for j in range(others):
+                row = ((f * panels + panel) * others + j) * channels + c
+                for lane in range(0, COLUMNS, LANES):
+                    source = kernels.ctypes.data + 4 * (j * taps * COLUMNS + lane)
+                    total = spread(float32(0))
+                    for i in range(taps):
+                        total = fma(spread(g[f, i]), load(source + 4 * i * COLUMNS), total)
+                    store(total, target.ctypes.data + 4 * (row * COLUMNS + lane))

@@ -42,7 +42,7 @@ def pack_tiles(weight: Array, g: Array, target: Array, first: int, count: int) -
     """
     outputs, channels, taps = weight.shape[:3]
     n = g.shape[0]
-    kernels, half = np.zeros((taps, taps, COLUMNS)), np.empty((n, taps, COLUMNS))
+    kernels, half, sums = np.zeros((taps, taps, COLUMNS)), np.zeros((n, taps, COLUMNS)), np.zeros(COLUMNS)
     for item in range(first, first + count):
         panel, c = item // channels, item % channels
         used = min(COLUMNS, outputs - panel * COLUMNS)
@@ -52,18 +52,18 @@ def pack_tiles(weight: Array, g: Array, target: Array, first: int, count: int) -
                     kernels[m, k, lane] = weight[panel * COLUMNS + lane, c, m, k]
         for i in range(n):
             for k in range(taps):
-                for lane in range(COLUMNS):
-                    total = 0.0
-                    for m in range(taps):
-                        total += g[i, m] * kernels[m, k, lane]
-                    half[i, k, lane] = total
+                half[i, k] = 0
+                for m in range(taps):
+                    for lane in range(COLUMNS):
+                        half[i, k, lane] += g[i, m] * kernels[m, k, lane]
         for i in range(n):
             for j in range(n):
+                sums[:] = 0
+                for k in range(taps):
+                    for lane in range(COLUMNS):
+                        sums[lane] += g[j, k] * half[i, k, lane]
                 for lane in range(used):
-                    total = 0.0
-                    for k in range(taps):
-                        total += g[j, k] * half[i, k, lane]
-                    target[i * n + j, panel, c, lane] = total
+                    target[i * n + j, panel, c, lane] = sums[lane]
 
 
 @compiled(void(_FLOATS, _FLOATS, int64, int64, int64))

@@ -98,7 +98,7 @@ def read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
 
 
 @njit(inline="always")
-def _multiply(a: Address, b: Address, c: Address, count: int, depth: int, wide: int) -> None:
+def multiply_panels(a: Address, b: Address, c: Address, count: int, depth: int, wide: int) -> None:
     """C (count x wide) = A (count x depth) times B, one panel of COLUMNS after another.
 
     While a panel is at work the next is asked for. Up to FEW - 1 rows after the last of C are written too,
@@ -214,7 +214,7 @@ def convolve(g: Convolution, slope: float, first: int, count: int, scratch: Addr
         for f in range(products):
             a = scratch + 4 * f * count * depth
             b = g.weights + 4 * depth * (f * g.outputs + channel)
-            _multiply(a, b, made + 4 * f * count * wide, count, depth, wide)
+            multiply_panels(a, b, made + 4 * f * count * wide, count, depth, wide)
         if g.short:
             tile = made + 4 * (products * count + FEW) * wide
             _write_tiles(g, first, count, made, channel, wide, slope, tile)

@@ -45,9 +45,7 @@ EXTRAS = (
     Extra("leveldb", {"plyvel": "plyvel"}, "Data layers and tools on LevelDB"),
     Extra("draw", {"pydot": "pydot"}, "caffe.draw, draw_net"),
     Extra("fast", {"numba": "numba"}, "inference on the CPU by faster algorithms"),
-    Extra(
-        "report", {"matplotlib": "matplotlib", "jinja2": "jinja2"}, "figures, report pages, plot_training_log"
-    ),
+    Extra("report", {"matplotlib": "matplotlib", "jinja2": "jinja2"}, "figures, report pages"),
     Extra("tensorboard", {"tensorboardX": "tensorboardX"}, "training curves as TensorBoard events"),
     Extra("serve", {"flask": "flask", "waitress": "waitress"}, "the local web page"),
     Extra("video", {"cv2": "opencv-python-headless"}, "videos and cameras"),

@@ -91,12 +91,12 @@ class Convolve(Operation):
     def _weights(self, tile: Short | None, lanes: int) -> torch.Tensor:
         """(groups, ...): each group's weights as the kernel reads them."""
 
-        def make() -> torch.Tensor:
+        def make(kept: torch.Tensor | None) -> torch.Tensor:
             parts = self._layer.blobs[0].value.chunk(self._groups)
             return (
                 torch.stack([pack(part, tile, lanes) for part in parts])
                 if len(parts) > 1
-                else pack(parts[0], tile, lanes)[None]
+                else pack(parts[0], tile, lanes, None if kept is None else kept[0])[None]
             )
 
         return self._packed.setdefault((tile, lanes), Packed(self._layer.blobs[:1], make)).get()
@@ -173,7 +173,7 @@ class ConvolveEach(Operation):
         self._packed = Packed(layer.blobs[:1], self._pack)
         self._tables = Kept(self._make_tables)
 
-    def _pack(self) -> torch.Tensor:
+    def _pack(self, _: torch.Tensor | None) -> torch.Tensor:
         weight = self._layer.blobs[0].value.flatten(1)
         packed = weight.new_zeros(weight.shape[1], self._lanes)
         packed[:, : len(weight)] = weight.T

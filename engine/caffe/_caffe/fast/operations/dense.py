@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ... import device
 from ...layer import Layer
 from ...layers.activation import ReLU
 from ...layers.convolution import Convolution
@@ -14,24 +15,12 @@ from ...machine import dense
 from ...machine.simd import COLUMNS, FEW, LANES, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import rounded
-from ..operation import Chain, Kept, Operation
+from ..operation import Chain, Kept, Operation, Room
 from ..planes import Plane, PlaneLayout
 from .convolve import pixel_tables, window_of
+from .lines import Lines
 
 BLOCK = 16 * ROWS  # outputs that share a panel of pixels
-
-
-class Room:
-    """Memory that is kept from pass to pass."""
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0)
-
-    def get(self, count: int) -> torch.Tensor:
-        """`count` numbers, of any value."""
-        if self._memory.numel() < count:
-            self._memory = torch.empty(count)
-        return self._memory[:count]
 
 
 class Dense(Operation):
@@ -44,6 +33,9 @@ class Dense(Operation):
         epilogue: these.
     """
 
+    #: Whether weights may be kept in another form too, where that gains.
+    by_lines = True
+
     def __init__(self, chain: Chain, epilogue: Sequence[Layer]) -> None:
         super().__init__(chain)
         layer = chain.layer(0)
@@ -53,6 +45,8 @@ class Dense(Operation):
         self._slope = next((np.float32(each.slope) for each in epilogue if isinstance(each, ReLU)), None)
         self._tables = Kept(self._make_tables)
         self._x, self._turned, self._made = Room(), Room(), Room()
+        lines = self.by_lines and Lines.suits_layer(layer, self._window)
+        self._lines = Lines(layer, self._window) if lines else None
 
     @staticmethod
     def suits_layer(layer: Convolution, pixels: int) -> bool:
@@ -79,8 +73,20 @@ class Dense(Operation):
         return PlaneLayout(same.batch, outputs, same.rows, same.columns, lanes), (rows, columns)
 
     def compute(self, planes: Sequence[Plane]) -> None:
+        result = self._products(planes[0])
+        if len(self._layer.blobs) > 1:
+            result = result + self._layer.blobs[1].value
+        if self._slope is not None:
+            result = torch.where(result < 0, result * self._slope, result)
+        self._inner(self.plane).copy_(result.reshape(self._inner(self.plane).shape))
+
+    def _products(self, source: Plane) -> torch.Tensor:
+        """What the layer makes before its bias, (pixels, outputs)."""
+        places = (len(self.plane.layout.rows), len(self.plane.layout.columns))
+        if self._lines and not device.memory_saving() and self._lines.gains(source.layout, places):
+            return self._lines.compute(source, places)
         now = self._now
-        turned = self._gather(planes[0], self._x.get(0).view(0, now.taps))
+        turned = self._gather(source, self._x.get(0).view(0, now.taps))
         made = self._made.get((now.outputs + 1) * now.wide)  # whose last row backward's products read into
         weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
         in_pieces(
@@ -88,12 +94,7 @@ class Dense(Operation):
             now.block * now.taps,
             lambda first, count: dense.multiply(now, weight, other, to, first, count),
         )
-        result = made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
-        if len(self._layer.blobs) > 1:
-            result = result + self._layer.blobs[1].value
-        if self._slope is not None:
-            result = torch.where(result < 0, result * self._slope, result)
-        self._inner(self.plane).copy_(result.reshape(self._inner(self.plane).shape))
+        return made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
 
     def _gather(self, source: Plane, x: torch.Tensor) -> torch.Tensor:
         """What lies under the taps in panels of pixels; also in `x`, (pixels, taps), if that has rows."""

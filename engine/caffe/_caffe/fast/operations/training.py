@@ -20,11 +20,11 @@ from ...machine import gradients
 from ...machine.simd import COLUMNS, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
-from ..operation import Chain, Kept, Operation
+from ..operation import Chain, Kept, Operation, Room
 from ..parameters import Packed, pack
 from ..planes import Plane, PlaneLayout
 from .convolve import Convolve, address, convolve, work_of
-from .dense import Dense, Room
+from .dense import Dense
 from .light import Pool
 
 BAND = 20 << 20  # bytes of transformed tiles that are made before they are multiplied
@@ -162,8 +162,9 @@ class TrainedConvolve(Convolve, Trained):
         return min(made, key=lambda geometry: geometry.cost)
 
     def _turned_weights(self, back: Geometry) -> torch.Tensor:
-        def make() -> torch.Tensor:
-            return pack(self._layer.blobs[0].value.flip(2, 3).transpose(0, 1), back.tile, back.channels)
+        def make(kept: torch.Tensor | None) -> torch.Tensor:
+            turned = self._layer.blobs[0].value.flip(2, 3).transpose(0, 1)
+            return pack(turned, back.tile, back.channels, kept)
 
         packed = self._turned.setdefault((back.tile, back.channels), Packed(self._layer.blobs[:1], make))
         return packed.get()
@@ -175,6 +176,8 @@ class TrainedDense(Dense, Trained):
     Args:
         flags: which parameters want a gradient.
     """
+
+    by_lines = False  # weights change at every step
 
     def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
         super().__init__(chain, epilogue)

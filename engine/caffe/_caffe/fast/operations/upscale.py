@@ -26,7 +26,7 @@ class Upscale:
         self.chain, self._layer = chain, layer
         self._weights = Packed(layer.blobs[:1], self._of_channels)
 
-    def _of_channels(self) -> np.ndarray | None:
+    def _of_channels(self, _: np.ndarray | None) -> np.ndarray | None:
         """(C, kh, kw), or None if channels mix."""
         weight = self._layer.blobs[0].value
         channels = len(weight)
