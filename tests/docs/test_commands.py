@@ -81,8 +81,9 @@ def test_what_is_marked_so_runs_and_prints_what_the_page_says(page: Path, tmp_pa
             assert not missing, f"{missing} not in\n{printed}"
         if block.mark != "run":
             continue
+        python = block.language == "python"
         done = subprocess.run(
-            ["bash", "-euc", f"{programs}\n{block.text}"],
+            [sys.executable, "-c", block.text] if python else ["bash", "-euc", f"{programs}\n{block.text}"],
             cwd=tmp_path,
             env=env,
             capture_output=True,
