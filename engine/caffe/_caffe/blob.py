@@ -355,9 +355,9 @@ class Blob:
         self.grad.add_(tensor.reshape(self.dims))
         self._diff.touched()
 
-    def zero_grad(self) -> None:
-        """diff := 0."""
-        self._diff.zero()
+    def zero_grad(self, keep: bool = False) -> None:
+        """diff := 0. keep: its memory stays, for the gradient of the next step."""
+        self._diff.zero(keep)
 
     def update(self) -> None:
         """data -= diff, the last step of a solver's iteration."""

@@ -256,13 +256,16 @@ class Memory:
         if self.exported:
             self.host()
 
-    def zero(self) -> None:
-        """All zeros; where nobody holds an array over the contents, by forgetting them."""
+    def zero(self, keep: bool = False) -> None:
+        """All zeros; where nobody holds an array over the contents, by forgetting them.
+
+        keep: the memory stays, for contents that come again at once; little memory always does.
+        """
         self._changes += 1
         if self.exported:
             self.read().zero_()
             self.touched()
-        elif self._settled is not None and self.size <= _SMALL:
+        elif self._settled is not None and (keep or self.size <= _SMALL):
             self._hidden, self.views, self._settled = self.views, {}, None
         elif self._hidden is None:
             self._forget()

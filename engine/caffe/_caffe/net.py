@@ -172,8 +172,9 @@ class Net:
 
     def clear_param_diffs(self) -> None:
         """Zero the gradients of the learnable parameters."""
+        keep = not device.checkpointing()  # which trades time for memory
         for blob in self.learnable:
-            blob.zero_grad()
+            blob.zero_grad(keep)
 
     def before_forward(self, callback: Callback) -> None:
         """Call `callback(layer_index)` before each layer's forward."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, float64, int64, types, void
+from numba import float32, float64, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .dense import DENSE, DEPTH, Dense, product_of_rows
@@ -215,22 +215,37 @@ def unpool(g: Unpooling, first: int, count: int) -> None:
 _TABLE = int64[:, ::1]
 
 
+#: Panels of COLUMNS taps that are done together: so much of a row lies on few pages of memory.
+PANELS = 8
+
+
+@njit(inline="always")
+def _copy_panels(source: Array, row: int, rows: int, column: int, panels: Array) -> int:
+    """Copy rows of `source`, from `column` on, to (n, rows, COLUMNS); returns how many of n there are."""
+    count = min(panels.shape[0], (source.shape[1] - column) // COLUMNS)
+    for i in range(rows):
+        for p in range(count):
+            for lane in range(COLUMNS):
+                panels[p, i, lane] = source[row + i, column + p * COLUMNS + lane]
+    return count  # type: ignore[no-any-return]
+
+
 @compiled(void(DENSE, int64, int64, float32[:, ::1], int64, int64, int64))
 def weight_gradient(
     g: Dense, grads: Address, sums: Address, x: Array, adds: int, first: int, count: int
 ) -> None:
-    """sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps); panels of COLUMNS taps."""
-    panel = np.zeros((g.pixels, COLUMNS), np.float32)
-    for column in range(first * COLUMNS, (first + count) * COLUMNS, COLUMNS):
-        for t in range(g.pixels):
-            for lane in range(COLUMNS):
-                panel[t, lane] = x[t, column + lane]
+    """sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps); groups of PANELS panels."""
+    panels = np.zeros((PANELS, g.pixels, COLUMNS), np.float32)
+    steps = (g.wide, COLUMNS, g.taps)
+    for group in range(first, first + count):
+        column = group * PANELS * COLUMNS
+        found = _copy_panels(x, 0, g.pixels, column, panels)
         for row in range(0, g.outputs, ROWS):
-            place = sums + 4 * (row * g.taps + column)
             left, rows = grads + 4 * row * g.wide, min(ROWS, g.outputs - row)
-            product_of_rows(
-                rows, left, panel.ctypes.data, place, (g.wide, COLUMNS, g.taps), g.pixels, adds, left, 0
-            )
+            for p in range(found):
+                right = panels.ctypes.data + 4 * p * g.pixels * COLUMNS
+                place = sums + 4 * (row * g.taps + column + p * COLUMNS)
+                product_of_rows(rows, left, right, place, steps, g.pixels, adds, left, 0)
 
 
 @compiled(void(DENSE, int64, float32[:, ::1], int64, int64, int64))
@@ -239,13 +254,11 @@ def input_gradient(g: Dense, grads: Address, weights: Array, x: Address, first: 
 
     Up to ROWS - 1 rows after the last of x are written too, and as many numbers after `grads` are read.
     """
-    panel = np.zeros((DEPTH, COLUMNS), np.float32)
+    panel = np.zeros((1, DEPTH, COLUMNS), np.float32)
     for column in range(first * COLUMNS, (first + count) * COLUMNS, COLUMNS):
         for start in range(0, g.outputs, DEPTH):
             deep, adds = min(DEPTH, g.outputs - start), int64(start > 0)
-            for o in range(deep):
-                for lane in range(COLUMNS):
-                    panel[o, lane] = weights[start + o, column + lane]
+            _copy_panels(weights, start, deep, column, panel)
             for t in range(0, g.pixels, ROWS):
                 left, place = grads + 4 * (start * g.wide + t), x + 4 * (t * g.taps + column)
                 product(left, panel.ctypes.data, place, 1, g.wide, COLUMNS, g.taps, deep, adds, left, 0)

@@ -123,15 +123,14 @@ class TrainedConvolve(Convolve, Trained):
     def _add(self, weight: Blob, sums: np.ndarray) -> None:
         """Add the products' sums, turned back into kernels, to the weight's gradient."""
         now = self._now
-        adds = weight.diff_memory.allocated
-        target = weight.grad if adds else torch.empty(weight.dims)
+        target, adds = _place(weight)
         made = target.numpy()
 
         def run(first: int, count: int) -> None:
             if now.tile:
-                gradients.unpack_tiles(sums, now.tile.kernel, made, int(adds), first, count)
+                gradients.unpack_tiles(sums, now.tile.kernel, made, adds, first, count)
             else:
-                gradients.unpack_taps(sums, now.channels, made, int(adds), first, count)
+                gradients.unpack_taps(sums, now.channels, made, adds, first, count)
 
         panels = -(-len(made) // COLUMNS)
         in_pieces(panels * made.shape[1], now.products * COLUMNS, run)
@@ -202,15 +201,14 @@ class TrainedDense(Dense, Trained):
 
     def _weight_gradient(self, source: Plane, grads: torch.Tensor) -> None:
         now, weight = self._now, self._layer.blobs[0]
-        adds = int(weight.diff_memory.allocated)
-        target = weight.grad if adds else torch.empty(weight.dims)
+        target, adds = _place(weight)
         x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps)
         self._gather(source, x)
         rows = x.numpy()
         left, to = grads.data_ptr(), target.data_ptr()
         in_pieces(
-            now.taps // COLUMNS,
-            COLUMNS * now.outputs,
+            -(-now.taps // (gradients.PANELS * COLUMNS)),
+            gradients.PANELS * COLUMNS * now.outputs,
             lambda first, count: gradients.weight_gradient(now, left, to, rows, adds, first, count),
         )
         weight.put_grad(target)
@@ -267,6 +265,15 @@ class TrainedPool(Pool, Trained):
             rows.shape[1] * columns.shape[1] * target.lanes,
             lambda first, count: gradients.unpool(work, first, count),
         )
+
+
+def _place(weight: Blob) -> tuple[torch.Tensor, int]:
+    """Where a gradient is computed, and whether (1) it adds to what is there or (0) writes all of it."""
+    blank = weight.blank_grad()
+    if blank is not None:
+        return blank, 0
+    adds = weight.diff_memory.allocated
+    return weight.grad if adds else torch.empty(weight.dims), int(adds)
 
 
 def _channel_sums(grad: Plane) -> torch.Tensor:
