@@ -15,11 +15,9 @@ SHELLS = ("bash", "zsh", "tcsh")
 MODEL, FILE, FOLDER = ("ID", "MODEL"), ("FILE", "IMAGE", "RUN", "SRC"), ("DIR",)
 
 IDS = " ".join(nets.MODELS)
-#: Functions of the script, which are given the word so far.
-PREAMBLE = {
-    "bash": f"""_fcn_models() {{ compgen -W "{IDS}" -- "$1"; }}
+#: Functions of bash's script, which are given the word so far.
+PREAMBLE = f"""_fcn_models() {{ compgen -W "{IDS}" -- "$1"; }}
 _fcn_nets_or_files() {{ _fcn_models "$1"; compgen -f -- "$1"; }}"""
-}
 MODELS = {"bash": "_fcn_models", "zsh": f"({IDS})", "tcsh": f"({IDS})"}
 MODELS_OR_FILES = {"bash": "_fcn_nets_or_files", "zsh": "_files", "tcsh": "f"}
 
@@ -48,7 +46,7 @@ def script(shell: str, commands: Mapping[str, str]) -> str:
             action.choices = tuple(action.choices)  # shtab takes a mapping for commands
         elif wanted := _completed(action, shtab):
             action.complete = wanted  # type: ignore[attr-defined]  # where shtab looks for it
-    return shtab.complete(whole, shell, preamble=PREAMBLE)
+    return shtab.complete(whole, shell, preamble=PREAMBLE if shell == "bash" else "")
 
 
 def _values(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import nets
+from caffe.net_spec import Top
 
 from ..infer.geometry import Cut, Geometry, Step, can_follow, read_proto
 from ..runs import Run
 from ..tables import table
-from .maps import Pair, Place, Top, first_place, place, tops
+from .maps import Pair, Place, first_place, place, tops
 
 #: Layers on both sides of which a map is shown: it is enlarged, cut, or meets another.
 SHOWN = ("Deconvolution", "Crop", "Eltwise")

@@ -91,4 +91,5 @@ def _colours(share: float) -> str:
 def _shares(hist: np.ndarray) -> np.ndarray:
     """The histogram in percent of its rows; NaN where a row is empty."""
     true = hist.sum(1, keepdims=True)
-    return np.divide(100.0 * hist, true, out=np.full(hist.shape, np.nan), where=true > 0)
+    shares: np.ndarray = np.divide(100.0 * hist, true, out=np.full(hist.shape, np.nan), where=true > 0)
+    return shares
