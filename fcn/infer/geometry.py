@@ -9,7 +9,7 @@ for parts that start at multiples of the net's strides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
@@ -222,11 +222,11 @@ def _moves(layer: Any) -> tuple[Move, Move]:
     """What a layer does along each axis; SampleError where that cannot be said."""
     if layer.type in ("Convolution", "Deconvolution") and layer.convolution_param.axis == 1:
         p = layer.convolution_param
-        rows, columns = _windows(p, p.dilation)
+        rows, columns = _checked(layer, _windows(p, p.dilation))
         kind = Slide if layer.type == "Convolution" else Spread
         return kind(*rows), kind(*columns)
     if layer.type == "Pooling" and not layer.pooling_param.global_pooling:
-        rows, columns = _windows(layer.pooling_param)
+        rows, columns = _checked(layer, _windows(layer.pooling_param))
         return Slide(*rows, clipped=True), Slide(*columns, clipped=True)
     if layer.type == "Crop" and layer.crop_param.axis <= SPATIAL:
         return _cuts(layer)
@@ -250,6 +250,14 @@ def _stays(layer: Any) -> bool:
         return bool(p.use_global_stats or not p.HasField("use_global_stats"))
     along = {"Concat": "concat_param", "Slice": "slice_param", "Softmax": "softmax_param"}.get(layer.type)
     return along is None or getattr(layer, along).axis == 1
+
+
+def _checked(layer: Any, windows: Iterable[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
+    """The windows of a layer; SampleError where one is none."""
+    found = list(windows)
+    if any(extent < 1 or stride < 1 for extent, stride, _ in found):
+        raise SampleError(f"layer '{layer.name}' ({layer.type}): kernel and stride have to be 1 or more")
+    return found
 
 
 def _windows(p: Any, dilation: Sequence[int] = ()) -> Iterator[tuple[int, int, int]]:
@@ -276,6 +284,11 @@ def _value(p: Any, names: tuple[str, str], axis: int, default: int) -> int:
 def _cuts(layer: Any) -> tuple[Cut, Cut]:
     p = layer.crop_param
     offsets = list(p.offset) or [0]
+    if len(layer.bottom) != 2 or len(offsets) not in (1, SPATIAL + 2 - p.axis):
+        raise SampleError(
+            f"layer '{layer.name}' (Crop): expected two bottoms, and one offset or one for each axis from "
+            f"{p.axis} on, found {len(layer.bottom)} and {len(offsets)}"
+        )
     if len(offsets) == 1:
         return Cut(offsets[0]), Cut(offsets[0])
     along = [offsets[axis - p.axis] for axis in (SPATIAL, SPATIAL + 1)]

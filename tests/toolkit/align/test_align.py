@@ -213,6 +213,23 @@ def test_the_folder_of_a_run_is_its_deploy_net(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
+    "layer",
+    [
+        'type: "Convolution" bottom: "data" convolution_param { num_output: 1 kernel_size: 3 stride: 0 }',
+        'type: "Pooling" bottom: "data" pooling_param { kernel_size: 0 }',
+        'type: "Crop" bottom: "data" crop_param { offset: 3 }',
+        'type: "Crop" bottom: "data" bottom: "data" crop_param { axis: 1 offset: 1 offset: 2 }',
+        'type: "InnerProduct" bottom: "data"',
+    ],
+)
+def test_a_layer_that_cannot_be_followed_is_named(layer: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(f'input: "data" layer {{ name: "odd" top: "x" {layer} }}')
+    (named,) = align(path).left_out
+    assert named.startswith("odd (")
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (None, "voc-fcn8s"),  # the ids that there are
