@@ -94,7 +94,7 @@ class Step:
         self.gradients_done()
 
     def gradients_done(self) -> None:
-        """The layer's part of the parameters' gradients has been added, here or by whoever runs it instead."""
+        """The layer's part of its parameters' gradients is there, by `backward` or by who does its work."""
         for call in self._told:
             call(self._number)
 

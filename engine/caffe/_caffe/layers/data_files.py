@@ -295,7 +295,8 @@ class HDF5Data(Layer):
         self._open_file()
         self._rows.restore(state["rows"])
         self._passed = int(state["passed"])
-        for _ in range(-self._passed % int(state.get("solvers", 1))):  # the others' rows, which they have read
+        others = -self._passed % int(state.get("solvers", 1))  # rows that other solvers have read
+        for _ in range(others):
             self._advance(1)
 
 

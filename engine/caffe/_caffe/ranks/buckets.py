@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.distributed import Work
 
 from .. import device
 from ..blob import Blob
 from ..graph.plan import Plan
 from .group import Group
+
+if TYPE_CHECKING:
+    from torch.distributed import Work
 
 
 class Bucket:

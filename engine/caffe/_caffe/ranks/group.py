@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ from ..errors import DeviceError, SolverError
 from ..log import log
 from .heart import Heart
 from .meeting import REMINDER, Patience, Place, until
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 #: Seconds of one look at an exchange under way, on the CPU.
 LOOK = 0.5
@@ -141,8 +145,8 @@ class Group:
     @staticmethod
     def _ended(what: str) -> SolverError:
         return SolverError(
-            f"{what}. Solver {device.solver_rank()} of {device.solver_count()} ends; the training goes on from "
-            "its last snapshot"
+            f"{what}. Solver {device.solver_rank()} of {device.solver_count()} ends; the training can go on "
+            "from its last snapshot"
         )
 
     def close(self) -> None:
@@ -222,7 +226,7 @@ def _join(address: str, rank: int, count: int) -> Group:
     return Group(place, patience, heart, period)
 
 
-def _call_the_roll(store: dist.Store, heart: Heart, count: int, limit: float) -> None:
+def _call_the_roll(store: Store, heart: Heart, count: int, limit: float) -> None:
     """Wait for all ranks; raise SolverError with the names of those that do not come."""
     missing = list(range(count))
 

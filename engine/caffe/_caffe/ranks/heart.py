@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
-from torch.distributed import Store
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 #: What a rank says last.
 LEFT = "left"

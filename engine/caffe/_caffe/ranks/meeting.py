@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from torch.distributed import PrefixStore, Store, TCPStore
 
 from ..errors import SolverError
 from ..log import log
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 #: Seconds between two looks at what is waited for, and between two lines that say so.
 PAUSE, REMINDER = 0.1, 15.0
@@ -39,9 +41,7 @@ class Patience:
     @classmethod
     def from_environment(cls) -> Patience:
         """CAFFE_RANK_TIMEOUT and CAFFE_RANK_PATIENCE, where they are set; SolverError for no number."""
-        return cls(
-            _seconds("CAFFE_RANK_TIMEOUT", cls.silence), _seconds("CAFFE_RANK_PATIENCE", cls.progress)
-        )
+        return cls(_seconds("CAFFE_RANK_TIMEOUT", cls.silence), _seconds("CAFFE_RANK_PATIENCE", cls.progress))
 
 
 def _seconds(variable: str, default: float) -> float:
@@ -100,6 +100,8 @@ class Place:
         Raises:
             SolverError: it cannot be made, or whoever keeps it did not answer for `patience.progress`.
         """
+        from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+
         keeps = rank == 0 and not self.launcher
         if not keeps:
             self._await(rank, patience.progress)
@@ -115,7 +117,8 @@ class Place:
             raise SolverError(
                 f"rank {rank} cannot {'open' if keeps else 'reach'} the meeting point {self}: {_first(error)}"
             ) from error
-        return PrefixStore(f"caffe/{self.attempt}", store)
+        prefixed: Store = PrefixStore(f"caffe/{self.attempt}", store)
+        return prefixed
 
     def _await(self, rank: int, limit: float) -> None:
         """Wait until somebody listens at the address."""

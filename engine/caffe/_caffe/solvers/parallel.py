@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import device
 from ..errors import SolverError
 from ..ranks import group as ranks
 from ..ranks.buckets import Buckets
@@ -142,5 +141,5 @@ def _bucket_bytes(mib: float | None) -> int:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e6:
-        raise SolverError(f"a bucket of '{text}' MiB (bucket_mb, CAFFE_BUCKET_MB): a number above 0 is needed")
+        raise SolverError(f"bucket_mb (CAFFE_BUCKET_MB) {text}: a number of MiB is needed, above 0")
     return int(value * 2**20)
