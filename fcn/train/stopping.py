@@ -35,17 +35,31 @@ class Interrupted(RuntimeError):
 
 
 class Asked:
-    """What a training is asked for: `signum` of the signal that stops it, `snapshot` to take one."""
+    """What a training is asked for: `signum` of the signal that stops it, `snapshot` to take one.
+
+    Each of the processes of a training may be asked; with `all_stop` they find out together.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.signum: int | None = None
         self.snapshot = False
+        self.late = False
 
     @property
     def to_stop(self) -> bool:
         """Whether the training is to end after this step."""
-        return self.signum is not None or time.monotonic() >= self.session.until
+        return self.signum is not None or self.late or time.monotonic() >= self.session.until
+
+    def all_stop(self) -> bool:
+        """Whether any process of the training is asked to stop; all have to call it, between two steps."""
+        if self.signum is None and self.session.team.world.orphaned:
+            self.signum = signal.SIGTERM
+        late = self.late or time.monotonic() >= self.session.until
+        asked = [self.signum or 0, int(self.snapshot), int(late)]
+        signum, snapshot, late_too = self.session.team.most(asked)
+        self.signum, self.snapshot, self.late = signum or None, bool(snapshot), bool(late_too)
+        return bool(signum or late_too)
 
     def interrupted(self, snapshot: Path) -> Interrupted:
         """What to raise once the snapshot has been taken."""

@@ -7,6 +7,9 @@ names it; or a rank is busy with something that it has announced, and is waited 
 from __future__ import annotations
 
 import atexit
+import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +45,7 @@ class Group:
     def __init__(self, place: Place, patience: Patience, heart: Heart, period: float) -> None:
         self._place, self._patience, self._heart, self._period = place, patience, heart, period
         self._reminded = 0.0
+        self._under_way = 0  # exchanges that have begun and are not done
 
     def reduce(self, tensor: Tensor) -> dist.Work:
         """Begin to add up a tensor over all ranks, in place; `finish` ends it."""
@@ -62,6 +66,7 @@ class Group:
             work = start()
         except RuntimeError as error:
             raise self._broken(error) from error
+        self._under_way += 1
         return work
 
     def finish(self, work: dist.Work) -> None:
@@ -79,6 +84,7 @@ class Group:
             if isinstance(error, SolverError):
                 raise
             raise self._broken(error) from error
+        self._under_way -= 1
 
     @staticmethod
     def _done(work: dist.Work) -> bool:
@@ -150,8 +156,17 @@ class Group:
         )
 
     def close(self) -> None:
-        """This rank ends."""
+        """This rank ends.
+
+        In the middle of an exchange it ends the process, with status 1: torch waits for the others even when
+        it is asked to let go, and they may never come.
+        """
         self._heart.stop()
+        if self._under_way:
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
         dist.destroy_process_group()
 
     @contextmanager
