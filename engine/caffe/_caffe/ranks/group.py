@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 #: Seconds of one look at an exchange under way, on the CPU.
 LOOK = 0.5
-#: Beats without which, after a connection broke, a rank is taken for gone.
-MISSED = 3
+#: After a connection broke, the beats that are waited for, and those that a rank which is gone has missed: one
+#: that lives is heard of within two.
+WATCHED, MISSED = 5, 3
 
 
 class Group:
@@ -116,7 +117,7 @@ class Group:
                 f"{heart.who(rank)} has not been heard of for {patience.silence:g} s (CAFFE_RANK_TIMEOUT): "
                 "its process was stopped, or its computer or network is gone"
             )
-        for rank in heart.left(MISSED * self._period):
+        for rank in heart.left(WATCHED * self._period):
             raise self._ended(f"{heart.who(rank)} has ended before the others: see its own message")
         late = heart.behind()
         busy = {rank: heart.heard[rank].beat.doing for rank in late if heart.heard[rank].beat.doing}
@@ -133,10 +134,10 @@ class Group:
 
     def _broken(self, error: RuntimeError) -> SolverError:
         """What to raise where a connection broke: who is gone shows within a few beats."""
-        time.sleep(MISSED * self._period)
+        time.sleep(WATCHED * self._period)
         heart = self._heart
-        silent = heart.silent((MISSED - 0.5) * self._period)
-        if time.monotonic() - heart.contact > (MISSED - 0.5) * self._period and not self._place.launcher:
+        silent = heart.silent(MISSED * self._period)
+        if time.monotonic() - heart.contact > MISSED * self._period and not self._place.launcher:
             silent = [0]
         for rank in silent:
             return self._ended(
