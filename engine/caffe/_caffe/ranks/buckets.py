@@ -100,6 +100,11 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    @property
+    def sent(self) -> int:
+        """How many of them have set off in this iteration."""
+        return self._sent or 0
+
     def start(self) -> None:
         """An iteration begins."""
         for bucket in self._buckets:

@@ -10,6 +10,7 @@ import atexit
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds of one look at an exchange under way, on the CPU.
 LOOK = 0.5
+#: Of torch's own limit for an exchange: it is `Group.finish` that gives up.
+FOR_EVER = timedelta(days=365)
 #: After a connection broke, the beats that are waited for, and those that a rank which is gone has missed: one
 #: that lives is heard of within two.
 WATCHED, MISSED = 5, 3
@@ -47,6 +50,38 @@ class Group:
         self._place, self._patience, self._heart, self._period = place, patience, heart, period
         self._reminded = 0.0
         self._under_way = 0  # exchanges that have begun and are not done
+
+    def connect(self, store: Store, rank: int, count: int) -> None:
+        """Connect with all ranks. Torch does so as long as it takes, so a thread waits for that.
+
+        Raises:
+            SolverError: it failed, or another rank was lost meanwhile.
+        """
+        failed: list[RuntimeError] = []
+
+        def connect() -> None:
+            try:
+                dist.init_process_group(
+                    "cpu:gloo,cuda:nccl" if device.current().type == "cuda" else "gloo",
+                    store=store,
+                    rank=rank,
+                    world_size=count,
+                    timeout=FOR_EVER,
+                )
+            except RuntimeError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=connect, name="caffe connect", daemon=True)
+        self._under_way += 1
+        self._heart.arrive()
+        begun = self._reminded = time.monotonic()
+        thread.start()
+        while thread.is_alive():
+            self._look(time.monotonic() - begun)
+            thread.join(LOOK)
+        if failed:
+            raise self._broken(failed[0]) from failed[0]
+        self._under_way -= 1
 
     def reduce(self, tensor: Tensor) -> dist.Work:
         """Begin to add up a tensor over all ranks, in place; `finish` ends it."""
@@ -138,13 +173,13 @@ class Group:
         heart = self._heart
         silent = heart.silent(MISSED * self._period)
         if time.monotonic() - heart.contact > MISSED * self._period and not self._place.launcher:
-            silent = [0]
-        for rank in silent:
+            silent.append(0)
+        for rank in silent[:1]:
             return self._ended(
                 f"{heart.who(rank)} is gone: its process was killed (for want of memory?), or its computer "
                 "or network is lost"
             )
-        for rank in heart.left():
+        for rank in heart.left()[:1]:
             return self._ended(f"{heart.who(rank)} has ended before the others: see its own message")
         first = (str(error).strip().splitlines() or ["no reason given"])[0]
         return self._ended(f"the connection to another rank is lost ({first})")
@@ -157,7 +192,7 @@ class Group:
         )
 
     def close(self) -> None:
-        """This rank ends.
+        """This rank ends. The threads of a group must not outlive the interpreter: that would abort.
 
         In the middle of an exchange it ends the process, with status 1: torch waits for the others even when
         it is asked to let go, and they may never come.
@@ -227,19 +262,10 @@ def _join(address: str, rank: int, count: int) -> Group:
     heart = Heart(place.open(1, patience), rank, count, period)  # not as the one that makes it
     heart.start()
     _call_the_roll(store, heart, count, patience.progress)
-    try:
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if device.current().type == "cuda" else "gloo",
-            store=store,
-            rank=rank,
-            world_size=count,
-            timeout=timedelta(seconds=patience.progress),
-        )
-    except RuntimeError as error:
-        first = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise SolverError(f"rank {rank} of {count} cannot connect with the others: {first}") from error
-    atexit.register(leave)
-    return Group(place, patience, heart, period)
+    group = Group(place, patience, heart, period)
+    atexit.register(group.close)
+    group.connect(store, rank, count)
+    return group
 
 
 def _call_the_roll(store: Store, heart: Heart, count: int, limit: float) -> None:
@@ -247,7 +273,10 @@ def _call_the_roll(store: Store, heart: Heart, count: int, limit: float) -> None
     missing = list(range(count))
 
     def all_here() -> bool:
-        missing[:] = [rank for rank in missing if not store.check([f"beat/{rank}"])]
+        try:
+            missing[:] = [rank for rank in missing if not store.check([f"beat/{rank}"])]
+        except RuntimeError as error:
+            raise SolverError(f"{names()} did not start, and whoever keeps the meeting point is gone") from error
         return not missing
 
     def names() -> str:
@@ -262,11 +291,9 @@ def _call_the_roll(store: Store, heart: Heart, count: int, limit: float) -> None
 
 
 def leave() -> None:
-    """Say farewell: for the end of a process, which does it by itself.
-
-    The threads of a group must not outlive the interpreter: that would abort.
-    """
+    """Say farewell, for a process that ends without what Python does at the end."""
     global _joined
     if _joined is not None:
+        atexit.unregister(_joined.close)
         _joined.close()
         _joined = None

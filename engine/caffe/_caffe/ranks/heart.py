@@ -91,9 +91,8 @@ class Heart:
         return self._beat.arrived
 
     def silent(self, seconds: float) -> list[int]:
-        """The ranks that live, as far as was heard, and have said nothing for so long."""
-        now = time.monotonic()
-        return [r for r, h in self.heard.items() if h.beat.doing != LEFT and now - h.at > seconds]
+        """The ranks that have not said they end, and had been silent for so long when the store last answered."""
+        return [r for r, h in self.heard.items() if h.beat.doing != LEFT and self.contact - h.at > seconds]
 
     def left(self, seconds: float = 0.0) -> list[int]:
         """The ranks that have ended, at least so long ago; the first of them first."""
@@ -111,13 +110,17 @@ class Heart:
         return f"rank {rank} ({heard.beat.who})" if heard else f"rank {rank}"
 
     def _run(self) -> None:
+        from torch.distributed import DistNetworkError  # type: ignore[attr-defined]
+
         while not self._stop.wait(self._period):
             try:
                 self._say()
                 self._listen()
                 self.contact = time.monotonic()
+            except DistNetworkError:
+                return  # the store is gone, for good; `contact` says since when
             except (RuntimeError, ValueError):
-                pass  # `contact` says since when
+                pass  # it is slow, or stopped
         self.do(LEFT)
         try:
             self._say()
