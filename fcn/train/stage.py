@@ -146,11 +146,12 @@ def _train(
             loopstate.restore_generators(known)
         team.join(solver)
         with listening(session) as asked, kept(job, solver, keeper.take), team.busy(""):
-            while solver.iter < recipe.max_iter and not asked.all_stop():
+            while solver.iter < recipe.max_iter and not asked.all_stop:
                 solver.step(1)
                 loss = sum(float(net.blobs[labeling.loss].data) for labeling in job.labelings)
                 meter.update(solver.iter, loss, label.data)
                 check_step(job, run, solver, loss)
+                asked.agree()
                 keep_what_is_due(keeper, asked)
                 if recipe.scores_at(solver.iter):
                     with team.busy("scoring"):
@@ -165,7 +166,7 @@ def keep_what_is_due(keeper: Keeper, asked: Asked) -> None:
     """Take the snapshot that this step should have, was asked for, or is going to be scored."""
     recipe, iteration = keeper.job.recipe, keeper.solver.iter
     due = bool(recipe.snapshot) and iteration % recipe.snapshot == 0
-    asked_for, asked.snapshot = asked.snapshot, False
+    asked_for = asked.snapshot_is_due()
     keeper.poll(due or asked_for or recipe.scores_at(iteration))
 
 
