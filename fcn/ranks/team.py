@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import caffe
@@ -17,11 +18,11 @@ from ..protocols import SolverLike
 from .world import World
 
 
+@dataclass(frozen=True)
 class Team:
-    """The processes of one training, seen from one of them."""
+    """The processes of one training, seen from one of them: its `world`."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    world: World
 
     @property
     def root(self) -> bool:

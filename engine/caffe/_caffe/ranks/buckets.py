@@ -93,7 +93,7 @@ class Buckets:
         self._passes = passes
         self._buckets = [
             Bucket([blobs[number] for number in numbers], awaited)
-            for numbers, awaited in _laid_out(plan, [blob.count for blob in blobs], size)
+            for numbers, awaited in laid_out(plan, [blob.count for blob in blobs], size)
         ]
         self._sent: int | None = None  # how many have set off; None between iterations
 
@@ -136,10 +136,14 @@ class Buckets:
         self._sent += 1
 
 
-def _laid_out(plan: Plan, counts: Sequence[int], size: int) -> list[tuple[list[int], Counter[int]]]:
+def laid_out(plan: Plan, counts: Sequence[int], size: int) -> list[tuple[list[int], Counter[int]]]:
     """For each bucket the numbers of its parameters, and how many of them each layer adds to.
 
     A parameter that no layer computes a gradient of stays at home: its diff is zero everywhere.
+
+    Args:
+        counts: numbers in each of `plan.learnable`.
+        size: bytes that a bucket holds at most, unless one gradient has more.
     """
     layers: dict[int, list[int]] = {}  # of each parameter that learns, those that add to its gradient
     owners = [number for number, parameter in enumerate(plan.parameters) if parameter.owner is None]

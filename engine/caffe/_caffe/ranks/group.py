@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 LOOK = 0.5
 #: Of torch's own limit for an exchange: it is `Group.finish` that gives up.
 FOR_EVER = timedelta(days=365)
-#: After a connection broke, the beats that are waited for, and those that a rank which is gone has missed: one
-#: that lives is heard of within two.
+#: After a connection broke, the beats that are waited for, and those that a rank which is gone has missed:
+#: one that lives is heard of within two.
 WATCHED, MISSED = 5, 3
 
 
@@ -276,7 +276,9 @@ def _call_the_roll(store: Store, heart: Heart, count: int, limit: float) -> None
         try:
             missing[:] = [rank for rank in missing if not store.check([f"beat/{rank}"])]
         except RuntimeError as error:
-            raise SolverError(f"{names()} did not start, and whoever keeps the meeting point is gone") from error
+            raise SolverError(
+                f"{names()} did not start, and whoever keeps the meeting point is gone"
+            ) from error
         return not missing
 
     def names() -> str:

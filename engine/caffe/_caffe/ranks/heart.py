@@ -91,7 +91,7 @@ class Heart:
         return self._beat.arrived
 
     def silent(self, seconds: float) -> list[int]:
-        """The ranks that have not said they end, and had been silent for so long when the store last answered."""
+        """The ranks that have said nothing for so long, and no farewell, when the store last answered."""
         return [r for r, h in self.heard.items() if h.beat.doing != LEFT and self.contact - h.at > seconds]
 
     def left(self, seconds: float = 0.0) -> list[int]:
