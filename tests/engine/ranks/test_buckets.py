@@ -14,7 +14,7 @@ from caffe._caffe.ranks.buckets import Buckets
 from tests.ranks import same_weights, together
 
 STEPS = 20
-#: Convolution, shared weights, Dropout; a parameter that learns nothing; rows of a file, of which each has a part.
+#: Convolution, shared weights, Dropout; a parameter that learns nothing; rows of a file, a part for each one.
 NET = """
 layer { name: "data" type: "HDF5Data" top: "data" top: "label" include { phase: TRAIN }
         hdf5_data_param { source: "rows.txt" batch_size: %d } }

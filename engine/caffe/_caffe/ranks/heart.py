@@ -110,7 +110,7 @@ class Heart:
         return f"rank {rank} ({heard.beat.who})" if heard else f"rank {rank}"
 
     def _run(self) -> None:
-        from torch.distributed import DistNetworkError  # type: ignore[attr-defined]
+        from torch.distributed import DistNetworkError
 
         while not self._stop.wait(self._period):
             try:
