@@ -9,12 +9,11 @@ from typing import Any
 
 import nets
 import solvers
-from voc_layers.base import share
 from voc_layers.facts import MEAN_BGR
 from voc_layers.folder import Folder, Split
 from voc_layers.inputs import Color, Input
 from voc_layers.kinds import MODULES, folder_of, split_of
-from voc_layers.order import Order, is_random
+from voc_layers.order import Order, is_random, share
 
 
 @dataclass(frozen=True)

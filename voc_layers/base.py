@@ -17,7 +17,7 @@ from .augment import KEYS, Augmentation, batched, stream
 from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
-from .order import Order, ReadAhead, Share, is_random
+from .order import Order, ReadAhead, is_random, share
 from .reading import SampleError
 
 
@@ -54,13 +54,6 @@ def parse_params(text: str, layer: str, required: set[str], optional: set[str]) 
                 f"{', '.join(sorted(required))} and optionally {', '.join(sorted(optional))}"
             )
     return params
-
-
-def share() -> Share:
-    """What this process reads of the images to train on: all, unless several solvers train together."""
-    if not hasattr(caffe, "solver_count"):  # a Caffe from before there were several
-        return Share()
-    return Share(caffe.solver_rank(), caffe.solver_count())
 
 
 class OrderedLayer(caffe.Layer):

@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import MethodType
 from typing import Any, NamedTuple
 
+import caffe
+
 #: Indices and the numbers of their draws -> a sample.
 Load = Callable[[list[int], Sequence[int]], Any]
 
@@ -24,6 +26,13 @@ class Share(NamedTuple):
 
     rank: int = 0
     solvers: int = 1
+
+
+def share() -> Share:
+    """What this process reads of the images to train on: all, unless several solvers train together."""
+    if not hasattr(caffe, "solver_count"):  # a Caffe from before there were several
+        return Share()
+    return Share(caffe.solver_rank(), caffe.solver_count())
 
 
 class Order:

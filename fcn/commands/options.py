@@ -58,7 +58,7 @@ def gpus(text: str) -> tuple[int, ...]:
         return ()
     words = text.split(",")
     if not all(word.isdecimal() for word in words) or len({*map(int, words)}) != len(words):
-        raise argparse.ArgumentTypeError(f"'{text}': different numbers such as 0,1,2, or all, are needed")
+        raise argparse.ArgumentTypeError(f"'{text}': expected a list of numbers such as 0,1,2, or all")
     return tuple(map(int, words))
 
 
