@@ -15,10 +15,14 @@ import pytest
 
 import nets
 import solve
+import solvers
 from fcn.engine import open_net
+from fcn.job import Job
 from fcn.ranks import World
+from fcn.ranks.batch import announce_batch, images_a_step
 from fcn.runs import STATES, Run, read_rows
 from fcn.weights.caffemodel import arrays
+from nets import PythonData
 from tests.ranks import Ranks, same_weights, together
 from tests.source_tree import ROOT
 from tests.toolkit.conftest import WIDTH
@@ -224,3 +228,18 @@ def test_gpus_that_are_not_named_well_are_refused(capsys) -> None:
         assert "--gpu" in capsys.readouterr().err
     assert solve.main(["--gpu", "all"]) == 1
     assert "torchrun" in capsys.readouterr().err
+
+
+def test_the_effective_batch_is_said_and_that_it_changed(caplog: pytest.LogCaptureFixture) -> None:
+    layer = PythonData("voc_layers", "VOCSegDataLayer", {"batch": 2})
+    row = solvers.recipe("voc-fcn32s", "accum").changed(iter_size=5)
+    job = Job("voc-fcn32s", row, {"train": layer}, ("a", "b"))
+    assert images_a_step(job, 4) == 40
+    with caplog.at_level("INFO", "fcn"):
+        announce_batch(job, 1, {"images_a_step": 10})
+        assert not caplog.records
+        announce_batch(job, 4, {"images_a_step": 10})
+    said, means, changed = (record.getMessage() for record in caplog.records)
+    assert "4 processes x iter_size 5 x batch 2" in said and "40 images" in said
+    assert f"--iters {row.max_iter // 4}" in means
+    assert caplog.records[-1].levelname == "WARNING" and "10 images before, now of 40" in changed
