@@ -231,7 +231,7 @@ def test_gpus_that_are_not_named_well_are_refused(capsys) -> None:
 
 
 def test_the_effective_batch_is_said_and_that_it_changed(caplog: pytest.LogCaptureFixture) -> None:
-    layer = PythonData("voc_layers", "VOCSegDataLayer", {"batch": 2})
+    layer = PythonData(module="voc_layers", layer="VOCSegDataLayer", params={"batch": 2})
     row = solvers.recipe("voc-fcn32s", "accum").changed(iter_size=5)
     job = Job("voc-fcn32s", row, {"train": layer}, ("a", "b"))
     assert images_a_step(job, 4) == 40
