@@ -32,9 +32,9 @@ def announce_batch(job: Job, processes: int, before: dict[str, Any]) -> None:
             processes * job.recipe.iter_size,
         )  # fmt: skip
         log.info(
-            "  what that means for recipe %s, with %d image%s a step in one process: %d steps see %d times as "
-            "many images (--iters %d: as many as before); the rate stays %.3g, as a mean gradient is less noisy "
-            "and not larger; momentum %g averages over about %d steps, now %d images",
+            "  what that means for recipe %s, with %d image%s a step in one process: %d steps see %d times "
+            "as many images (--iters %d: as many as before); the rate stays %.3g, as a mean gradient is less "
+            "noisy and not larger; momentum %g averages over about %d steps, now %d images",
             job.recipe.kind, alone, "s" if alone > 1 else "", job.recipe.max_iter, processes,
             max(1, job.recipe.max_iter // processes), job.recipe.base_lr, job.recipe.momentum,
             round(1 / max(1e-6, 1 - job.recipe.momentum)), round(images / max(1e-6, 1 - job.recipe.momentum)),
