@@ -166,6 +166,8 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.small
 	$(PY) -m benchmarks.parts.paths
 	$(PY) -m benchmarks.parts.memory
+	$(PY) -m benchmarks.parts.ranks
+	$(PY) -m benchmarks.parts.ranks --paper
 	$(PY) -m benchmarks.parts.gpu
 
 reliability: $(READY)  ## kill a small training over and over, and see that it ends bit for bit alike; ARGS="--kills 200"

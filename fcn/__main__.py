@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def carry_out(command: str, argv: Sequence[str] | None, prog: str) -> int:
     """Import and carry out one of COMMANDS, which calls itself `prog`; returns its exit status."""
+    if "RANK" in os.environ:  # what ends a process of several is told by us, and not by PyTorch's C++ stack
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         status: int = _load(command, prog).main(argv, prog)
         return status

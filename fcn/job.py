@@ -13,7 +13,7 @@ from voc_layers.facts import MEAN_BGR
 from voc_layers.folder import Folder, Split
 from voc_layers.inputs import Color, Input
 from voc_layers.kinds import MODULES, folder_of, split_of
-from voc_layers.order import Order, is_random
+from voc_layers.order import Order, is_random, share
 
 
 @dataclass(frozen=True)
@@ -87,30 +87,34 @@ class Job:
         return split_of(layer.layer, layer.params, self.class_names)
 
     def images(self, step: int) -> tuple[str, ...]:
-        """The ids that the training reads in its step `step`, from 0; () where it cannot be said."""
+        """The ids that this process trains on in step `step`, from 0; () where it cannot be said."""
         split, params = self.split("train"), self.layers["train"].params
         if split is None or not split.ids:
             return ()
         order = Order(len(split.ids), is_random(split.name, params), params.get("seed"))
         if order.generator and params.get("seed") is None:
             return ()
-        order.skip(step * self.recipe.iter_size)
-        return tuple(split.ids[order.draw()] for _ in range(self.recipe.iter_size))
+        mine = share()
+        batch = params.get("batch", 1)
+        count = self.recipe.iter_size * batch * mine.solvers
+        order.skip(step * count)
+        drawn = [split.ids[order.draw()] for _ in range(count)]
+        return tuple(drawn[mine.rank :: mine.solvers])
 
-    def build(self, form: str, iteration: int = 0) -> Any:
-        """NetParameter of 'train', 'val' or 'deploy'; that of 'train' reads on after so many steps."""
+    def build(self, form: str, read: int = 0) -> Any:
+        """NetParameter of 'train', 'val' or 'deploy'; that of 'train' reads on after so many batches."""
         options: dict[str, Any] = {"classes": len(self.class_names), "arch": self.arch}
         if not self.is_classifier:
             options["normalize"] = self.recipe.normalize
             options["double_bias"] = self.recipe.double_bias
-        data = {**self.layers, "train": self._read_on(self.layers["train"], iteration)}
+        data = {**self.layers, "train": self._read_on(self.layers["train"], read)}
         return nets.build(self.model, form, data=data, **options)
 
-    def _read_on(self, layer: nets.PythonData, iteration: int) -> nets.PythonData:
-        """The layer after so many steps; one that is not of this project keeps its own order."""
-        if not iteration or layer.module not in MODULES:
+    def _read_on(self, layer: nets.PythonData, read: int) -> nets.PythonData:
+        """The layer after so many batches; one that is not of this project keeps its own order."""
+        if not read or layer.module not in MODULES:
             return layer
-        return replace(layer, params={**layer.params, "start": iteration * self.recipe.iter_size})
+        return replace(layer, params={**layer.params, "start": read})
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` undoes it."""

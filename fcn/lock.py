@@ -34,7 +34,7 @@ def locked(
         Locked: somebody else is in the folder, and who that is.
     """
     path = folder / NAME
-    mine = {**identity(os.getpid()), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    mine = {**identity(os.getpid()), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "job": _job()}
     while not _made(path, mine):
         owner = _owner(path)
         if owner is not None and not _gone(owner, path):
@@ -66,9 +66,18 @@ def identity(pid: int) -> Owner:
     return {**found, "start": None if fields[0] in "ZX" else f"{boot} {fields[19]}"}
 
 
+def _job() -> str | None:
+    """The job of torchrun that this process belongs to."""
+    names = [os.environ.get(name) for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")]
+    return " ".join(name for name in names if name) if names[0] else None
+
+
 def _gone(owner: Owner, path: Path) -> bool:
     """Whether the owner was here and is not any more; the number of a process may be another one's by now."""
     pid = owner.get("pid")
+    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    if restarted and owner.get("job") is not None and owner["job"] == _job():
+        return True  # torchrun ended it before it started this one, on whichever computer
     if not isinstance(pid, int):
         return path.exists() and time.time() - path.stat().st_mtime > YOUNG
     now = identity(pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import platform
 import re
 import shlex
@@ -29,6 +30,8 @@ WEIGHTS = (".caffemodel", ".caffemodel.h5")
 STATES = (".solverstate", ".solverstate.h5")
 #: Of run.json: raised when another release could not read it.
 VERSION = 1
+#: The variable in which a command that starts processes tells them what was typed.
+COMMAND = "FCN_COMMAND"
 
 
 @dataclass(frozen=True)
@@ -242,8 +245,8 @@ def versions() -> dict[str, str]:
 
 
 def command() -> str:
-    """The command line of this process, as one would type it."""
-    return shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
+    """The command line of this process, or of the one that launched it, as one would type it."""
+    return os.environ.get(COMMAND) or shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
 
 
 def launch(iteration: int, source: str, data: Mapping[str, Any]) -> dict[str, Any]:

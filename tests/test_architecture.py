@@ -41,7 +41,7 @@ ROWS = (
     ("formats", "memory", "rounding", "markup", "blob", "filler", "machine"),
     ("registry", "layer"),
     ("data", "graph"),
-    ("layers", "weights", "watch", "reference", "checkpoint"),
+    ("layers", "weights", "watch", "ranks", "reference", "checkpoint"),
     ("fast",),
     ("net",),
     ("solvers",),

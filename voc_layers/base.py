@@ -17,7 +17,7 @@ from .augment import KEYS, Augmentation, batched, stream
 from .cache import Cache, Sample
 from .facts import VOID
 from .folder import Folder
-from .order import Order, ReadAhead, is_random
+from .order import Order, ReadAhead, is_random, share
 from .reading import SampleError
 
 
@@ -67,6 +67,9 @@ class OrderedLayer(caffe.Layer):
     ahead, default 2); `cache` (MiB of decoded items that are kept in memory, default 0: what is read does not
     depend on it); `start` (default 0: how many batches of the order have been read before; with it a training
     goes on from a snapshot with the next image, whatever Caffe it runs on).
+
+    Where several solvers train together (`caffe.set_solver_count`), a layer of phase TRAIN reads its `Share`
+    of the one order that its seed gives; `start` counts batches of the whole order.
     """
 
     required: frozenset[str] = frozenset({"mean"})
@@ -85,10 +88,10 @@ class OrderedLayer(caffe.Layer):
     def collate(self, items: list[Sample]) -> Sample:
         raise TypeError(f"{type(self).__name__} does not say what its tops are made of")
 
-    def load(self, indices: list[int], number: int) -> Sample:
-        """The arrays of the tops for a batch of these items, the first of which was draw `number`."""
+    def load(self, indices: list[int], numbers: Sequence[int]) -> Sample:
+        """The arrays of the tops for a batch of these items, draws `numbers` of the order."""
         items = [self.cache.get(i, self.read) for i in indices]
-        return self.collate([self.change(item, number + i) for i, item in enumerate(items)])
+        return self.collate([self.change(item, number) for item, number in zip(items, numbers)])
 
     def change(self, item: Sample, number: int) -> Sample:
         """The item as the net shall see it this time, in draw `number`."""
@@ -112,7 +115,8 @@ class OrderedLayer(caffe.Layer):
         order.skip(batch * self._whole(params, "start", 0, "how many batches were read before", 1 << 40))
         self.cache = Cache(self._whole(params, "cache", 0, "MiB of memory for decoded images", 1 << 24) << 20)
         ahead = self._whole(params, "prefetch", 2, "how many batches are read ahead", 1000)
-        self.samples = ReadAhead(self.load, order, batch, ahead)
+        training = getattr(self, "phase", caffe.TEST) == caffe.TRAIN
+        self.samples = ReadAhead(self.load, order, batch, ahead, share() if training else None)
 
     def _whole(
         self, params: dict[str, Any], key: str, default: int, meaning: str, most: int, least: int = 0

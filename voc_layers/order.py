@@ -6,13 +6,33 @@ import os
 import random
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MethodType
 from typing import Any, NamedTuple
 
-#: Indices and the number of the first draw -> a sample.
-Load = Callable[[list[int], int], Any]
+import caffe
+
+#: Indices and the numbers of their draws -> a sample.
+Load = Callable[[list[int], Sequence[int]], Any]
+
+
+class Share(NamedTuple):
+    """The part of an order that one of several processes reads: of every `solvers` elements, number `rank`.
+
+    Together they read the whole order: in each step the elements that one process would read with a batch of
+    as many images.
+    """
+
+    rank: int = 0
+    solvers: int = 1
+
+
+def share() -> Share:
+    """What this process reads of the images to train on: all, unless several solvers train together."""
+    if not hasattr(caffe, "solver_count"):  # a Caffe from before there were several
+        return Share()
+    return Share(caffe.solver_rank(), caffe.solver_count())
 
 
 class Order:
@@ -73,14 +93,16 @@ class ReadAhead:
     The order is drawn where `advance` is called; the thread only loads. It ends when this object goes. In a
     process forked off, which has none but the one that forked, another thread reads again what was waiting.
 
-    load: called with the drawn indices (`batch` of them) and the number of the first draw gives one sample;
+    load: called with the drawn indices (`batch` of them) and the numbers of their draws gives one sample;
         what it raises, `current` raises when the sample is due. Of a method's object no hold is taken: its
         owner may hold this one and go.
+    share: of the order, which all processes draw alike.
     """
 
-    def __init__(self, load: Load, order: Order, batch: int = 1, depth: int = 2):
+    def __init__(self, load: Load, order: Order, batch: int = 1, depth: int = 2, share: Share | None = None):
         self._find = weakref.WeakMethod(load) if isinstance(load, MethodType) else lambda: load
         self._order, self._batch, self._depth = order, batch, depth
+        self._share = share or Share()
         self._queue: deque[_Draw] = deque()
         self._start_thread()
         self._fill()
@@ -90,16 +112,18 @@ class ReadAhead:
         self._process = os.getpid()
 
     def _fill(self) -> None:
+        rank, solvers = self._share
         while len(self._queue) <= self._depth:
-            number = self._order.drawn
-            indices = [self._order.draw() for _ in range(self._batch)]
-            self._push(indices, number, self._order.state())
+            first = self._order.drawn
+            state = {"before": self._order.state(), "number": first, "count": self._order.count}
+            drawn = [self._order.draw() for _ in range(self._batch * solvers)]
+            self._push(drawn[rank::solvers], range(first + rank, self._order.drawn, solvers), state)
 
-    def _push(self, indices: list[int], number: int, order: list[Any]) -> None:
+    def _push(self, indices: list[int], numbers: Sequence[int], state: dict[str, Any]) -> None:
         sample: Future[Any] = Future()
         if self._thread is not None:
-            sample = self._thread.submit(_load, self._find, indices, number)
-        self._queue.append(_Draw(indices, number, order, sample))
+            sample = self._thread.submit(_load, self._find, indices, numbers)
+        self._queue.append(_Draw(indices, numbers, state, sample))
 
     def _survive_fork(self) -> None:
         if self._process == os.getpid():
@@ -108,7 +132,7 @@ class ReadAhead:
         self._queue.clear()
         self._start_thread()
         for draw in waiting:
-            self._push(draw.indices, draw.number, draw.order)
+            self._push(draw.indices, draw.numbers, draw.state)
 
     @property
     def indices(self) -> list[int]:
@@ -120,7 +144,7 @@ class ReadAhead:
         self._survive_fork()
         draw = self._queue[0]
         if self._thread is None and not draw.sample.done():
-            draw.sample.set_result(_load(self._find, draw.indices, draw.number))
+            draw.sample.set_result(_load(self._find, draw.indices, draw.numbers))
         return draw.sample.result()
 
     def advance(self) -> None:
@@ -130,44 +154,53 @@ class ReadAhead:
         self._fill()
 
     def state(self) -> dict[str, Any]:
-        """The position of the consumer, not of the thread: what is read ahead is not counted."""
-        draw = self._queue[0]
-        return {
-            "indices": list(draw.indices),
-            "number": draw.number,
-            "order": draw.order,
-            "count": self._order.count,
-        }
+        """The position of the consumer, not of the thread: what is read ahead is not counted.
+
+        It is one of the whole order, the same for all processes: any number of them goes on from it.
+        """
+        return self._queue[0].state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same list; ValueError where the list has another length or order."""
-        if state["count"] != self._order.count or len(state["indices"]) != self._batch:
+        if state["count"] != self._order.count:
             raise ValueError(
-                f"the saved position is in a list of {state['count']} images, "
-                f"{len(state['indices'])} at a time; this layer has {self._order.count}, "
-                f"{self._batch} at a time"
+                f"the saved position is in a list of {state['count']} images; this layer has "
+                f"{self._order.count}"
             )
         self._survive_fork()
-        number = state.get("number", 0)  # older states have none, and nothing that depends on it
-        self._order.restore(state["order"])
-        self._order.drawn = number + self._batch
         for draw in self._queue:
             draw.sample.cancel()
         self._queue.clear()
-        self._push(list(state["indices"]), number, state["order"])
+        number = state.get("number", 0)  # older states have none, and nothing that depends on it
+        if "before" not in state:
+            self._restore_older(state, number)
+        else:
+            self._order.restore(state["before"])
+            self._order.drawn = number
         self._fill()
+
+    def _restore_older(self, state: dict[str, Any], number: int) -> None:
+        """From a state that holds what was drawn for the present sample, and the order after that."""
+        if len(state["indices"]) != self._batch or self._share.solvers > 1:
+            raise ValueError(
+                f"the saved position is of an older release, in one process with {len(state['indices'])} "
+                f"images at a time; this layer has {self._batch} at a time in {self._share.solvers}"
+            )
+        self._order.restore(state["order"])
+        self._order.drawn = number + self._batch
+        self._push(list(state["indices"]), range(number, number + self._batch), state)
 
 
 class _Draw(NamedTuple):
-    """What has been drawn for one sample, the state of the order after it, and the sample to come."""
+    """What has been drawn for one sample, the state that this is drawn again from, and the sample to come."""
 
     indices: list[int]
-    number: int
-    order: list[Any]
+    numbers: Sequence[int]
+    state: dict[str, Any]
     sample: Future[Any]
 
 
-def _load(find: Callable[[], Load | None], indices: list[int], number: int) -> Any:
+def _load(find: Callable[[], Load | None], indices: list[int], numbers: Sequence[int]) -> Any:
     """The sample; None where the layer that loads is gone, and so is whoever would ask for it."""
     load = find()
-    return None if load is None else load(indices, number)
+    return None if load is None else load(indices, numbers)

@@ -41,13 +41,27 @@ def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def add_device(to: argparse.ArgumentParser) -> None:
-    """--gpu N or --cpu, as `args.gpu`: a number or None."""
+def add_device(to: argparse.ArgumentParser, several: bool = False) -> None:
+    """--gpu N or --cpu, as `args.gpu`: a number or None; `several`: numbers (see `gpus`) or None."""
     device = to.add_mutually_exclusive_group()
-    device.add_argument("--gpu", type=whole(), metavar="N", help="run on GPU N")
+    if several:
+        device.add_argument("--gpu", type=gpus, metavar="N[,N...]", help="train on these GPUs, a process on "
+            "each; with torchrun those of this computer, or all")  # fmt: skip
+    else:
+        device.add_argument("--gpu", type=whole(), metavar="N", help="run on GPU N")
     device.add_argument(
         "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
     )
+
+
+def gpus(text: str) -> tuple[int, ...]:
+    """The type of an option that names GPUs: '0,1,2'; () for 'all', for what torchrun starts."""
+    if text == "all":
+        return ()
+    words = text.split(",")
+    if not all(word.isdecimal() for word in words) or len({*map(int, words)}) != len(words):
+        raise argparse.ArgumentTypeError(f"'{text}': expected a list of numbers such as 0,1,2, or all")
+    return tuple(map(int, words))
 
 
 def compute_on(gpu: int | None) -> None:

@@ -5,6 +5,8 @@
     fcn train siftflow-fcn32s siftflow-fcn16s siftflow-fcn8s --siftflow-dir SiftFlow --weights ...
     fcn train --data my-images --from runs/voc-fcn8s --runs my-runs
     fcn train --resume runs/voc-fcn32s
+    fcn train --data my-images --weights ... --gpu 0,1,2,3
+    torchrun --nproc-per-node 4 solve.py --data my-images --weights ... --gpu all
 
 Each stage starts from the newest snapshot of the one before it, the first from a classifier's caffemodel
 (--weights), or from a net for other classes, of which it keeps all but the scores (--from). To one's own
@@ -15,7 +17,9 @@ RUNS/<model>/, which knows what it is: to go on with it takes nothing but its na
 from __future__ import annotations
 
 import argparse
+import logging
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +36,7 @@ from ..data import TrainingData
 from ..data.sets import FOLDER_OPTIONS, SETS, check_given, dataset_of
 from ..engine import checkpointing
 from ..outputs import check_folder
+from ..ranks import ALONE, Team, World, launch
 from ..runs import Run
 from ..train import (
     Session,
@@ -70,7 +75,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="MODEL",
         help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(nets.CHAIN)}",
     )
-    add_device(command)
+    add_device(command, several=True)
     add_precision(command, default=None)
     add(
         "--checkpoint",
@@ -95,6 +100,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="A,B=C",
         help="with --from: classes that keep their scores; B=C where B is called C there",
     )
+    add("--iter-size", type=whole(1), metavar="N", help="batches whose gradients a step averages, in each "
+        "process (default: the recipe's)")  # fmt: skip
     add("--iters", type=whole(1), metavar="N", help="train each model up to N steps (default: its recipe's)")
     add("--resume", metavar="RUN|auto|FILE", help="go on with the run in a folder, and give nothing else; "
         "or from each run's newest .solverstate, or from FILE")  # fmt: skip
@@ -155,8 +162,8 @@ def add_session(command: argparse.ArgumentParser) -> None:
     add("--tensorboard", action="store_true", help="write events for TensorBoard too, into RUN/tensorboard")
 
 
-def read_session(args: argparse.Namespace) -> Session:
-    """What the options of `add_session` say, from now on."""
+def read_session(args: argparse.Namespace, team: Team = ALONE) -> Session:
+    """What the options of `add_session` say, from now on, to the processes of a team."""
     return Session(
         sigint=args.sigint_effect,
         sighup=args.sighup_effect,
@@ -165,7 +172,8 @@ def read_session(args: argparse.Namespace) -> Session:
         disk_wait=60 * args.disk_wait,
         retry=min(60.0, max(1.0, 6 * args.disk_wait)),
         strict=args.strict,
-        tensorboard=args.tensorboard,
+        tensorboard=args.tensorboard and team.root,
+        team=team,
     )
 
 
@@ -213,19 +221,27 @@ def read_data(args: argparse.Namespace) -> TrainingData:
     return TrainingData.published(models[0], given, args.val_split)
 
 
-def run(args: argparse.Namespace) -> int:
-    precision = args.precision or "float32"
-    with computing(args.gpu, precision), entered(checkpointing(args.checkpoint), "--checkpoint"):
-        return train(args, precision)
+def run(args: argparse.Namespace, world: World) -> int:
+    precision, team = args.precision or "float32", Team(world)
+    with (
+        computing(world.device(args.gpu), precision),
+        entered(checkpointing(args.checkpoint), "--checkpoint"),
+    ):
+        team.meet()
+        if world.restarts and args.resume is None:
+            args.resume = "auto"
+        with team.busy("getting ready"):
+            return train(args, precision, team)
 
 
-def train(args: argparse.Namespace, precision: str) -> int:
+def train(args: argparse.Namespace, precision: str, team: Team = ALONE) -> int:
     """Train what the arguments say, each net in `precision`; a run that goes on, in its own."""
-    session = read_session(args)
+    session = read_session(args, team)
     if session.tensorboard:
         need_tensorboard()
     check_folder(Path(args.resume) if resumes_run(args) else args.runs)
-    changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every}
+    changes = {"max_iter": args.iters, "snapshot": args.snapshot, "test_every": args.test_every,
+               "iter_size": args.iter_size}  # fmt: skip
     if resumes_run(args):
         resume_run(Path(args.resume), session, **changes)
         return 0
@@ -258,5 +274,17 @@ def train(args: argparse.Namespace, precision: str) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn train") -> int:
     """Train what the arguments say; returns the exit status."""
     args = parse(argv, prog)
-    show_progress()
-    return carry_out(prog, lambda: run(args))
+    return carry_out(prog, lambda: start(args, argv, prog))
+
+
+def start(args: argparse.Namespace, argv: Sequence[str] | None, prog: str) -> int:
+    """Train in this process, or where several GPUs are named in one for each; returns the exit status."""
+    world = World.of()
+    show_progress(logging.INFO if world.rank == 0 else logging.WARNING)
+    if world.launched:
+        return carry_out(f"{prog}, rank {world.rank} of {world.count}", lambda: run(args, world))
+    if args.gpu == ():
+        raise ValueError("--gpu all: it is for processes that torchrun starts; name the GPUs, as in 0,1,2,3")
+    if args.gpu is not None and args.gpu[1:]:
+        return launch(len(args.gpu), sys.argv[1:] if argv is None else argv, prog)
+    return run(args, world)

@@ -100,12 +100,15 @@ def train_chain(
         Suspect: in a strict session, with the known causes of a low score that are there.
         ValueError, Diverged, Interrupted: see `resume_state` and `train`.
     """
-    prints = _look(stages, data, resume, session)
-    timing.announce([job for job, run in stages if not run.newest(STATES)])
+    prints: dict[str, Any] = {}
+    if session.team.root:
+        prints = _look(stages, data, resume, session)
+        timing.announce([job for job, run in stages if not run.newest(STATES)])
     made: list[Path] = []
     for i, (job, run) in enumerate(stages):
         state = resume_state(run, resume if i == 0 or resume == "auto" else None)
-        if state is not None and _is_done(job, run, state):
+        done = session.team.root and state is not None and _is_done(job, run, state)
+        if session.team.most([int(done)])[0] and state is not None:  # as the first process finds it
             made.append(SolverState.read(state).weights)
             log.info("%s: already trained, %s", job.model, made[-1])
             continue

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from datetime import timedelta
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
@@ -20,19 +20,29 @@ from .events import Recorder, unrecorded
 log = logging.getLogger("fcn")
 
 
+class Begin(NamedTuple):
+    """Where one start of a training goes on: the steps done, the batches read in them, and in how many
+    processes."""
+
+    iteration: int = 0
+    batches: int = 0
+    processes: int = 1
+
+
 class Meter:
     """Collects one loss per step; reports every `display` steps.
 
     A terminal gets one line that is rewritten, anything else plain lines; `train.log` and `curves.csv` get a
     line each time. A net's loss is a mean over valid labels (per pixel) or Caffe's sum over pixels divided by
     the number of images; both are reported. With `iter_size` above 1 a step's loss is that of its last batch,
-    as pycaffe shows no other.
+    as pycaffe shows no other; of several processes, that of the first. Images and speed are those of all.
     """
 
-    def __init__(self, job: Job, run: Run, start: int, batch: int, stream: TextIO | None = None) -> None:
-        self.job, self.run, self.start = job, run, start
+    def __init__(self, job: Job, run: Run, begin: Begin, batch: int, stream: TextIO | None = None) -> None:
+        self.job, self.run, self.begin, self.start = job, run, begin, begin.iteration
         self.total, self.display = job.recipe.max_iter, max(1, job.recipe.display)
-        self.images_per_step = job.recipe.iter_size * batch
+        self.images_per_step = job.recipe.iter_size * batch * begin.processes
+        self.batch = batch
         self.stream = sys.stderr if stream is None else stream
         self.terminal, self.writes = self.stream.isatty(), True
         self.begun, self.shown, self.paused = time.monotonic(), 0.0, 0.0
@@ -50,6 +60,11 @@ class Meter:
         elif self.terminal and time.monotonic() - self.shown > 0.5:
             self._rewrite(self._line(iteration))
         return math.isfinite(loss)
+
+    def batches(self, iteration: int) -> int:
+        """How many batches all processes have read after so many steps."""
+        a_step = self.job.recipe.iter_size * self.begin.processes
+        return self.begin.batches + (iteration - self.start) * a_step
 
     def pause(self, seconds: float) -> None:
         """Do not count `seconds` (of scoring) as training time."""
@@ -73,7 +88,7 @@ class Meter:
         rate = self._rate(iteration) * self.images_per_step
         values = (
             iteration,
-            iteration * self.images_per_step,
+            self.batches(iteration) * self.batch,
             f"{per_image:.8g}",
             f"{per_pixel:.8g}",
             f"{rate:.4g}",

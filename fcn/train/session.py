@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..ranks.team import ALONE, Team
+
 #: What a signal may do, as in Caffe: a snapshot and on, a snapshot and the end, nothing.
 EFFECTS = ("snapshot", "stop", "none")
 
@@ -20,6 +22,7 @@ class Session:
         keep_last: how many snapshots stay, besides the one with the best score; 0: all.
         disk_wait: seconds that a training goes on for without being able to write a snapshot.
         retry: seconds between two tries to write one.
+        team: the processes that train together.
         strict: stop where a known cause of a low score is found before the first step, and not only warn.
         tensorboard: write events for TensorBoard beside the tables.
     """
@@ -32,6 +35,7 @@ class Session:
     retry: float = 60.0
     strict: bool = False
     tensorboard: bool = False
+    team: Team = ALONE
 
 
 #: What one is that nothing is said about.

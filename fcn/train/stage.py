@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,8 @@ from ..job import Job
 from ..lock import locked
 from ..outputs import replace_text
 from ..protocols import SolverLike
-from ..runs import Run, command, launch
+from ..ranks.batch import announce_batch, images_a_step
+from ..runs import STATES, Run, command, launch
 from ..tables import percent
 from ..verify import Subject, check_start, settle
 from ..weights import loading, provenance
@@ -31,12 +35,15 @@ from .keeping import loopstate
 from .keeping.keeper import Keeper
 from .keeping.snapshots import Snapshots
 from .numbers import check_step
-from .progress import Meter
+from .progress import Begin, Meter
 from .session import PLAIN, Session
 from .stopping import Asked, listening
 from .trouble import enough_memory, kept
 
 log = logging.getLogger("fcn")
+
+#: Seconds until a file that one computer has written is seen by another one that shares its folder.
+SEEN = 60.0
 
 
 def train(
@@ -47,6 +54,8 @@ def train(
     session: Session = PLAIN,
 ) -> Path:
     """Do `job` in the folder `run`, until its recipe's last step; returns the last weights.
+
+    In each process of a team: the first writes the run, scores and takes the snapshots; the others read it.
 
     Args:
         job: what to train. Its weights are a file here; without them the net starts from its fillers.
@@ -64,12 +73,54 @@ def train(
         NoSnapshot: none could be written for longer than the session waits.
         OutOfMemory: an image needs more than there is.
     """
-    recipe = job.recipe
+    with _at_work(job, run, session) as (mine, at_work):
+        iteration, stopped = _train(mine, at_work, resume, fingerprints or {}, session)
+    last = _last_state(run, iteration, session)
+    if stopped is not None:
+        raise stopped.interrupted(last)
+    return SolverState.read(last).weights
+
+
+def _last_state(run: Run, iteration: int, session: Session) -> Path:
+    """The snapshot that the first process of a team has taken at the end.
+
+    Raises:
+        RuntimeError: this process does not see it.
+    """
+    session.team.most([0])
+    patience = time.monotonic() + SEEN
+    while iteration not in run.snapshots(STATES):
+        if time.monotonic() > patience:
+            raise RuntimeError(
+                f"{run.path}: the first process has ended at iteration {iteration}, and its snapshot is not "
+                "seen here: several computers need a folder that they share (--runs)"
+            )
+        time.sleep(0.1)
+    return run.snapshots(STATES)[iteration]
+
+
+@contextmanager
+def _at_work(job: Job, run: Run, session: Session) -> Iterator[tuple[Job, Run]]:
+    """The job and the folder of this process: one that does not write the run gets a folder to throw away."""
+    if session.team.root:
+        yield job, run
+        return
+    with tempfile.TemporaryDirectory(prefix="fcn-rank-") as scratch:
+        yield replace(job, recipe=job.recipe.changed(snapshot=0, test_every=0)), Run(Path(scratch))
+
+
+def _train(
+    job: Job, run: Run, resume: Path | None, fingerprints: Mapping[str, Any], session: Session
+) -> tuple[int, Asked | None]:
+    """`train` in one process; returns the last iteration, and what was asked for if that ended it."""
+    recipe, team = job.recipe, session.team
     state = None if resume is None else SolverState.read(resume)
     with multiplying(job.precision), locked(run.make().path), log_to(run.log) as note:
         run.tidy()
         known = {} if resume is None else loopstate.load_loop(resume)
-        train_proto = write_prototxts(job, run, state.iteration if state else 0)
+        done = state.iteration if state else 0
+        begin = Begin(done, known.get("batches", done * recipe.iter_size), team.count)
+        train_proto = write_prototxts(job, run, begin.batches)
         with enough_memory(job, lambda: state.iteration if state else 0):
             solver: SolverLike = caffe.get_solver(str(run.solver))
         net = solver.net
@@ -79,40 +130,50 @@ def train(
             untouched = handover.fill(net, job, job.weights, run) if job.weights else []
             surgery.interp(net, [name for name in net.params if "up" in name])
             pixels = float(net.blobs[job.labelings[0].label].data[0].size)
-            settle(check_start(Subject(net, job, train_proto, pixels, False, untouched)), session.strict)
-        entry = launch(solver.iter, _source(resume, job), fingerprints or {})
-        run.record(job, {**entry, **_provenance(job)})
+            if team.root:
+                settle(check_start(Subject(net, job, train_proto, pixels, False, untouched)), session.strict)
+        announce_batch(job, team.count, (run.launches() or [{}])[-1])
+        entry = launch(solver.iter, _source(resume, job), fingerprints)
+        run.record(job, {**entry, **_provenance(job), "images_a_step": images_a_step(job, team.count)})
         run.rewind(solver.iter)
         Snapshots(run).rewind(solver.iter)
         note(f"Solving {job.model}")  # as solver.solve() says: log parsers count the seconds from this line
 
         label = net.blobs[job.labelings[0].label]
-        meter = Meter(job, run, solver.iter, label.data.shape[0])
+        meter = Meter(job, run, begin, label.data.shape[0], None if team.root else io.StringIO())
         meter.losses = known.get("losses", [])
         keeper = Keeper(job, run, solver, meter, session)
-        loopstate.restore_generators(known)
+        if team.root:  # whose numbers they are
+            loopstate.restore_generators(known)
+        team.join(solver)
         watched = recording(run, session.tensorboard)
-        with watched as meter.record, listening(session) as asked, kept(job, solver, keeper.take):
-            while solver.iter < recipe.max_iter and not asked.to_stop:
+        with (
+            watched as meter.record,
+            listening(session) as asked,
+            kept(job, solver, keeper.take),
+            team.busy(""),
+        ):
+            while solver.iter < recipe.max_iter and not asked.all_stop:
                 solver.step(1)
                 loss = sum(float(net.blobs[labeling.loss].data) for labeling in job.labelings)
                 meter.update(solver.iter, loss, label.data)
                 check_step(job, run, solver, loss)
+                asked.agree()
                 keep_what_is_due(keeper, asked)
                 if recipe.scores_at(solver.iter):
-                    meter.pause(evaluate(job, run, solver, asked, meter.record))
+                    with team.busy("scoring"):
+                        meter.pause(evaluate(job, run, solver, asked, meter.record))
                     keeper.prune()
-            last = keeper.finish(wait=not asked.to_stop)
-        if asked.to_stop and (solver.iter < recipe.max_iter or not is_scored(job, run, solver.iter)):
-            raise asked.interrupted(last)
-    return SolverState.read(last).weights
+            keeper.finish(wait=not asked.to_stop)
+        unfinished = solver.iter < recipe.max_iter or not is_scored(job, run, solver.iter)
+        return solver.iter, asked if asked.to_stop and unfinished else None
 
 
 def keep_what_is_due(keeper: Keeper, asked: Asked) -> None:
     """Take the snapshot that this step should have, was asked for, or is going to be scored."""
     recipe, iteration = keeper.job.recipe, keeper.solver.iter
     due = bool(recipe.snapshot) and iteration % recipe.snapshot == 0
-    asked_for, asked.snapshot = asked.snapshot, False
+    asked_for = asked.snapshot_is_due()
     keeper.poll(due or asked_for or recipe.scores_at(iteration))
 
 
@@ -188,10 +249,10 @@ def evaluate(
     return time.monotonic() - begun
 
 
-def write_prototxts(job: Job, run: Run, iteration: int = 0) -> Any:
-    """Write the nets and the solver of a run that goes on after `iteration`; the NetParameter of 'train'."""
+def write_prototxts(job: Job, run: Run, read: int = 0) -> Any:
+    """Write the nets and the solver of a run that has `read` batches; returns the NetParameter of 'train'."""
     forms = [form for form in ("train", "val", "deploy") if form in (*job.layers, "deploy")]
-    protos = {form: job.build(form, iteration) for form in forms}
+    protos = {form: job.build(form, read) for form in forms}
     for form, proto in protos.items():
         replace_text(run.net(form), str(proto))
     replace_text(

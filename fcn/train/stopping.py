@@ -35,17 +35,48 @@ class Interrupted(RuntimeError):
 
 
 class Asked:
-    """What a training is asked for: `signum` of the signal that stops it, `snapshot` to take one."""
+    """What a training is asked for: `signum` of the signal that stops it, `snapshot` to take one.
+
+    Each of the processes of a training may be asked, at any moment. They do what all have found out together,
+    in `agree`; what comes during that waits for the next time.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.signum: int | None = None
         self.snapshot = False
+        self._late = self._agreed = self._due = False
 
     @property
     def to_stop(self) -> bool:
         """Whether the training is to end after this step."""
-        return self.signum is not None or time.monotonic() >= self.session.until
+        return self.signum is not None or self._late or time.monotonic() >= self.session.until
+
+    @property
+    def all_stop(self) -> bool:
+        """Whether the training ends now: in several processes, if they have agreed on it."""
+        return self.to_stop if self.session.team.count == 1 else self._agreed
+
+    def agree(self) -> None:
+        """Find out what any process of the training is asked for; all call it, after each step."""
+        team = self.session.team
+        if team.count == 1:
+            return
+        if self.signum is None and team.world.orphaned:
+            self.signum = signal.SIGTERM
+        snapshot, self.snapshot = self.snapshot, False
+        late = time.monotonic() >= self.session.until
+        signum, due, late_too = team.most([self.signum or 0, int(snapshot), int(late)])
+        self.signum = signum or self.signum
+        self._due, self._late = bool(due), bool(late_too)
+        self._agreed = bool(signum or late_too)
+
+    def snapshot_is_due(self) -> bool:
+        """Whether a snapshot is to be taken, by one wish at least since the last time."""
+        if self.session.team.count > 1:
+            return self._due
+        wished, self.snapshot = self.snapshot, False
+        return wished
 
     def interrupted(self, snapshot: Path) -> Interrupted:
         """What to raise once the snapshot has been taken."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from operator import index
 
 import torch
@@ -35,6 +36,7 @@ class _State:
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     solver_count: int = 1
     solver_rank: int = 0
+    multiprocess: bool = False
 
 
 _state = _State()
@@ -313,4 +315,31 @@ def root_solver() -> bool:
 
 
 def set_multiprocess(value: bool) -> None:
-    """Without effect: parallel solvers are always processes of their own here. pycaffe's scripts call it."""
+    """Say that the solvers are processes of their own, as they always are here; pycaffe's scripts call it.
+
+    It makes what Dropout draws follow from the place of a pass among those of all solvers: any number of
+    solvers, one too, draw the same for the same training.
+    """
+    _state.multiprocess = bool(value)
+
+
+def pass_seed(seed: int) -> int:
+    """What `seed_pass` takes: the seed of a training, or a drawn one where that is negative."""
+    return draw_seed() if seed < 0 and _state.multiprocess else seed
+
+
+def seed_pass(seed: int, number: int) -> None:
+    """Draw the numbers of a pass, where solvers are processes of their own.
+
+    Args:
+        seed: of the training.
+        number: of the pass among those of this solver, from 0. Those of all solvers take turns.
+    """
+    if not _state.multiprocess:
+        return
+    place = f"{seed} {number * _state.solver_count + _state.solver_rank}"
+    drawn = int.from_bytes(blake2b(place.encode(), digest_size=4).digest(), "big")
+    cpu_generator().manual_seed(drawn)
+    for key, value in _state.generators.items():
+        if key != "seed":
+            value.manual_seed(drawn)

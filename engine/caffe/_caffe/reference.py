@@ -20,19 +20,33 @@ Callback = Callable[[int], None]
 
 @dataclass
 class Hooks:
-    """Who is called with a layer's number before or after its forward or its backward."""
+    """Who is called with a layer's number before or after its forward or its backward.
+
+    `gradients_done`: each time that a layer has added to its parameters' gradients, whichever path runs it;
+    these calls see nothing else of the pass, which is why they leave its path as it is.
+    """
 
     before_forward: list[Callback] = field(default_factory=list)
     after_forward: list[Callback] = field(default_factory=list)
     before_backward: list[Callback] = field(default_factory=list)
     after_backward: list[Callback] = field(default_factory=list)
+    gradients_done: list[Callback] = field(default_factory=list)
 
 
 class Step:
-    """One layer and all that a pass hands it, looked up once."""
+    """One layer and all that a pass hands it, looked up once.
+
+    Args:
+        told: called after its backward, see `Hooks.gradients_done`; with the layer's number.
+    """
 
     def __init__(
-        self, planned: LayerPlan, layer: Layer, blobs: Sequence[Blob] | Mapping[int, Blob], layout: Layout
+        self,
+        planned: LayerPlan,
+        layer: Layer,
+        blobs: Sequence[Blob] | Mapping[int, Blob],
+        layout: Layout,
+        told: tuple[int, Sequence[Callback]] = (0, ()),
     ) -> None:
         # Lists, not tuples: this is what Python layers are given.
         self._bottom = [blobs[number] for number in planned.bottoms]
@@ -44,6 +58,7 @@ class Step:
         self._param = planned.param
         self._layout = layout
         self._reshaped: int | None = None  # at which version of the layout
+        self._number, self._told = told
         self._follows_layout = is_built_in(type(layer)) and not layer.reshape_reads_values
 
     def reshape(self) -> None:
@@ -76,6 +91,12 @@ class Step:
             self._layer.backward(self._top, self._propagate_down, self._bottom)
         except RuntimeError as error:
             raise_named(self._param, error)
+        self.gradients_done()
+
+    def gradients_done(self) -> None:
+        """The layer's part of its parameters' gradients is there, by `backward` or by who does its work."""
+        for call in self._told:
+            call(self._number)
 
 
 class ReferencePath:
@@ -91,8 +112,11 @@ class ReferencePath:
 
     def __init__(self, plan: Plan, layers: Sequence[Layer], blobs: Sequence[Blob], layout: Layout) -> None:
         self.plan, self.layers, self.blobs, self.layout = plan, tuple(layers), tuple(blobs), layout
-        self.steps = tuple(Step(planned, layer, blobs, layout) for planned, layer in zip(plan.layers, layers))
         self.hooks = Hooks()
+        self.steps = tuple(
+            Step(planned, layer, blobs, layout, (number, self.hooks.gradients_done))
+            for number, (planned, layer) in enumerate(zip(plan.layers, layers))
+        )
         scores = scoring(plan)
         for number, (planned, layer) in enumerate(zip(plan.layers, self.layers)):
             layer.wants_gradient = planned.runs_backward

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from pathlib import Path
 
 from ...job import Job
 from ...protocols import SolverLike
-from ...runs import STATES, Run
+from ...runs import Run
 from ...weights.solverstate import arrays_kept
 from ..numbers import check_weights
 from ..progress import Meter
@@ -42,11 +41,12 @@ class Keeper:
             Diverged: the weights hold values that are no numbers.
         """
         iteration = self.solver.iter
-        if iteration in self.snapshots.complete():
+        if not self.session.team.root or iteration in self.snapshots.complete():
             return True
         check_weights(self.run, self.solver)
         try:
-            self._write(iteration)
+            with self.session.team.busy("writing a snapshot"):
+                self._write(iteration)
         except (OSError, RuntimeError, ValueError) as error:
             self._failed(iteration, error)
             return False
@@ -64,7 +64,7 @@ class Keeper:
         if free < needed:  # a real Caffe would end the process
             raise OSError(f"{folder}: a snapshot needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
         self.solver.snapshot()
-        save_loop(self.run, iteration, self.meter.losses)
+        save_loop(self.run, iteration, self.meter.losses, self.meter.batches(iteration))
         self.run.flush_tables()
         self.snapshots.complete_with(iteration)
         self.prune()
@@ -107,8 +107,8 @@ class Keeper:
         elif now >= self.retry_at and not self.take() and now - self.failing_since > self.session.disk_wait:
             raise self._lost()
 
-    def finish(self, wait: bool) -> Path:
-        """The solver state of this iteration, taken if it has to be; `wait`: for the disk, as a session does.
+    def finish(self, wait: bool) -> None:
+        """Take the snapshot of this iteration, if there is none; `wait`: for the disk, as a session does.
 
         Raises:
             NoSnapshot: it could not be written.
@@ -118,7 +118,6 @@ class Keeper:
             if not wait or time.monotonic() - self.failing_since > self.session.disk_wait:
                 raise self._lost()
             time.sleep(min(self.session.retry, 10))
-        return self.run.snapshots(STATES)[self.solver.iter]
 
     def _last(self) -> str:
         done = list(self.snapshots.complete())

@@ -16,13 +16,13 @@ SUFFIX = ".loop.json"
 VERSION = 1
 
 
-def save_loop(run: Run, iteration: int, losses: list[tuple[float, float]]) -> None:
-    """Write the losses of the window that is averaged over, and the state of the process's random generators,
-    which data layers of one's own may draw from."""
+def save_loop(run: Run, iteration: int, losses: list[tuple[float, float]], batches: int) -> None:
+    """Write the losses of the window that is averaged over, how many batches all processes have read, and the
+    state of this process's random generators, which data layers of one's own may draw from."""
     version, words, gauss = random.getstate()
     name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  a user's layer may draw from it
     generators = {"random": [version, list(words), gauss], "numpy": [name, np.asarray(keys).tolist(), *rest]}
-    facts = {"version": VERSION, "iteration": iteration, "losses": losses, **generators}
+    facts = {"version": VERSION, "iteration": iteration, "losses": losses, "batches": batches, **generators}
     replace_text(_loop_path(run, iteration), json.dumps(facts) + "\n")
 
 
@@ -43,6 +43,8 @@ def load_loop(state: Path) -> dict[str, Any]:
         np.random.RandomState().set_state((name, np.array(keys, np.uint32), *rest))
         return {
             "losses": [(float(a), float(b)) for a, b in found["losses"]],
+            # What an earlier release wrote says no number: it trained in one process.
+            **({"batches": int(found["batches"])} if "batches" in found else {}),
             "random": (version, tuple(words), gauss),
             "numpy": (name, np.array(keys, np.uint32), *rest),
         }

@@ -70,6 +70,29 @@ def test_of_several_solvers_each_takes_every_so_many(net_of, make) -> None:
         assert labels(net_of(text, caffe.TEST), 5) == [i % count for i in range(10)]
 
 
+@pytest.mark.parametrize("make", [make_lmdb, make_hdf5])
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 3), (3, 2), (2, 1)])
+def test_any_number_of_solvers_goes_on_from_where_others_were(net_of, make, before, after) -> None:
+    """By the state of solver 0: together they read each record in its turn."""
+    make()
+    text, count = (data("batch_size: 1"), 7) if make is make_lmdb else (hdf5_data("batch_size: 1"), 12)
+    caffe.set_solver_count(before)
+    net = net_of(text, caffe.TRAIN)
+    labels(net, 5)
+    state = json.loads(json.dumps(net.layers[0].snapshot_state()))
+    caffe.set_solver_count(after)
+    found: dict[int, int] = {}
+    for rank in range(after):
+        caffe.set_solver_rank(rank)
+        net = net_of(text, caffe.TRAIN)
+        net.layers[0].restore_state(state)
+        read = labels(net, 4)
+        # The turns of this solver: the first at or after those that were had, of its number.
+        first = 5 * before + (rank - 5 * before) % after
+        found |= {first + after * i: label for i, label in enumerate(read)}
+    assert found == {turn: turn % count for turn in range(5 * before, 5 * before + 4 * after)}
+
+
 @pytest.mark.parametrize("solvers", [1, 2, 5, 13])
 @pytest.mark.parametrize("batch", [1, 4, 5, 12, 31])
 def test_rows_of_hdf5_files_go_on_across_files_and_the_end(net_of, solvers, batch) -> None:

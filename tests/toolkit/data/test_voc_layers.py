@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -257,8 +258,8 @@ def test_image_label_layer_gives_batches(tmp_path: Path) -> None:
 
 
 def test_the_prefetcher_raises_where_the_bad_sample_is_due() -> None:
-    def load(indices: list[int], number: int) -> int:
-        assert [number] == indices, "read in turn, a draw has the number of its image"
+    def load(indices: list[int], numbers: Sequence[int]) -> int:
+        assert list(numbers) == indices, "read in turn, a draw has the number of its image"
         if indices == [2]:
             raise SampleError("the third is bad")
         return indices[0]

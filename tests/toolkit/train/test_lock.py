@@ -87,3 +87,22 @@ def test_a_file_without_text_that_is_old_is_nobodys(tmp_path: Path) -> None:
     os.utime(tmp_path / NAME, (time.time() - 60,) * 2)
     with locked(tmp_path):
         pass
+
+
+def test_a_job_that_torchrun_starts_anew_takes_its_own_lock_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever its first process ran before; never that of another job, nor at the first start."""
+    for name, value in (("RUN_ID", "mine"), ("RESTART_COUNT", "1")):
+        monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
+    elsewhere = {**identity(os.getpid()), "host": "another computer"}
+    (tmp_path / NAME).write_text(json.dumps({**elsewhere, "job": "mine"}))
+    with locked(tmp_path):
+        assert json.loads((tmp_path / NAME).read_text())["pid"] == os.getpid()
+    (tmp_path / NAME).write_text(json.dumps({**elsewhere, "job": "another"}))
+    with pytest.raises(Locked, match="another computer"), locked(tmp_path):
+        pass
+    (tmp_path / NAME).write_text(json.dumps({**elsewhere, "job": "mine"}))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    with pytest.raises(Locked), locked(tmp_path):
+        pass

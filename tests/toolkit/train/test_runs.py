@@ -17,7 +17,7 @@ import nets
 import solvers
 from fcn.runs import STATES, Run, read_rows
 from fcn.train import Job, recipes
-from fcn.train.progress import Meter
+from fcn.train.progress import Begin, Meter
 from voc_layers import VocFolder
 
 
@@ -37,7 +37,7 @@ def job(**recipe: Any) -> Job:
 def test_the_meter_gives_both_losses(tmp_path: Path, normalized: bool) -> None:
     run, label = Run(tmp_path), np.full((1, 1, 4, 5), 255)
     label[0, 0, :2] = 1  # ten valid pixels
-    meter = Meter(job(normalize=normalized, iter_size=20), run, 0, batch=1, stream=StringIO())
+    meter = Meter(job(normalize=normalized, iter_size=20), run, Begin(), batch=1, stream=StringIO())
     assert meter.update(1, 3.0, label) and not meter.update(2, math.nan, label)
     row = read_rows(run.curves)[0]
     expected = (30.0, 3.0) if normalized else (3.0, 0.3)
@@ -51,7 +51,7 @@ def test_the_meter_rewrites_one_line_on_a_terminal(tmp_path: Path, caplog: pytes
             return True
 
     stream = Terminal()
-    meter = Meter(job(), Run(tmp_path), 0, batch=1, stream=stream)
+    meter = Meter(job(), Run(tmp_path), Begin(), batch=1, stream=stream)
     with caplog.at_level(logging.INFO):
         for iteration in (1, 2):
             meter.update(iteration, 0.5, np.zeros(1))

@@ -139,6 +139,7 @@ class DatabaseSamples(Samples):
         super().restore(state)
         self._cursor.rewind(base64.b64decode(state["key"]))
         self._passed = int(state["passed"])
+        self._skip_others()  # the state may be another solver's, of another number of them
 
     def close(self) -> None:
         self._cursor.close()

@@ -41,14 +41,20 @@ class Random:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where the generator stands."""
-        return self._numbers.bit_generator.state  # type: ignore[return-value]
+        """Where the generator stands, and of which solver it is, where that is not the first.
+
+        That of another solver has no effect: each draws numbers of its own.
+        """
+        state: dict[str, Any] = dict(self._numbers.bit_generator.state)
+        return {**state, "solver": device.solver_rank()} if device.solver_rank() else state
 
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
+        if value.get("solver", 0) != device.solver_rank():
+            return
         # Of a new generator: in a forked process, a thread that is not there may have locked the old one.
         numbers = np.random.PCG64(0)
-        numbers.state = value  # type: ignore[assignment]
+        numbers.state = {key: part for key, part in value.items() if key != "solver"}  # type: ignore[assignment]
         self._numbers = np.random.Generator(numbers)
 
 

@@ -77,6 +77,8 @@ class TrainingPath(FastPath):
             grad.lay_out(operation.plane.layout)
             grad.read(self._blobs[chain.top].grad)
         operation.backward(source, grad, first.propagate_down[0])
+        for number in reversed(chain.numbers):
+            self._steps[number].gradients_done()
         self._promise_grad(chain.top, grad)
         if first.propagate_down[0]:
             grads[first.bottoms[0]] = operation.bottom_grad

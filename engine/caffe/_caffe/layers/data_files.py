@@ -278,7 +278,8 @@ class HDF5Data(Layer):
 
     def snapshot_state(self) -> dict[str, Any]:
         """The position after the last forward."""
-        return {"files": self._files.state(), "rows": self._rows.state(), "passed": self._passed}
+        state = {"files": self._files.state(), "rows": self._rows.state(), "passed": self._passed}
+        return {**state, "solvers": self._solvers} if self._solvers > 1 else state
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Go on after the batch at which `state` was taken.
@@ -294,6 +295,9 @@ class HDF5Data(Layer):
         self._open_file()
         self._rows.restore(state["rows"])
         self._passed = int(state["passed"])
+        others = -self._passed % int(state.get("solvers", 1))  # rows that other solvers have read
+        for _ in range(others):
+            self._advance(1)
 
 
 @register("HDF5Output")

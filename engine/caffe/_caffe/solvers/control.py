@@ -34,8 +34,13 @@ class SolverParameter:
         return self._message.display
 
     @property
+    def iter_size(self) -> int:
+        """Forward and backward passes of an iteration."""
+        return self._message.iter_size
+
+    @property
     def layer_wise_reduce(self) -> bool:
-        """Whether parallel solvers reduce layer by layer."""
+        """What Caffe asks whether to reduce layer by layer; here gradients travel in buckets in any case."""
         return self._message.layer_wise_reduce
 
     @property

@@ -17,6 +17,7 @@ from ..errors import SolverError
 from ..graph.read import read_solver
 from ..log import log
 from ..net import Net
+from ..ranks import group as ranks
 from ..watch import debug, shown
 from . import report, resume, state, updates
 from .build import check_prefix, check_settings, test_nets, train_net
@@ -68,6 +69,7 @@ class Solver:
         if param.random_seed >= 0:
             # 64 bits in the file, 32 in the generator: Caffe drops the others.
             device.set_random_seed((param.random_seed + device.solver_rank()) & 0xFFFFFFFF)
+        self._seed = device.pass_seed(param.random_seed)
         self._net = train_net(param, self.net_class)
         self._load_weights(self.net)
         self._test_nets = NetVec(test_nets(param, self.net_class))
@@ -200,6 +202,10 @@ class Solver:
         A third file, `.resume`, keeps what Caffe's two cannot: the random state and the positions of the
         data layers (see `resume`).
         """
+        with ranks.busy("writing a snapshot"):
+            self._write_snapshot()
+
+    def _write_snapshot(self) -> None:
         check_prefix(self._message)
         stem = f"{self._message.snapshot_prefix}_iter_{self._iter}"
         hdf5 = self._message.snapshot_format == caffe_pb2.SolverParameter.HDF5
@@ -261,7 +267,8 @@ class Solver:
         display = bool(param.display) and self._iter % param.display == 0
         self.net.debug_info = display and param.debug_info
         losses = []
-        for _ in range(param.iter_size):
+        for turn in range(param.iter_size):
+            device.seed_pass(self._seed, self._iter * param.iter_size + turn)
             losses.append(self.net.runner.launch())
             self.net.runner.backward()
             if self.net.debug_info:
@@ -312,10 +319,11 @@ class Solver:
         report.log_outputs("Train", self.net.plan, report.output_values(self.net.plan, self.net.runner.blobs))
 
     def _test_all(self) -> None:
-        for index in range(len(self.test_nets)):
-            if self._stopped:
-                return
-            self._test(index)
+        with ranks.busy("testing"):
+            for index in range(len(self.test_nets)):
+                if self._stopped:
+                    return
+                self._test(index)
 
     def _test(self, index: int) -> None:
         log.info("Iteration %d, Testing net (#%d)", self._iter, index)

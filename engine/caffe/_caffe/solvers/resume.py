@@ -66,7 +66,8 @@ class Resume:
         random, layers = device.random_state(), _states(nets)
         try:
             try:
-                device.restore_random_state(self.random)
+                if device.root_solver():  # whose numbers they are
+                    device.restore_random_state(self.random)
                 _place(nets, self.layers)
             except (CaffeError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
                 raise _damaged(self.path, error) from error

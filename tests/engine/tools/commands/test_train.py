@@ -231,3 +231,20 @@ def test_checkpointing_trains_the_same():
         assert main(["train", "-solver", "solver.prototxt", flag]) == 0
         found.append(params("snap_iter_3.caffemodel"))
     assert_same(*found)
+
+
+def test_a_process_that_is_killed_ends_the_others_and_is_named():
+    """SIGKILL leaves no message of its own."""
+    command = [sys.executable, "-m", "caffe", "train", "-solver", "solver.prototxt", "-gpu", "0,1"]
+    env = {**os.environ, **NO_GPU, "CAFFE_FALLBACK": "cpu", "OMP_NUM_THREADS": "1", "CAFFE_RANK_TIMEOUT": "5"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            wait_for(process, r"Iteration 3 ")
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            (solver,) = [c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+            os.kill(int(solver), signal.SIGKILL)
+            said = process.stderr.read()
+        finally:
+            process.kill()
+    assert f"rank 1 (process {solver} on" in said, said[-2000:]
+    assert process.returncode != 0
