@@ -14,7 +14,7 @@ from caffe._caffe.ranks.meeting import Patience, Place
 from tests.ranks import together
 
 #: Seconds; a lost rank is found within a few of them.
-SOON = {"CAFFE_RANK_TIMEOUT": "2", "CAFFE_RANK_PATIENCE": "2"}
+SOON = {"CAFFE_RANK_TIMEOUT": "5", "CAFFE_RANK_PATIENCE": "2"}
 
 
 def test_all_ranks_learn_the_largest_of_each_number() -> None:
@@ -36,7 +36,7 @@ def endless(rank: int, uid: bytes) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1])
 @pytest.mark.parametrize(
-    ("number", "says"), [(signal.SIGKILL, "is gone"), (signal.SIGSTOP, "has not been heard of for 2 s")]
+    ("number", "says"), [(signal.SIGKILL, "is gone"), (signal.SIGSTOP, "has not been heard of for 5 s")]
 )
 def test_a_rank_that_is_killed_or_stopped_ends_the_others_which_name_it(in_tmp, lost, number, says) -> None:
     with together(3, endless, **{**SOON, "CAFFE_RANK_PATIENCE": "60"}) as ranks:
