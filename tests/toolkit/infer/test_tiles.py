@@ -196,14 +196,15 @@ def test_a_tile_that_is_too_small_is_told_the_least(make: Callable[[Geometry, in
 def test_memory_goes_by_the_tile_and_not_by_the_image() -> None:
     """The most memory of a process, in MiB, for an image and for one of four times as many pixels."""
     program = """
-import resource, sys
+import sys
+from benchmarks.memory import peak_bytes
 from fcn.infer.tiles import Tiling, scored
 from tests.toolkit.infer.test_tiles import image, narrow
 net, geometry = narrow("voc-fcn8s")
 picture = image(int(sys.argv[1]), int(sys.argv[1]))
 for _ in scored(net, [picture], ["score"], Tiling(geometry, int(sys.argv[2]))):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_bytes() >> 20)
 """
 
     def peak(side: int, tile: int) -> int:
