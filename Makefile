@@ -169,6 +169,7 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.ranks
 	$(PY) -m benchmarks.parts.ranks --paper
 	$(PY) -m benchmarks.parts.gpu
+	$(PY) -m benchmarks.parts.ranks
 
 reliability: $(READY)  ## kill a small training over and over, and see that it ends bit for bit alike; ARGS="--kills 200"
 	$(PY) -m benchmarks.reliability $(ARGS)
