@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .hdf5 import LinkError, check_inside
+from .hdf5 import LinkError, check_inside, walk
 
 
 class MatError(ValueError):
@@ -268,16 +268,14 @@ def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
     import h5py
 
     found: dict[str, np.ndarray] = {}
-
-    def look(name: str, item: Any) -> None:
-        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
-        if numbers and item.ndim == 2 and min(item.shape) > 1:
-            found[name.replace("/", ".")] = np.asarray(item[()]).T
-
     try:
         with h5py.File(path, "r") as file:
-            check_inside(file)
-            file.visititems(look)
+            for name, item in walk(file["/"]):
+                numbers = (
+                    isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
+                )
+                if numbers and item.ndim == 2 and min(item.shape) > 1:
+                    found[name.replace("/", ".")] = np.asarray(item[()]).T
     except LinkError as error:
         raise MatError(str(error)) from error
     except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import os
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ from .matfile import MatError, variable
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF_BITS, _TIFF_WHITE = 258, 262  # the tags BitsPerSample and PhotometricInterpretation
 #: What Pillow raises for files that are damaged, or are no images.
-_UNDECODED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+UNDECODED = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError, LookupError,
+    ArithmeticError, RuntimeError, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 class SampleError(ValueError):
@@ -146,7 +150,7 @@ def open_image(path: Path) -> tuple[Image.Image, int]:
             with Image.open(file) as image:
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 image.load()
-    except _UNDECODED as error:
+    except UNDECODED as error:
         raise SampleError(
             f"{path}: expected an image, found a file that does not decode ({error})"
         ) from error
@@ -206,7 +210,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except _UNDECODED as error:
+    except UNDECODED as error:
         raise SampleError(f"{path}: expected an image, found a file that is none ({error})") from error
 
 

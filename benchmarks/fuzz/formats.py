@@ -49,7 +49,7 @@ _C, _W, _T = containers, wires.varied, targets
 
 FORMATS = (
     Format("prototxt", "net.prototxt", corpus.nets, _prototxt, (_T.net,)),
-    Format("solver", "solver.prototxt", corpus.solver_texts, _prototxt, (_T.solver,)),
+    Format("solver", "solver.prototxt", corpus.solver_texts, _prototxt, (_T.solver,), named=False),
     Format("caffemodel", "x.caffemodel", corpus.caffemodels, _W, (_T.copy_from, _T.shapes, _T.weights)),
     Format("caffemodel.h5", "x.caffemodel.h5", partial(corpus.caffemodels, suffix=".caffemodel.h5"), mutated,
            (_T.copy_from, _T.shapes, _T.weights)),

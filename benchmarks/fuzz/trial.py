@@ -19,7 +19,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import caffe
 from fcn.data.importing import Unconfirmed
@@ -33,7 +33,7 @@ from .formats import Format
 ROOT = Path(__file__).resolve().parents[2]
 #: Of processor time for one input; of waiting, which counts for what is stuck.
 SECONDS, STUCK = 20, 300
-#: Memory that reading may take beyond what the process has, in bytes. Pillow's limit for images is 1 GiB of it.
+#: Memory that reading may take beyond what the process has, in bytes; Pillow's limit for images is 1 GiB of it.
 ROOM = 3 << 30
 #: Inputs that one process reads.
 BATCH = 500
@@ -77,25 +77,37 @@ def _process(
     sys.stdout.flush()
     child = os.fork()
     if not child:
-        try:
-            _limit(folder)
-            for index in part:
-                place[:] = struct.pack("q", index)
-                _one(form, made(form, corpus, seed, index), index, notes)
-            os._exit(0)
-        finally:
-            os._exit(9)
+        _read_all(form, corpus, seed, part, folder, notes, place)
     _, status = os.waitpid(child, 0)
     found = [Escape(*json.loads(line)) for line in notes.read_text().splitlines()]
     if status == 0:
         return found, part.stop
     (index,) = struct.unpack("q", place[:])
-    end = (
-        f"signal {signal.Signals(os.WTERMSIG(status)).name}"
-        if os.WIFSIGNALED(status)
-        else "an exit of the process"
-    )
+    killed = os.WIFSIGNALED(status)
+    end = f"signal {signal.Signals(os.WTERMSIG(status)).name}" if killed else "an exit of the process"
     return [*found, Escape(form.name, index, end, "")], index + 1
+
+
+def _read_all(  # noqa: PLR0913
+    form: Format, corpus: list[bytes], seed: int, part: range, folder: Path, notes: Path, place: mmap.mmap
+) -> NoReturn:
+    """What the child does. place: where its parent sees which input it is at."""
+    status = 1
+    try:
+        _limit(folder)
+        for index in part:
+            place[:] = struct.pack("q", index)
+            _one(form, made(form, corpus, seed, index), index, notes)
+        status = 0
+    except BaseException:
+        _note(notes, Escape(form.name, part.start, "the trial itself fails", traceback.format_exc()))
+    finally:
+        os._exit(status)
+
+
+def _note(notes: Path, escape: Escape) -> None:
+    with notes.open("a") as file:
+        file.write(json.dumps(escape) + "\n")
 
 
 def _limit(folder: Path) -> None:
@@ -109,7 +121,6 @@ def _limit(folder: Path) -> None:
     os.dup2(null, 1)
     os.dup2(null, 2)
     warnings.simplefilter("ignore")
-    caffe.init_log(3)
 
 
 def _one(form: Format, data: bytes, index: int, notes: Path) -> None:
@@ -124,14 +135,8 @@ def _one(form: Format, data: bytes, index: int, notes: Path) -> None:
             read(path)
         except (Exception, SystemExit) as error:  # noqa: BLE001  the question is which
             if what := _strange(form, path, error):
-                with notes.open("a") as file:
-                    row = (
-                        form.name,
-                        index,
-                        f"{read.__name__}: {what}",
-                        "".join(traceback.format_exception(error)),
-                    )
-                    file.write(json.dumps(row) + "\n")
+                trace = "".join(traceback.format_exception(error))
+                _note(notes, Escape(form.name, index, f"{read.__name__}: {what}", trace))
         targets.clean()
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)

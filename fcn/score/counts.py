@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from voc_layers.reading import SampleError
 
+from ..npz import read_npz
 from ..outputs import replacing
 
 #: What the file with the counts of each image is called in the folder of a score.
@@ -132,15 +132,14 @@ class Stored:
             OSError: it cannot be read.
         """
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-                arrays = {name: found[name] for name in found}
+            arrays = read_npz(path)
             return cls(
                 _tally(arrays),
                 tuple(map(str, arrays["classes"])),
                 tuple(map(str, arrays["unseen"])),
                 str(arrays["weights"]),
             )
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise SampleError(
                 f"{path}: expected the histograms of a score, found something else ({error}); score again"
             ) from error

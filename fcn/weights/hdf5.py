@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from voc_layers.hdf5 import LinkError, check_inside
+from voc_layers.hdf5 import LinkError, check_inside, walk
 
 Found = TypeVar("Found")
 
@@ -48,21 +48,18 @@ def layers(
     import h5py
 
     found: dict[str, dict[str, Found]] = {}
-
-    def visit(name: str, item: Any) -> None:
-        layer, _, number = name.rpartition("/")
-        if isinstance(item, h5py.Group):
-            found.setdefault(name, {})
-        elif not layer or item.dtype.kind != "f":
-            raise ValueError(f"{path}: not a caffemodel in HDF5: data/{name} is no parameter of a layer")
-        elif only is None or layer in only:
-            found.setdefault(layer, {})[number] = take(item)
-
     with opened(path) as file:
         if not isinstance(file.get("data"), h5py.Group):
             what = "a dataset, not a group of layers" if "data" in file else "missing"
             raise ValueError(f"{path}: not a caffemodel in HDF5: 'data' is {what}")
-        file["data"].visititems(visit)
+        for name, item in walk(file["data"]):
+            layer, _, number = name.rpartition("/")
+            if isinstance(item, h5py.Group):
+                found.setdefault(name, {})
+            elif not layer or item.dtype.kind != "f":
+                raise ValueError(f"{path}: not a caffemodel in HDF5: data/{name} is no parameter of a layer")
+            elif only is None or layer in only:
+                found.setdefault(layer, {})[number] = take(item)
     return {layer: _in_order(path, layer, numbered) for layer, numbered in found.items()}
 
 
