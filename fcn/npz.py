@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import struct
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         except _DAMAGED as error:
             raise ValueError(
-                f"{path}: not an archive of NumPy's arrays, or damaged ({size} bytes): {error}"
+                f"{path}: expected arrays of numbers; the file is cut off, damaged or none ({size} bytes): {error}"
             ) from error
 
 
@@ -51,4 +52,8 @@ def _check_size(unpacked: int, size: int) -> None:
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as content:
         array: np.ndarray = np.lib.format.read_array(content, allow_pickle=False)
+    if array.dtype.kind == "U":
+        letters = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if (letters > sys.maxunicode).any():  # which would be an error of Python when a text is looked at
+            raise ValueError(f"'{member.filename}' holds letters that there are not")
     return array

@@ -93,16 +93,12 @@ def _members(plain: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
 
 def _tar(members: Sequence[tuple[tarfile.TarInfo, bytes]], mode: str) -> bytes:
     target = io.BytesIO()
-    made: tarfile.TarFile = tarfile.open(fileobj=target, mode=mode, format=tarfile.PAX_FORMAT)  # type: ignore[call-overload]
-    with made:
+    with tarfile.open(fileobj=target, mode=mode, format=tarfile.PAX_FORMAT) as made:  # type: ignore[call-overload]
         for member, content in members:
-            # Short contents for the size that is stated are what is wanted, and what addfile would refuse.
+            filled = io.BytesIO(content.ljust(min(member.size, 1 << 16), b"\0"))
             try:
-                made.addfile(
-                    member,
-                    io.BytesIO(content.ljust(min(member.size, 1 << 16), b"\0")) if member.size else None,
-                )
-            except (OSError, ValueError):
+                made.addfile(member, filled if member.size else None)
+            except (OSError, ValueError):  # there is less than the size that is stated: just what is wanted
                 break
     return target.getvalue()
 

@@ -39,7 +39,7 @@ def _prototxt_words() -> tuple[str, ...]:
         found |= set(message.fields_by_name)
         for enum in message.enum_types:
             found |= set(enum.values_by_name)
-    types = (name.title().replace("_", "") for name in caffe_pb2.V1LayerParameter.LayerType.keys())
+    types = (name.title().replace("_", "") for name in caffe_pb2.V1LayerParameter.LayerType.keys())  # noqa: SIM118  a class of protobuf's, no dict
     return tuple(sorted({*found, *types, "InnerProduct", "SoftmaxWithLoss"} - {"Python", "python_param"}))
 
 
@@ -54,8 +54,8 @@ FORMATS = (
     Format("caffemodel.h5", "x.caffemodel.h5", partial(corpus.caffemodels, suffix=".caffemodel.h5"), mutated,
            (_T.copy_from, _T.shapes, _T.weights)),
     Format("solverstate", "x.solverstate", corpus.solverstates, _W, (_T.restore, _T.state)),
-    Format("solverstate.h5", "x.solverstate.h5", partial(corpus.solverstates, suffix=".solverstate.h5"), mutated,
-           (_T.restore, _T.state)),
+    Format("solverstate.h5", "x.solverstate.h5", partial(corpus.solverstates, suffix=".solverstate.h5"),
+           mutated, (_T.restore, _T.state)),
     Format("hdf5", "rows.h5", corpus.hdf5_data, mutated, (_T.hdf5_layer,)),
     Format("lmdb", "set/data.mdb", corpus.lmdbs, mutated, (_T.data_layer,), named=False),
     Format("binaryproto", "mean.binaryproto", corpus.means, _W, (_T.mean_file,)),

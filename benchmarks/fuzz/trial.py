@@ -1,8 +1,8 @@
 """Reading inputs in forked processes, and what counts as an escape.
 
-A reader may return, or raise one of our errors: an exception of a class that the docstrings of the readers
-name, raised by a line of this project, with a message that names the file. Everything else is an escape: other
-exceptions, a process that dies, and one that needs more than `SECONDS` or `ROOM`.
+A reader may return, or raise one of our errors: an exception of a class that the docstrings of readers
+name, raised by a line of this project, with a message that names the file. Everything else is an escape:
+other exceptions, a process that dies, and one that needs more than `SECONDS` or `ROOM`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .formats import Format
 ROOT = Path(__file__).resolve().parents[2]
 #: Of processor time for one input; of waiting, which counts for what is stuck.
 SECONDS, STUCK = 20, 300
-#: Memory that reading may take beyond what the process has, in bytes; Pillow's limit for images is 1 GiB of it.
+#: Bytes of memory that reading may take beyond what the process has: Pillow's limit for images is 1 GiB.
 ROOM = 3 << 30
 #: Inputs that one process reads.
 BATCH = 500
@@ -99,7 +99,7 @@ def _read_all(  # noqa: PLR0913
             place[:] = struct.pack("q", index)
             _one(form, made(form, corpus, seed, index), index, notes)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001  said to the parent
         _note(notes, Escape(form.name, part.start, "the trial itself fails", traceback.format_exc()))
     finally:
         os._exit(status)

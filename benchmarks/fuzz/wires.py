@@ -27,7 +27,7 @@ def varied(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
 
 
 def parse(data: bytes, depth: int) -> list[Item]:
-    """The fields of a message, and of those in it as far as bytes look like messages. IndexError: it is none."""
+    """The fields of a message, and of those that bytes in it look like. IndexError where it is none."""
     items: list[Item] = []
     at = 0
     while at < len(data):

@@ -10,8 +10,10 @@ from .mutate import NUMBERS, mutated
 
 _WORD = re.compile(r"""[A-Za-z_]\w*|-?\d+\.?\d*(?:[eE][+-]?\d+)?|"[^"\n]*"|'[^'\n]*'|\s+|.""", re.DOTALL)
 _OPEN, _CLOSE = "{[(<", "}])>"
-_STRANGE = ('""', '"\\400"', '"\\uD800"', "'\\x'", '"../../etc/passwd"', "nan", "-inf", "1e400", "0x", "-0", "1e", "true",
-            "null", "None", "#", "\\", ";", ":", ",", "\ufeff", "\u2028", "\0", "\udcff", "{", "}", "[", "]", "<", ">")  # fmt: skip
+_STRANGE = (
+    '""', '"\\400"', '"\\uD800"', "'\\x'", '"../../etc/passwd"', "nan", "-inf", "1e400", "0x", "-0", "1e",
+    "true", "null", "None", "#", "\\", ";", ":", ",", "\ufeff", "\u2028", "\0", "\udcff", *"{}[]<>",
+)  # fmt: skip
 _DEEP = (3, 50, 99, 101, 3000, 20000)
 
 

@@ -1,7 +1,7 @@
 """A disk that fails at every call of a snapshot in turn: the snapshot before has to load, and to lead on.
 
-The calls of the C library are made to fail (`faults.c`), below the folder of the snapshots alone: as on a disk that
-is full, damaged, read-only or slow. Needs a C compiler and a Linux; without them it says so.
+The calls of the C library are made to fail (`faults.c`), below the folder of the snapshots alone: as on a disk
+that is full, damaged, read-only or slow. Needs a C compiler and Linux; without them it says so.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def trials(every: int) -> int:
                         f"{kind}, call {number}, {'lasting' if lasts else 'once'}: {what}" for what in wrong
                     ]
     print(
-        f"disk: {tried} snapshots on a disk that fails at one of the {count} calls of a snapshot, {', '.join(KINDS)}, "
-        f"once or from then on; the set before led on bit for bit in {tried - len(problems)}"
+        f"disk: {tried} snapshots on a disk that fails at one of the {count} calls of a snapshot, "
+        f"{', '.join(KINDS)}, once or from then on; the set before led on bit for bit in {tried - len(problems)}"
     )
     print("".join(f"  {line}\n" for line in problems[:20]), end="")
     return int(bool(problems))
@@ -86,7 +86,7 @@ def trials(every: int) -> int:
 def _resumed(
     training: Training, faults: Faults, number: int, kind: str, lasts: bool, count: bool = False
 ) -> int:
-    """A training that goes on from a copy of the first snapshot; its exit status, or how many calls there were."""
+    """A training that goes on from a copy of the first snapshot; its exit status, or the number of calls."""
     folder = training.work / "tried"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(training.work / "first", folder)

@@ -24,21 +24,21 @@ def check(kills: int, seed: int) -> list[str]:
         training = Training(Path(folder))
         run, whole = training.run("killed"), training.run("whole")
         problems = ["the training that nothing stopped failed"] if training.finish("whole", steps) else []
-        inside = resumed = 0
+        inside = at_work = 0
         for number in range(kills):
             process = training.start("killed", steps, *(["--resume", "auto"] if number else []))
             alive, hit = _kill(process, run, number % 3 == 2, drawn.uniform(0, LONGEST))
             inside += hit
-            resumed += alive
+            at_work += alive
         status = training.finish("killed", steps, "--resume", "auto")
         problems += (
             [f"the last resumption ended with status {status}"] if status else differences(run, whole, steps)
         )
         problems += [f"{path} was left" for path in run.path.rglob("*.tmp")]
+        alike = "; ".join(problems) or "weights, momentum, generators and losses equal, bit for bit"
         print(
-            f"kills: {kills}, of which {inside} while a file of a snapshot was written; {resumed} of {kills} "
-            f"trainings had gone on from what there was; {steps} steps; "
-            f"{'weights, momentum, generators, losses equal bit for bit' if not problems else problems}"
+            f"kills: {kills}, {at_work} of trainings at work, {inside} while a file of a snapshot was written; "
+            f"{steps} steps: {alike}"
         )
     return problems
 

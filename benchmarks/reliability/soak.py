@@ -1,4 +1,4 @@
-"""Long use: steps of training, passes of images of many sizes, nets made and dropped; memory has to stay flat."""
+"""Long use: steps of training, images of many sizes, nets made and dropped; memory has to stay flat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small training on drawn images, in processes that are quick to start, and whether two of them end alike."""
+"""A small training on drawn images, in processes that start quickly, and whether two of them end alike."""
 
 from __future__ import annotations
 

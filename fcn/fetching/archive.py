@@ -8,6 +8,7 @@ a file of the archive becomes a copy of it.
 from __future__ import annotations
 
 import lzma
+import os
 import posixpath
 import re
 import stat
@@ -29,6 +30,8 @@ from .space import require_space
 RATIO, FREELY = 20, 1 << 30
 #: Files and folders in an archive.
 MOST_ENTRIES = 1_000_000
+#: Bytes of a name, letters of a path: beyond it Linux says no in the middle of the work.
+LONGEST_NAME, LONGEST_PATH = 255, 1000
 
 _CHUNK = 1 << 20
 #: What a Mac leaves in archives.
@@ -193,4 +196,6 @@ def _name(archive: Path, given: str) -> str:
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
         raise ArchiveError(f"{archive}: {given!r} leads out of the folder; nothing was unpacked")
     plain = posixpath.normpath(name)
+    if len(plain) > LONGEST_PATH or max(len(os.fsencode(part)) for part in plain.split("/")) > LONGEST_NAME:
+        raise ArchiveError(f"{archive}: a name of {len(plain)} letters is too long; nothing was unpacked")
     return "" if plain == "." or _LITTER.search(plain) else plain

@@ -5,6 +5,7 @@ Nothing is unpickled. What reads a format is imported when the first such file i
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ _ZIP, _PICKLE, _ONNX = b"PK\x03\x04", b"\x80", b"\x08"
 #: What PyTorch's reader raises for files that are damaged.
 _DAMAGED = (
     RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError,
-    OverflowError, MemoryError,
+    OverflowError, MemoryError, struct.error,
 )  # fmt: skip
 
 #: What a network's file is called by those who train it in other frameworks: name -> array.
@@ -143,8 +144,8 @@ def _onnx(path: Path) -> Arrays:
             "onnx.save(onnx.load(PATH), 'one.onnx') puts both into one"
         )
     try:
-        return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in initializers}
-    except (ValueError, TypeError) as error:
+        return {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in initializers}
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise _damaged(path, error) from error
 
 
