@@ -39,7 +39,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         except _DAMAGED as error:
             raise ValueError(
-                f"{path}: expected arrays of numbers; the file is cut off, damaged or none ({size} bytes): {error}"
+                f"{path}: expected arrays of numbers; the file is cut off or damaged ({size} bytes): {error}"
             ) from error
 
 

@@ -106,7 +106,7 @@ class Run:
             )
         try:
             return Job.from_dict(found["job"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{self.info}: not the job of a run: {error!r}") from error
 
     def launches(self) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ class Run:
             return {}
         try:
             found = json.loads(self.info.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.info}: not JSON: {error}") from error
         return found if isinstance(found, dict) else {"version": "none"}
 

@@ -104,8 +104,11 @@ class OrderedLayer(caffe.Layer):
                 f"bottoms and {len(top)} tops"
             )
         if "mean" in params:
-            self.mean = np.array(params["mean"], np.float64)
-            if self.mean.shape != (3,):
+            try:
+                self.mean = np.array(params["mean"], np.float64)
+            except (TypeError, ValueError, OverflowError):
+                self.mean = np.empty(0)
+            if self.mean.shape != (3,) or not np.isfinite(self.mean).all():
                 raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
         count, batch = self.prepare(params)
         order = Order(count, self.draws(params), params.get("seed"))

@@ -68,7 +68,7 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
         values = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
         values = []
-    if len(values) != count:
+    if len(values) != count or not np.isfinite(values).all():
         raise SampleError(
             f"{where}: expected {count} number{'s' if count > 1 else ''} after the colon, "
             f"found {text.strip()!r}"

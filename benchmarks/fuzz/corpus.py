@@ -64,7 +64,7 @@ _SOLVERS = (
     'base_lr: 0.01 lr_policy: "step" gamma: 0.1 stepsize: 10 momentum: 0.9 weight_decay: 0.0005 max_iter: 20 '
     'display: 5 snapshot: 10 snapshot_prefix: "small" solver_mode: CPU random_seed: 3',
     'type: "Adam" base_lr: 1e-3 lr_policy: "multistep" stepvalue: 5 stepvalue: 9 delta: 1e-8 iter_size: 2 '
-    "max_iter: 4 test_iter: 1 test_interval: 100 snapshot_format: HDF5 regularization_type: 'L1' clip_gradients: 3",
+    "test_iter: 1 test_interval: 100 snapshot_format: HDF5 regularization_type: 'L1' clip_gradients: 3",
 )  # fmt: skip
 
 
@@ -299,13 +299,13 @@ def coco(folder: Path) -> list[bytes]:
     outlines = (
         [[0, 0, 5, 0, 5, 5]],
         {"counts": [10, 20, 18], "size": [6, 8]},
-        {"counts": ":d0B", "size": [6, 8]},
+        {"counts": ":d0b0", "size": [6, 8]},
     )
     document = {
-        "images": [{"id": 1, "file_name": "im0.png", "height": 6, "width": 8}],
+        "images": [{"id": i, "file_name": f"im{i}.png", "height": 6, "width": 8} for i in range(2)],
         "annotations": [
             {
-                "image_id": 1,
+                "image_id": i % 2,
                 "category_id": i % 2,
                 "segmentation": outline,
                 "area": 12.5,

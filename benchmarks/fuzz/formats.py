@@ -75,7 +75,7 @@ FORMATS = (
     Format("window list", "windows.txt", corpus.window_lists, _text, (_T.window_data,), named=False),
     Format("colours", "colours.txt", corpus.colour_tables, _text, (_T.colours,)),
     Format("param_str", "param.txt", corpus.param_strs, _text, (_T.param_str,), named=False),
-    Format("labelme", "made/im0.json", corpus.labelme, _text, (_T.imported,), named=False),
+    Format("labelme", "made/im0.json", corpus.labelme, _text, (_T.imported_labelme,), named=False),
     Format("coco", "made/coco.json", corpus.coco, _text, (_T.imported,), named=False),
     Format("run.json", "run/run.json", corpus.runs, _text, (_T.job,)),
     Format("scores", "scores.csv", corpus.tables, _text, (_T.table,)),

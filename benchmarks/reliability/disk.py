@@ -1,7 +1,7 @@
 """A disk that fails at every call of a snapshot in turn: the snapshot before has to load, and to lead on.
 
-The calls of the C library are made to fail (`faults.c`), below the folder of the snapshots alone: as on a disk
-that is full, damaged, read-only or slow. Needs a C compiler and Linux; without them it says so.
+The calls of the C library are made to fail (`faults.c`), below the folder of the snapshots alone: as on a
+disk that is full, damaged, read-only or slow. Needs a C compiler and Linux; without them it says so.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def trials(every: int) -> int:
                     ]
     print(
         f"disk: {tried} snapshots on a disk that fails at one of the {count} calls of a snapshot, "
-        f"{', '.join(KINDS)}, once or from then on; the set before led on bit for bit in {tried - len(problems)}"
+        f"{', '.join(KINDS)}, once or from then on; the set before led on, bit for bit, in "
+        f"{tried - len(problems)}"
     )
     print("".join(f"  {line}\n" for line in problems[:20]), end="")
     return int(bool(problems))

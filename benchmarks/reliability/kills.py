@@ -37,8 +37,8 @@ def check(kills: int, seed: int) -> list[str]:
         problems += [f"{path} was left" for path in run.path.rglob("*.tmp")]
         alike = "; ".join(problems) or "weights, momentum, generators and losses equal, bit for bit"
         print(
-            f"kills: {kills}, {at_work} of trainings at work, {inside} while a file of a snapshot was written; "
-            f"{steps} steps: {alike}"
+            f"kills: {kills}, {at_work} of trainings at work, {inside} while a file of a snapshot "
+            f"was written; {steps} steps: {alike}"
         )
     return problems
 

@@ -60,7 +60,7 @@ class Snapshots:
                 raise ValueError("of another version, or with names that lead elsewhere")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             log.warning("%s is not read: %s", self.index, error)
             return {}
         return sets
