@@ -22,12 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from ..npz import FREELY, RATIO
 from ..waiting import transfer
 from .source import is_page
 from .space import require_space
 
-#: An archive may unpack to so many times its size; to `FREELY` bytes it always may.
-RATIO, FREELY = 20, 1 << 30
 #: Files and folders in an archive.
 MOST_ENTRIES = 1_000_000
 #: Bytes of a name, letters of a path: beyond it Linux says no in the middle of the work.

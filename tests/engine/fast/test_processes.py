@@ -247,3 +247,21 @@ def test_no_room_for_scratch_memory_is_an_error_and_the_workers_go_on():
     done: list[int] = []
     workers.run(lambda piece, scratch: done.append(piece), 4, scratch=64)
     assert sorted(done) == [0, 1, 2, 3]
+
+
+def test_memory_that_is_not_enough_names_the_layer(programs):
+    pytest.importorskip("resource", reason="limits of a process are POSIX's")
+    program = """
+import resource
+made = net()
+scores(made)  # compiled
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
+made.blobs["data"].reshape(1, 3, 2000, 2000)
+try:
+    made.forward()
+except caffe.CaffeError as error:
+    print(error)
+"""
+    said, _ = programs.run(program)
+    assert "layer 'conv'" in said and "memory" in said
