@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 
-class LinkError(ValueError):
-    """A file says that what it holds is in another file."""
+class Refused(ValueError):
+    """What a file holds is in another file, or is far larger than the file can be."""
+
+
+#: Data may be so many times as large as their file; up to `FREELY` bytes they always may.
+RATIO, FREELY = 20, 1 << 30
 
 
 def walk(top: Any) -> Iterator[tuple[str, Any]]:
@@ -16,8 +20,8 @@ def walk(top: Any) -> Iterator[tuple[str, Any]]:
     In the place of h5py's `visititems`, which does not end where a damaged file leads in a circle.
 
     Raises:
-        LinkError: a link, external storage, or a data set put together from others, which HDF5 would read
-            from other files without a word; where it is.
+        Refused: a link, external storage, or a data set put together from others, which HDF5 would read from
+            other files without a word; a data set whose values the file does not hold; where it is.
     """
     import h5py
 
@@ -39,7 +43,7 @@ def walk(top: Any) -> Iterator[tuple[str, Any]]:
 
 
 def check_inside(file: Any) -> None:
-    """See that nothing in an open `h5py.File` lies in other files. Raises: see `walk`."""
+    """See that all that an open `h5py.File` holds lies in it. Raises: see `walk`."""
     for _ in walk(file["/"]):
         pass
 
@@ -53,13 +57,17 @@ def _number(item: Any) -> tuple[int, int]:
 
 
 def _inside(group: Any, name: str) -> Any:
-    """What a group calls `name`; LinkError where that is, or may be, in another file."""
+    """What a group calls `name`; Refused where that is, or may be, in another file or in none."""
     import h5py
 
     place = f"{group.name.rstrip('/')}/{name}"
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise LinkError(f"{place} is a link, and links may lead out of the file: store the values there")
+        raise Refused(f"{place} is a link, and links may lead out of the file: store the values there")
     item = group[name]
     if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-        raise LinkError(f"{place} lies in other files: store the values in this one")
+        raise Refused(f"{place} lies in other files: store the values in this one")
+    if isinstance(item, h5py.Dataset) and item.size is not None:
+        needed, size = item.size * item.id.get_type().get_size(), group.file.id.get_filesize()
+        if needed > max(FREELY, RATIO * size):
+            raise Refused(f"{place} has the shape {item.shape}: far more than a file of {size} bytes holds")
     return item

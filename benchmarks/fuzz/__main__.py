@@ -61,11 +61,11 @@ def _format(form: Format, args: argparse.Namespace) -> int:
         for escape in escapes(form, corpus, args.seed, numbers, Path(folder, "trial")):
             kinds[_kind(escape)] += 1
             if kinds[_kind(escape)] == 1:
-                print(f"{form.name} {escape.index}: {escape.what}\n{escape.trace}", flush=True)
+                print(f"{form.name} {escape.number}: {escape.what}\n{escape.trace}", flush=True)
                 if args.save:
                     args.save.mkdir(parents=True, exist_ok=True)
-                    data = made(form, corpus, args.seed, escape.index)
-                    (args.save / f"{form.name.replace(' ', '-')}-{escape.index}").write_bytes(data)
+                    data = made(form, corpus, args.seed, escape.number)
+                    (args.save / f"{form.name.replace(' ', '-')}-{escape.number}").write_bytes(data)
     print(
         f"{form.name}: {args.inputs} inputs, {sum(kinds.values())} escapes of {len(kinds)} kinds", flush=True
     )

@@ -35,22 +35,24 @@ def zipped(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
         return mutated(rng, corpus)
     try:
         with zipfile.ZipFile(io.BytesIO(rng.choice(corpus))) as source:
-            members = [[name, source.read(name)] for name in source.namelist()]
+            names = source.namelist()
+            contents = [source.read(name) for name in names]
     except zipfile.BadZipFile:  # a file of the corpus that is none
         return mutated(rng, corpus)
-    at, kind = rng.randrange(len(members)), rng.random()
+    at, kind = rng.randrange(len(names)), rng.random()
     if kind < 0.7:
         for _ in range(rng.choice((1, 1, 3))):
-            members[at][1] = changed(rng, members[at][1])
+            contents[at] = changed(rng, contents[at])
     elif kind < 0.8:
-        del members[at]
+        del names[at], contents[at]
     elif kind < 0.9:
-        members[at][0] = rng.choice(_NAMES) or "empty"
+        names[at] = rng.choice(_NAMES) or "empty"
     else:
-        members.insert(0, list(members[at]))
+        names.insert(0, names[at])
+        contents.insert(0, contents[at])
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as made:
-        for name, content in members:
+        for name, content in zip(names, contents):
             made.writestr(zipfile.ZipInfo(name), content)
     return target.getvalue()
 

@@ -250,7 +250,7 @@ def packed(folder: Path) -> list[bytes]:
     contents = {"VOC/JPEGImages/a.jpg": b"image" * 50, "VOC/list.txt": b"a\n", "VOC/empty": b""}
     for mode in ("w", "w:gz", "w:bz2", "w:xz"):
         stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode=mode) as tarred:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode=mode) as tarred:
             for name, content in contents.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(content)

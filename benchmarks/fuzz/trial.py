@@ -46,7 +46,7 @@ class Escape(NamedTuple):
     """An input that ended in something else. what: one line. trace: where, as far as that is known."""
 
     format: str
-    index: int
+    number: int
     what: str
     trace: str
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from voc_layers.hdf5 import LinkError, check_inside, walk
+from voc_layers.hdf5 import Refused, check_inside, walk
 
 Found = TypeVar("Found")
 
@@ -26,11 +26,21 @@ def opened(path: str | Path, what: str = "caffemodel", mode: str = "r") -> Itera
         with h5py.File(path, mode) as file:
             check_inside(file)
             yield file
-    except LinkError as error:
+    except Refused as error:
         raise ValueError(f"{path}: {error}") from error
     except MemoryError as error:
         raise ValueError(f"{path}: holds more values than there is memory for") from error
-    except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        OverflowError,
+        ValueError,
+    ) as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):  # said by who reads it here
+            raise
         raise ValueError(f"{path}: not a {what} in HDF5, or cut off: {error}") from error
 
 

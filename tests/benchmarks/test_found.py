@@ -17,6 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
+import caffe
+from benchmarks.fuzz import corpus
 from benchmarks.fuzz.formats import FORMATS
 from benchmarks.fuzz.trial import escapes
 from caffe.proto import caffe_pb2
@@ -179,3 +181,16 @@ def test_an_archive_that_unpacks_to_far_too_much_is_refused(
         exchange.read(tmp_path / "plain.npz", exchange.Reading(in_order=True)).layers["conv"][0].size
         == 1 << 20
     )
+
+
+def test_a_shape_of_which_the_file_holds_nothing_is_refused(tmp_path: Path) -> None:
+    """Chunks that were never written are values all the same, as many as the shape says."""
+    path = tmp_path / "hollow.caffemodel.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data/conv/0", (1 << 20, 1 << 18), np.float32, chunks=(64, 64))
+    with pytest.raises(ValueError, match=r"hollow\.caffemodel\.h5: /data/conv/0 has the shape"):
+        exchange.read(path)
+    (tmp_path / "net.prototxt").write_text(corpus.NET)
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    with pytest.raises(caffe.CaffeError, match="/data/conv/0 has the shape"):
+        net.copy_from(str(path))

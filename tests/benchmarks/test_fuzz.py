@@ -104,6 +104,6 @@ def test_escapes_are_found_with_their_input(
     monkeypatch.setattr(trial, "SECONDS", 0.2)
     form = Format("made up", "file", lambda folder: [], lambda rng, corpus: rng.randbytes(4), (read,))  # type: ignore[arg-type]
     seen = list(escapes(form, [], 0, range(3), tmp_path))
-    assert [(escape.index, found is not None and found in escape.what) for escape in seen] == (
+    assert [(escape.number, found is not None and found in escape.what) for escape in seen] == (
         [] if found is None else [(0, True), (1, True), (2, True)]
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import h5py
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: Data may be so many times as large as their file; up to `_FREELY` bytes they always may.
+_RATIO, _FREELY = 20, 1 << 30
 
 
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
@@ -53,7 +55,15 @@ def reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise ParseError(could_not_open(path, error)) from error
     except CaffeError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+    except (
+        OSError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise ParseError(f"Failed to read HDF5 file '{path}': {error}") from error
 
 
@@ -63,7 +73,8 @@ def walk(top: h5py.Group) -> Iterator[tuple[str, Any]]:
     In the place of h5py's `visititems`, which does not end where a damaged file leads in a circle.
 
     Raises:
-        ParseError: something lies in other files, which HDF5 would read without a word; where it is.
+        ParseError: something lies in other files, which HDF5 would read without a word, or is far larger than
+            the file can be; where it is.
     """
     import h5py
 
@@ -102,6 +113,12 @@ def _inside(group: h5py.Group, name: str) -> Any:
     item = group[name]
     if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
         raise ParseError(f"{place} lies in other files: store the values in this one")
+    if isinstance(item, h5py.Dataset) and item.size is not None:
+        needed, size = item.size * item.id.get_type().get_size(), group.file.id.get_filesize()
+        if needed > max(_FREELY, _RATIO * size):
+            raise ParseError(
+                f"{place} has the shape {item.shape}: far more than a file of {size} bytes holds"
+            )
     return item
 
 
