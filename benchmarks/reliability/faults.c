@@ -29,7 +29,9 @@ long fault_calls(void) { return calls; }
 
 static int fails(const char *path)
 {
-    if (!folder[0] || strncmp(path, folder, strlen(folder)))
+    size_t length = strlen(folder);
+
+    if (!length || strncmp(path, folder, length) || (path[length] && path[length] != '/'))
         return 0;
     calls++;
     if (!at || calls < at || (calls > at && !lasts))

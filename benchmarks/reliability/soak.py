@@ -33,7 +33,7 @@ def check(steps: int, passes: int, made: int, seed: int) -> list[str]:
             "passes of images of mixed sizes": (passes, _inference(seed)),
             "nets made and dropped": (made, _building(Path(folder))),
         }
-        return [problem for what, (count, work) in works.items() for problem in _flat(what, count, work)]
+        return [problem for what, (count, work) in works.items() for problem in flat(what, count, work)]
 
 
 def _training(training: Training) -> Callable[[], object]:
@@ -65,7 +65,7 @@ def _building(folder: Path) -> Callable[[], object]:
     return lambda: caffe.Net(str(path), caffe.TEST).forward()
 
 
-def _flat(what: str, count: int, work: Callable[[], object]) -> list[str]:
+def flat(what: str, count: int, work: Callable[[], object]) -> list[str]:
     """Do it so often; the most memory of the last fifth against that of the first two."""
     peaks = []
     for part in range(5):

@@ -42,6 +42,15 @@ def looping_tree() -> bytes:
     return bytes(data)
 
 
+def nameless() -> bytes:
+    """HDF5 with a group whose name is no text."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        h5py.h5g.create(file.create_group("data").id, b"\xff\xfe")
+        file["iter"] = 1
+    return stream.getvalue()
+
+
 def zipped(members: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -121,6 +130,9 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "a tree that does, in a state": ("solverstate.h5", looping_tree),
     "a tree that does, in a .mat": ("mat7.3", looping_tree),
     "a tree that does, in data": ("hdf5", looping_tree),
+    "a group whose name is no text": ("caffemodel.h5", nameless),
+    "a group whose name is no text, in a state": ("solverstate.h5", nameless),
+    "a group whose name is no text, in a .mat": ("mat7.3", nameless),
     "values that end within a number": ("caffemodel", half_a_number),
     "a mean of 200 axes": ("binaryproto", many_axes),
     "a member that is no array": ("npz", zipped({"conv.0.npy": b"no array"})),
