@@ -12,6 +12,7 @@ import os
 import posixpath
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -37,7 +38,7 @@ _CHUNK = 1 << 20
 _LITTER = re.compile(r"(^|/)(__MACOSX(/|$)|\._)")
 _DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
-    RuntimeError,
+    RuntimeError, ValueError, OverflowError, LookupError, TypeError, struct.error,
 )  # fmt: skip
 
 
@@ -114,6 +115,8 @@ def _told(archive: Path) -> Iterator[None]:
     """What goes wrong in reading the archive, as ArchiveError."""
     try:
         yield
+    except ArchiveError:
+        raise
     except _DAMAGED as error:
         raise ArchiveError(f"{archive}: damaged or incomplete ({error})") from error
 

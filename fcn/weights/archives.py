@@ -82,7 +82,8 @@ def _state_dict(path: Path) -> Arrays:
 
     torch = _torch(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # of a path, its suffix would count
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except (UnpicklingError, *_DAMAGED) as error:
         raise ValueError(
             f"{path}: not plain weights of PyTorch, or cut off ({path.stat().st_size} bytes). Only tensors "

@@ -107,6 +107,16 @@ def long_name() -> bytes:
     return stream.getvalue()
 
 
+def far_entry() -> bytes:
+    """An entry that says it is as long as a number of 64 bits goes."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        info = tarfile.TarInfo("a")
+        info.pax_headers = {"size": str(2**64 - 1)}
+        archive.addfile(info)
+    return stream.getvalue()
+
+
 def unknown_kind() -> bytes:
     onnx = pytest.importorskip("onnx")
     tensor = onnx.helper.make_tensor("fc.weight", 1, [1], [1.0])
@@ -152,6 +162,8 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "a pickle cut in a number": ("pth", b"\x80\x02X\x05"),
     "a kind of numbers that there is not": ("onnx", unknown_kind),
     "a TIFF without a width": ("image", without_dimensions),
+    "a pickle with the name of another format": ("safetensors", b"\x80\x02}q\x00" + bytes(16)),
+    "an offset beyond 64 bits": ("archive", far_entry),
     "a name that no disk takes": ("archive", long_name),
     "a label of 400 digits": ("image list", f"im0.png {HUGE}\n".encode()),
     "a label beyond 32 bits": ("image list", b"im0.png 4294967296\n"),
