@@ -105,8 +105,10 @@ class Run:
                 "release made this run; go on with that one, or rename the folder and train again"
             )
         try:
-            return Job.from_dict(found["job"])
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            job = Job.from_dict(found["job"])
+            _ = job.folder, job.inputs, job.labelings  # which may not be what they should be either
+            return job
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{self.info}: not the job of a run: {error!r}") from error
 
     def launches(self) -> list[dict[str, Any]]:

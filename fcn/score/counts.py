@@ -149,6 +149,8 @@ def _tally(arrays: Mapping[str, np.ndarray]) -> Tally:
     """The tally of the arrays of a file. ValueError where they do not belong together."""
     n, (names, void, cells) = len(arrays["classes"]), (arrays[key] for key in ("names", "void", "cells"))
     where, pixels = arrays["where"], arrays["pixels"]
+    if any(array.dtype.kind not in "iu" for array in (void, cells, where, pixels)):
+        raise ValueError("its counts are no whole numbers")
     sizes = (len(names) == len(void) == len(cells), where.size == pixels.size == cells.sum())
     if not all(sizes) or (where.size and not 0 <= where.min() <= where.max() < n * n):
         raise ValueError("its arrays do not belong together")

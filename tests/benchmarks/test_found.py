@@ -125,11 +125,19 @@ def unknown_kind() -> bytes:
     return bytes(model.SerializeToString())
 
 
+def without_folder() -> bytes:
+    (run,) = corpus.runs(Path())
+    return run.replace(b"voc_dir", b"voc_dia")
+
+
 def far_coordinate() -> bytes:
     document = {
         "images": [{"id": 1, "file_name": "im0.png"}],
         "categories": [{"id": 1, "name": "a"}],
-        "annotations": [{"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 5, int(HUGE), 5, 5]]}],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 5, int(HUGE), 5, 5]]},
+            {"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 5, 0, 5, 5]], "area": int(HUGE)},
+        ],
     }
     return json.dumps(document).encode()
 
@@ -174,6 +182,11 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "a list as a key": ("param_str", b"{[]: 1}"),
     "a mean of 400 digits": ("param_str", f"{{'split': 'train', 'mean': ({HUGE}, 0, 0)}}".encode()),
     "a coordinate of 400 digits": ("coco", far_coordinate),
+    "a run whose data layer names no folder": ("run.json", without_folder),
+    "an iteration that is infinite": (
+        "index.json",
+        b'{"version": 1, "sets": [{"iteration": 1e999, "files": {}}]}',
+    ),
     "lists in lists": ("run.json", b"[" * 100_000),
     "lists in lists, in an index": ("index.json", b"[" * 100_000),
     "lists in lists, of a loop": ("loop.json", b"[" * 100_000),
