@@ -39,7 +39,7 @@ unless-trained = $(if $(wildcard $(addprefix $(RUNS)/$(1)/snapshot/,*.caffemodel
         voc-fcn32s voc-fcn16s voc-fcn8s voc-fcn8s-atonce voc-fcn-alexnet voc-fcn32s-fixed voc-fcn-googlenet \
         nyud-fcn32s-color nyud-fcn32s-hha nyud-fcn32s-color-d nyud-fcn32s-color-hha siftflow-fcn32s siftflow-fcn16s \
         siftflow-fcn8s pascalcontext-fcn32s pascalcontext-fcn16s pascalcontext-fcn8s score proto docs bench bench-parts \
-        reliability clean
+        reliability fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -169,10 +169,12 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.ranks
 	$(PY) -m benchmarks.parts.ranks --paper
 	$(PY) -m benchmarks.parts.gpu
-	$(PY) -m benchmarks.parts.ranks
 
-reliability: $(READY)  ## kill a small training over and over, and see that it ends bit for bit alike; ARGS="--kills 200"
+reliability: $(READY)  ## 200 kills, failing disks, memory over thousands of steps, planted faults; ARGS=--short for a look
 	$(PY) -m benchmarks.reliability $(ARGS)
+
+fuzz: $(READY)  ## 100,000 inputs of any bytes for each format that is read; ARGS="--format NAME --inputs N --seed N"
+	$(PY) -m benchmarks.fuzz $(ARGS)
 
 build/peers/.stamp: benchmarks/requirements-peers.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv build/peers

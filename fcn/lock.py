@@ -110,7 +110,7 @@ def _owner(path: Path) -> Owner | None:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

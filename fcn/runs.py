@@ -118,8 +118,10 @@ class Run:
                 "release made this run; go on with that one, or rename the folder and train again"
             )
         try:
-            return Job.from_dict(found["job"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            job = Job.from_dict(found["job"])
+            _ = job.folder, job.inputs, job.labelings  # which may not be what they should be either
+            return job
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{self.info}: not the job of a run: {error!r}") from error
 
     def launches(self) -> list[dict[str, Any]]:
@@ -136,7 +138,7 @@ class Run:
             return {}
         try:
             found = json.loads(self.info.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.info}: not JSON: {error}") from error
         return found if isinstance(found, dict) else {"version": "none"}
 

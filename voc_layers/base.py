@@ -42,8 +42,8 @@ def parse_params(text: str, layer: str, required: set[str], optional: set[str]) 
     """A layer's `param_str`, a Python dict literal, as a dict; SampleError for other text or other keys."""
     try:
         params = ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
-        raise SampleError(f"{layer}: param_str is not a Python dict literal: {text!r}") from error
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise SampleError(f"{layer}: param_str is not a Python dict literal: {text[:1000]!r}") from error
     if not isinstance(params, dict):
         raise SampleError(f"{layer}: param_str must be a dict, found {text!r}")
     missing, unknown = sorted(required - params.keys()), sorted(map(str, params.keys() - required - optional))
@@ -107,8 +107,11 @@ class OrderedLayer(caffe.Layer):
                 f"bottoms and {len(top)} tops"
             )
         if "mean" in params:
-            self.mean = np.array(params["mean"], np.float64)
-            if self.mean.shape != (3,):
+            try:
+                self.mean = np.array(params["mean"], np.float64)
+            except (TypeError, ValueError, OverflowError):
+                self.mean = np.empty(0)
+            if self.mean.shape != (3,) or not np.isfinite(self.mean).all():
                 raise SampleError(f"{name}: mean must be three numbers (B, G, R), found {params['mean']!r}")
         count, batch = self.prepare(params)
         order = Order(count, self.draws(params), params.get("seed"))
@@ -176,7 +179,12 @@ class SegDataLayer(OrderedLayer):
         if not isinstance(count, int) or not 0 <= count <= VOID:
             raise SampleError(f"{type(self).__name__}: classes must be how many there are, found {count!r}")
         self.split = str(params["split"])
-        self.folder = self.layout.of(params, tuple(map(str, range(count))))
+        try:
+            self.folder = self.layout.of(params, tuple(map(str, range(count))))
+        except (TypeError, OverflowError) as error:
+            raise SampleError(
+                f"{type(self).__name__}: param_str has a value of the wrong kind: {error}"
+            ) from error
         self.indices = self.folder.ids(self.split)
         self.augmentation, self.seed = Augmentation.of(params, type(self).__name__), params.get("seed")
         return len(self.indices), self._whole(params, "batch", 1, "how many images are in a batch", 10_000, 1)

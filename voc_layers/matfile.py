@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .hdf5 import LinkError, check_inside
+from .hdf5 import Refused, check_inside, walk
 
 
 class MatError(ValueError):
@@ -257,9 +257,19 @@ def _of_hdf5(path: str | Path, name: str, field: str | None) -> np.ndarray:
             if item.nbytes > LARGEST:
                 raise MatError(f"a variable of more than {LARGEST} bytes")
             return np.asarray(item[()]).T
-    except LinkError as error:
+    except Refused as error:
         raise MatError(str(error)) from error
-    except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+    except MatError:
+        raise
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise MatError(f"no {what} in it, or damaged: {error}") from error
 
 
@@ -268,18 +278,26 @@ def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
     import h5py
 
     found: dict[str, np.ndarray] = {}
-
-    def look(name: str, item: Any) -> None:
-        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
-        if numbers and item.ndim == 2 and min(item.shape) > 1:
-            found[name.replace("/", ".")] = np.asarray(item[()]).T
-
     try:
         with h5py.File(path, "r") as file:
-            check_inside(file)
-            file.visititems(look)
-    except LinkError as error:
+            for name, item in walk(file["/"]):
+                numbers = (
+                    isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
+                )
+                if numbers and item.ndim == 2 and min(item.shape) > 1:
+                    found[name.replace("/", ".")] = np.asarray(item[()]).T
+    except Refused as error:
         raise MatError(str(error)) from error
-    except (OSError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+    except MatError:
+        raise
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise MatError(f"damaged: {error}") from error
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import os
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ from .matfile import MatError, variable
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF_BITS, _TIFF_WHITE = 258, 262  # the tags BitsPerSample and PhotometricInterpretation
 #: What Pillow raises for files that are damaged, or are no images.
-_UNDECODED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+UNDECODED = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError, LookupError,
+    ArithmeticError, RuntimeError, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 class SampleError(ValueError):
@@ -65,7 +69,7 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
         values = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
         values = []
-    if len(values) != count:
+    if len(values) != count or not np.isfinite(values).all():
         raise SampleError(
             f"{where}: expected {count} number{'s' if count > 1 else ''} after the colon, "
             f"found {text.strip()!r}"
@@ -167,7 +171,7 @@ def decode(
             if most is None or pixels <= most:
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 image.load()
-    except _UNDECODED as error:
+    except UNDECODED as error:
         raise SampleError(
             f"{name}: expected an image, found a file that does not decode ({error})"
         ) from error
@@ -233,7 +237,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except _UNDECODED as error:
+    except UNDECODED as error:
         raise SampleError(f"{path}: expected an image, found a file that is none ({error})") from error
 
 

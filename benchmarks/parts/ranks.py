@@ -1,6 +1,6 @@
 """Training in several processes: how it scales on this machine, and what travels on a cluster, on paper.
 
-    python -m benchmarks.parts.ranks [--ranks 1,2] [--width 0.25] [--size 160x160] [--steps 6]
+    python -m benchmarks.parts.ranks [--ranks 1,2] [--width 0.25] [--size 160x160] [--runs 6]
     python -m benchmarks.parts.ranks --paper [--step-ms 60] [--gpus 8,64] [--gigabytes 25,1.25]
 
 Scaling: FCN-8s, an image and a thread for each process, over Gloo; images a second over those of one process,
@@ -106,7 +106,7 @@ def work(args: argparse.Namespace) -> None:
         nccl.bcast()
         solver.add_callback(nccl)
         times = []
-        for _ in range(args.steps + 1):
+        for _ in range(args.runs + 1):
             begun = time.perf_counter()
             solver.step(1)
             times.append(time.perf_counter() - begun)
@@ -118,7 +118,7 @@ def measured(count: int, args: argparse.Namespace) -> float:
     uid = caffe.NCCL.new_uid().decode()
     size = "x".join(map(str, args.size))
     command = [sys.executable, "-m", "benchmarks.parts.ranks", "--size", size, "--width", str(args.width)]
-    command += ["--steps", str(args.steps), "--bucket", str(args.bucket)]
+    command += ["--runs", str(args.runs), "--bucket", str(args.bucket)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     processes = [
         subprocess.Popen(
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=numbers(int), default=[1, 2], help="numbers of processes")
     parser.add_argument("--width", type=float, default=0.25, help="multiplies the channels of VGG16")
     parser.add_argument("--size", type=size_type, default=(160, 160), help="height x width of the image")
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--runs", type=int, default=6, help="steps that are timed")
     parser.add_argument("--bucket", type=float, default=25.0, help="MiB")
     parser.add_argument("--paper", action="store_true", help="reckon, and measure nothing")
     parser.add_argument("--step-ms", type=float, default=60.0, help="of one GPU, an image")

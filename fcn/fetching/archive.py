@@ -8,9 +8,11 @@ a file of the archive becomes a copy of it.
 from __future__ import annotations
 
 import lzma
+import os
 import posixpath
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -21,21 +23,22 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from ..npz import FREELY, RATIO
 from ..waiting import transfer
 from .source import is_page
 from .space import require_space
 
-#: An archive may unpack to so many times its size; to `FREELY` bytes it always may.
-RATIO, FREELY = 20, 1 << 30
 #: Files and folders in an archive.
 MOST_ENTRIES = 1_000_000
+#: Bytes of a name, letters of a path: beyond it Linux says no in the middle of the work.
+LONGEST_NAME, LONGEST_PATH = 255, 1000
 
 _CHUNK = 1 << 20
 #: What a Mac leaves in archives.
 _LITTER = re.compile(r"(^|/)(__MACOSX(/|$)|\._)")
 _DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
-    RuntimeError,
+    RuntimeError, ValueError, OverflowError, LookupError, TypeError, struct.error,
 )  # fmt: skip
 
 
@@ -112,6 +115,8 @@ def _told(archive: Path) -> Iterator[None]:
     """What goes wrong in reading the archive, as ArchiveError."""
     try:
         yield
+    except ArchiveError:
+        raise
     except _DAMAGED as error:
         raise ArchiveError(f"{archive}: damaged or incomplete ({error})") from error
 
@@ -193,4 +198,6 @@ def _name(archive: Path, given: str) -> str:
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
         raise ArchiveError(f"{archive}: {given!r} leads out of the folder; nothing was unpacked")
     plain = posixpath.normpath(name)
+    if len(plain) > LONGEST_PATH or max(len(os.fsencode(part)) for part in plain.split("/")) > LONGEST_NAME:
+        raise ArchiveError(f"{archive}: a name of {len(plain)} letters is too long; nothing was unpacked")
     return "" if plain == "." or _LITTER.search(plain) else plain

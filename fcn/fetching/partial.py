@@ -33,7 +33,7 @@ class Partial:
         """What the server at an address calls the version that this is of; None where it says nothing."""
         try:
             found = json.loads(self.note.read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         known = isinstance(found, dict) and found.get("url") == url
         return found.get("version") or None if known else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from voc_layers.reading import SampleError
 
+from ..npz import read_npz
 from ..outputs import replacing
 
 #: What the file with the counts of each image is called in the folder of a score.
@@ -132,15 +132,14 @@ class Stored:
             OSError: it cannot be read.
         """
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-                arrays = {name: found[name] for name in found}
+            arrays = read_npz(path)
             return cls(
                 _tally(arrays),
                 tuple(map(str, arrays["classes"])),
                 tuple(map(str, arrays["unseen"])),
                 str(arrays["weights"]),
             )
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise SampleError(
                 f"{path}: expected the histograms of a score, found something else ({error}); score again"
             ) from error
@@ -150,6 +149,8 @@ def _tally(arrays: Mapping[str, np.ndarray]) -> Tally:
     """The tally of the arrays of a file. ValueError where they do not belong together."""
     n, (names, void, cells) = len(arrays["classes"]), (arrays[key] for key in ("names", "void", "cells"))
     where, pixels = arrays["where"], arrays["pixels"]
+    if any(array.dtype.kind not in "iu" for array in (void, cells, where, pixels)):
+        raise ValueError("its counts are no whole numbers")
     sizes = (len(names) == len(void) == len(cells), where.size == pixels.size == cells.sum())
     if not all(sizes) or (where.size and not 0 <= where.min() <= where.max() < n * n):
         raise ValueError("its arrays do not belong together")

@@ -5,17 +5,24 @@ Nothing is unpickled. What reads a format is imported when the first such file i
 
 from __future__ import annotations
 
+import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..npz import read_npz
 from ..outputs import replacing
 
 _ZIP, _PICKLE, _ONNX = b"PK\x03\x04", b"\x80", b"\x08"
+
+#: What PyTorch's reader raises for files that are damaged.
+_DAMAGED = (
+    RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError,
+    OverflowError, MemoryError, struct.error,
+)  # fmt: skip
 
 #: What a network's file is called by those who train it in other frameworks: name -> array.
 Arrays = dict[str, np.ndarray]
@@ -64,17 +71,9 @@ def _zip(path: Path) -> Arrays:
     try:
         with zipfile.ZipFile(path) as file:
             is_npz = all(name.endswith(".npy") for name in file.namelist())
-        return _npz(path) if is_npz else _state_dict(path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError) as error:
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
-
-
-def _npz(path: Path) -> Arrays:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except ValueError as error:  # objects, which would have to be unpickled
-        raise ValueError(f"{path}: expected arrays of numbers: {error}") from error
+    return read_npz(path) if is_npz else _state_dict(path)
 
 
 def _state_dict(path: Path) -> Arrays:
@@ -83,8 +82,9 @@ def _state_dict(path: Path) -> Arrays:
 
     torch = _torch(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError) as error:
+        with path.open("rb") as file:  # of a path, its suffix would count
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except (UnpicklingError, *_DAMAGED) as error:
         raise ValueError(
             f"{path}: not plain weights of PyTorch, or cut off ({path.stat().st_size} bytes). Only tensors "
             "are read from files; where it was made, torch.save(model.state_dict(), 'weights.pth') writes one"
@@ -96,9 +96,21 @@ def _state_dict(path: Path) -> Arrays:
         raise ValueError(f"{path}: expected a state dict (name -> tensor), found none")
     if all(key.startswith("module.") for key in tensors):  # saved from a DataParallel
         tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
-    return {
-        key: (value.float() if value.is_floating_point() else value).numpy() for key, value in tensors.items()
-    }
+    return {key: _numbers(path, key, value) for key, value in tensors.items()}
+
+
+def _numbers(path: Path, key: str, tensor: Any) -> np.ndarray:
+    """A tensor as an array; ValueError for one that NumPy lacks, or that the file cannot hold."""
+    size = path.stat().st_size
+    if tensor.numel() * tensor.element_size() > size:  # a few numbers, repeated by strides of zero
+        raise ValueError(
+            f"{path}: '{key}' of the shape {tuple(tensor.shape)} is larger than the file ({size} bytes)"
+        )
+    try:
+        array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{path}: '{key}' is no plain tensor ({error}); save it as float32") from error
+    return array
 
 
 def _safetensors(path: Path) -> Arrays:
@@ -133,8 +145,8 @@ def _onnx(path: Path) -> Arrays:
             "onnx.save(onnx.load(PATH), 'one.onnx') puts both into one"
         )
     try:
-        return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in initializers}
-    except (ValueError, TypeError) as error:
+        return {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in initializers}
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise _damaged(path, error) from error
 
 

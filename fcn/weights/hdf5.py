@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from voc_layers.hdf5 import LinkError, check_inside
+from voc_layers.hdf5 import Refused, check_inside, walk
 
 Found = TypeVar("Found")
 
@@ -26,11 +26,21 @@ def opened(path: str | Path, what: str = "caffemodel", mode: str = "r") -> Itera
         with h5py.File(path, mode) as file:
             check_inside(file)
             yield file
-    except LinkError as error:
+    except Refused as error:
         raise ValueError(f"{path}: {error}") from error
     except MemoryError as error:
         raise ValueError(f"{path}: holds more values than there is memory for") from error
-    except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        OverflowError,
+        ValueError,
+    ) as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):  # said by who reads it here
+            raise
         raise ValueError(f"{path}: not a {what} in HDF5, or cut off: {error}") from error
 
 
@@ -48,21 +58,18 @@ def layers(
     import h5py
 
     found: dict[str, dict[str, Found]] = {}
-
-    def visit(name: str, item: Any) -> None:
-        layer, _, number = name.rpartition("/")
-        if isinstance(item, h5py.Group):
-            found.setdefault(name, {})
-        elif not layer or item.dtype.kind != "f":
-            raise ValueError(f"{path}: not a caffemodel in HDF5: data/{name} is no parameter of a layer")
-        elif only is None or layer in only:
-            found.setdefault(layer, {})[number] = take(item)
-
     with opened(path) as file:
         if not isinstance(file.get("data"), h5py.Group):
             what = "a dataset, not a group of layers" if "data" in file else "missing"
             raise ValueError(f"{path}: not a caffemodel in HDF5: 'data' is {what}")
-        file["data"].visititems(visit)
+        for name, item in walk(file["data"]):
+            layer, _, number = name.rpartition("/")
+            if isinstance(item, h5py.Group):
+                found.setdefault(name, {})
+            elif not layer or item.dtype.kind != "f":
+                raise ValueError(f"{path}: not a caffemodel in HDF5: data/{name} is no parameter of a layer")
+            elif only is None or layer in only:
+                found.setdefault(layer, {})[number] = take(item)
     return {layer: _in_order(path, layer, numbered) for layer, numbered in found.items()}
 
 

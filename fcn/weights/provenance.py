@@ -40,7 +40,7 @@ def lookup(weights: Path) -> dict[str, Any] | None:
     """What stands beside a file of weights; None where nothing does, or where it is of another file."""
     try:
         found = json.loads(beside(weights).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("file") == weights.name else None
 

@@ -88,7 +88,10 @@ def blob_shape(data: mmap.mmap, start: int, end: int) -> Shape:
         elif number == _SHAPE:
             shape = tuple(_dims(data, *value))
         elif number in _VALUES:
-            count += (value[1] - value[0]) // np.dtype(_VALUES[number]).itemsize
+            values, rest = divmod(value[1] - value[0], np.dtype(_VALUES[number]).itemsize)
+            if rest:
+                raise IndexError("values that end within a number")
+            count += values
     if shape is None or legacy:
         shape = OldShape(legacy.get(number, 0) for number in _LEGACY_DIMS) if legacy else ()
     if count != math.prod(shape):

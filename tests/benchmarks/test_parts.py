@@ -16,6 +16,7 @@ PARTS = {
     "small": [],
     "paths": ["--width", "0.1", "--size", "64x64"],
     "memory": ["--width", "0.1", "--size", "64x64"],
+    "ranks": ["--width", "0.1", "--size", "64x64"],
     "gpu": ["--width", "0.1", "--size", "64x64"],
 }
 #: How many lines they print at least; `gpu` says that there is none, where there is none.

@@ -51,7 +51,7 @@ def _written(out: Path) -> set[str]:
             return set()
         outputs = {name for names in account["outputs"].values() for name in names}
         return outputs | set(account["lists"]) | {ACCOUNT, ACCOUNT_TEXT, "classes.txt"}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return set()
 
 

@@ -48,7 +48,7 @@ def load_loop(state: Path) -> dict[str, Any]:
             "random": (version, tuple(words), gauss),
             "numpy": (name, np.array(keys, np.uint32), *rest),
         }
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); remove it to go on without it") from error
 
 

@@ -29,6 +29,9 @@ VERSION = 1
 #: Bytes read at a time, to be checked.
 CHUNK = 1 << 22
 
+#: What numbers without bounds and lists in lists without end lead to.
+_STRANGE = (ArithmeticError, RecursionError)
+
 #: Size and digest of a file.
 Facts = dict[str, Any]
 
@@ -60,7 +63,7 @@ class Snapshots:
                 raise ValueError("of another version, or with names that lead elsewhere")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, *_STRANGE) as error:
             log.warning("%s is not read: %s", self.index, error)
             return {}
         return sets

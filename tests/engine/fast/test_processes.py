@@ -107,6 +107,75 @@ assert right == [[True] * 40] * 2, right
     programs.run(program)
 
 
+def test_threads_that_train_and_infer_at_once(programs):
+    """Nets of several sizes, two of which train: each ends as it does alone, bit for bit."""
+    program = """
+text = open("net.prototxt").read()
+text += 'layer { name: "loss" type: "Reduction" bottom: "score" top: "loss" loss_weight: 0.01 }'
+open("train.prototxt", "w").write(text)
+
+def trained(side, steps=6):
+    with building:
+        caffe.set_random_seed(1)
+        made = caffe.Net("train.prototxt", caffe.TRAIN)
+    made.blobs["data"].reshape(1, 3, side, side)
+    for step in range(steps):
+        made.blobs["data"].data[...] = np.random.RandomState(step).randn(1, 3, side, side)
+        made.clear_param_diffs()
+        made.forward()
+        made.backward()
+        for blobs in made.params.values():
+            for blob in blobs:
+                blob.data[...] -= np.float32(1e-3) * blob.diff
+    return [blob.data.tobytes() for blobs in made.params.values() for blob in blobs]
+
+def inferred(side, passes=12):
+    with building:
+        made = net()
+    found = []
+    for number in range(passes):
+        made.blobs["data"].reshape(1, 3, side + number % 3, side)
+        made.blobs["data"].data[...] = number
+        found.append(scores(made).tobytes())
+    return found
+
+building = threading.Lock()  # the seed is the process's
+works = [(trained, 40), (trained, 33), (inferred, 40), (inferred, 57), (inferred, 40)]
+alone = [work(side) for work, side in works]
+together = [None] * len(works)
+
+def run(which):
+    work, side = works[which]
+    together[which] = work(side)
+
+threads = [threading.Thread(target=run, args=[which]) for which in range(len(works))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert [a == b for a, b in zip(alone, together)] == [True] * len(works)
+"""
+    programs.run(program)
+
+
+def test_spawned_processes_compute_what_their_parent_does(programs):
+    (programs.folder / "worker.py").write_text("""
+import numpy as np
+import caffe
+
+def scored(number):
+    caffe.set_random_seed(1)
+    made = caffe.Net("net.prototxt", caffe.TEST)
+    made.blobs["data"].data[...] = number
+    return made.forward()["score"].tobytes()
+""")
+    program = """
+import multiprocessing, worker
+wanted = [worker.scored(number) for number in range(4)]
+with multiprocessing.get_context("spawn").Pool(2) as pool:
+    assert pool.map(worker.scored, range(4)) == wanted
+"""
+    programs.run(program, path=(programs.folder,))
+
+
 def test_another_number_of_threads_between_passes(programs):
     program = """
 import torch
@@ -178,3 +247,21 @@ def test_no_room_for_scratch_memory_is_an_error_and_the_workers_go_on():
     done: list[int] = []
     workers.run(lambda piece, scratch: done.append(piece), 4, scratch=64)
     assert sorted(done) == [0, 1, 2, 3]
+
+
+def test_memory_that_is_not_enough_names_the_layer(programs):
+    pytest.importorskip("resource", reason="limits of a process are POSIX's")
+    program = """
+import resource
+made = net()
+scores(made)  # compiled
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
+made.blobs["data"].reshape(1, 3, 2000, 2000)
+try:
+    made.forward()
+except caffe.CaffeError as error:
+    print(error)
+"""
+    said, _ = programs.run(program)
+    assert "layer 'conv'" in said and "memory" in said

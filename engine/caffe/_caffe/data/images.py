@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 #: How to decode: three channels, one, or as many as the file has (OpenCV's IMREAD_UNCHANGED).
 Mode = Literal["color", "gray", "stored"]
 
+#: What Pillow raises, besides its own, for files that are damaged, or are no images.
+_UNDECODED = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError, LookupError,
+    ArithmeticError, RuntimeError,
+)  # fmt: skip
 _ORIENTATION = 0x0112  # the EXIF tag
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 _TAP_ONE = 1 << 11  # 1.0 as an interpolation weight
@@ -52,7 +59,9 @@ def decode(source: str | bytes, mode: Mode, what: str) -> np.ndarray:
             return _pixels(image, mode, what)
     except FileNotFoundError as error:
         raise DataError(f"could not open {what}: there is no such file{_in_other_case(source)}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except (*_UNDECODED, Image.DecompressionBombError) as error:
         raise DataError(f"could not decode {what}: {error}") from error
 
 

@@ -20,6 +20,9 @@ from . import datum, db, images
 from .shuffle import Epochs, Random, shard
 from .transform import Transformer
 
+#: Digits of a label, with blanks before it.
+_LONGEST = 40
+
 
 class Sample(NamedTuple):
     """An image before its transformation."""
@@ -208,7 +211,7 @@ def read_list(path: str) -> list[tuple[str, int]]:
     A label is read as C's atoi reads it: what is no number is 0.
 
     Raises:
-        DataError: the file cannot be opened, is empty, or is no text.
+        DataError: the file cannot be opened, is empty, or is no text; a label is no number of 32 bits.
     """
     try:
         lines = files.read_list(path).removesuffix("\n").split("\n")
@@ -216,10 +219,13 @@ def read_list(path: str) -> list[tuple[str, int]]:
         raise DataError(f"could not open the list of images '{path}': {error.strerror}") from error
     if lines == [""]:
         raise DataError(f"File is empty: '{path}' must have a line 'path label' for each image")
-    return [_parted(line) for line in lines]
+    return [_parted(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
 
 
-def _parted(line: str) -> tuple[str, int]:
+def _parted(line: str, where: str) -> tuple[str, int]:
     path, space, label = line.rpartition(" ")
     number = re.match(r"\s*[+-]?\d+", label)
-    return path if space else line, int(number[0]) if number else 0
+    digits = number[0] if number else "0"
+    if len(digits) > _LONGEST or not -(2**31) <= int(digits) < 2**31:
+        raise DataError(f"{where}: the label {label[:40]} does not fit 32 bits")
+    return path if space else line, int(digits)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...proto import caffe_pb2
-from ..errors import DataError
+from ..errors import BlobError, DataError
 from ..formats.blobproto import proto_array
 from ..formats.proto_io import read_binary
 from ..log import log
@@ -21,7 +21,7 @@ class Mean:
     values: np.ndarray | None = None
 
     def __init__(self, param: caffe_pb2.TransformationParameter) -> None:
-        """Raises DataError if both kinds are given; ParseError or BlobError if the file cannot be read."""
+        """Raises DataError for both kinds, or a file that holds no mean; ParseError if it cannot be read."""
         self.path = param.mean_file
         self.is_image = param.HasField("mean_file")
         if self.is_image and param.mean_value:
@@ -35,7 +35,10 @@ class Mean:
 
     def _read(self) -> np.ndarray:
         log.info("Loading mean file from: %s", self.path)
-        array = proto_array(read_binary(self.path, caffe_pb2.BlobProto())).astype(np.float32)
+        try:
+            array = proto_array(read_binary(self.path, caffe_pb2.BlobProto())).astype(np.float32)
+        except BlobError as error:
+            raise DataError(f"mean_file '{self.path}' does not hold a mean: {error}") from error
         if array.ndim > 4 or not array.size:
             raise DataError(f"mean_file '{self.path}' has shape {array.shape}; it must be (1, C, H, W)")
         mean: np.ndarray = array.reshape(array.shape + (1,) * (4 - array.ndim))[0]
@@ -64,7 +67,7 @@ class Transformer:
     Numbers are drawn for each image in this order: mirror, row, column.
 
     Raises:
-        DataError, ParseError, BlobError: see `Mean`.
+        DataError, ParseError: see `Mean`.
     """
 
     def __init__(self, param: caffe_pb2.TransformationParameter, phase: int) -> None:

@@ -18,6 +18,7 @@ from .transform import Mean
 if TYPE_CHECKING:
     from ...proto.caffe_pb2 import LayerParameter, WindowDataParameter
 
+_LARGEST = 2**31 - 1
 _COLUMNS = 6  # class, overlap, x1, y1, x2, y2
 
 
@@ -54,9 +55,12 @@ class _Tokens:
     def integer(self, what: str) -> int:
         word = self.next()
         try:
-            return int(word)
+            number = int(word)
         except ValueError:
-            self.fail(f"expected {what}, found '{word}'")
+            self.fail(f"expected {what}, found '{word[:40]}'")
+        if not abs(number) <= _LARGEST:
+            self.fail(f"{what} does not fit 32 bits: {word[:40]}")
+        return number
 
     def fail(self, message: str) -> NoReturn:
         raise DataError(f"{self.path}:{self.line}: {message}")
@@ -98,7 +102,8 @@ def _read_image_windows(tokens: _Tokens, count: int) -> np.ndarray:
         windows = np.array(words, np.float64).reshape(-1, _COLUMNS)
     except ValueError:
         windows = np.full((1, _COLUMNS), np.nan)
-    if not (windows[:, [0, 2, 3, 4, 5]] % 1 == 0).all():
+    whole = windows[:, [0, 2, 3, 4, 5]]
+    if not ((np.abs(whole) <= _LARGEST) & (whole == np.rint(whole))).all():
         tokens.fail("a window is 'class overlap x1 y1 x2 y2': overlap a number, the others integers")
     return windows
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from ..machine.simd import LANES
+from ..naming import raise_named
 from ..reference import ReferencePath
 from .convolution import rounded
 from .lowering import Item, lower
@@ -58,10 +59,8 @@ class FastPath:
             saver.start()
         with torch.no_grad():
             for at, item in enumerate(self._items):
-                if isinstance(item, Operation):
-                    loss = loss + self._run(item, planes)
-                elif isinstance(item, Upscale):
-                    self._upscale(item, planes)
+                if not isinstance(item, int):
+                    loss = loss + self._operate(item, planes)
                 else:
                     part = self._steps[item].forward()
                     loss = loss if part is None else loss + part
@@ -69,6 +68,16 @@ class FastPath:
                 if saver is not None:
                     saver.release(at, planes)
         return float(loss)
+
+    def _operate(self, item: Operation | Upscale, planes: dict[int, Plane]) -> torch.Tensor | float:
+        """Run an operation; what goes wrong in it, such as memory that is not there, is its first layer's."""
+        try:
+            if isinstance(item, Operation):
+                return self._run(item, planes)
+            self._upscale(item, planes)
+            return 0.0
+        except RuntimeError as error:
+            raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
 
     def _follow(self, number: int, planes: dict[int, Plane]) -> None:
         """A layer has run by itself: what it wrote is in no plane, unless it handed a plane's blob on."""

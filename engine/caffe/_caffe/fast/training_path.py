@@ -12,6 +12,7 @@ from ..layers.activation import ReLU
 from ..layers.convolution import Convolution
 from ..layers.pooling import Pooling
 from ..machine.simd import LANES
+from ..naming import raise_named
 from ..reference import ReferencePath
 from .lowering import Item, Lowering, in_place
 from .operation import Operation
@@ -50,7 +51,10 @@ class TrainingPath(FastPath):
         with torch.no_grad():
             for item in reversed(self._items):
                 if isinstance(item, Trained) and item in self._sources:
-                    self._backward(item, grads)
+                    try:
+                        self._backward(item, grads)
+                    except RuntimeError as error:
+                        raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
                 else:
                     numbers = [item] if isinstance(item, int) else item.chain.numbers
                     for number in reversed(numbers):

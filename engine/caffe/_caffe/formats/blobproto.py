@@ -44,12 +44,15 @@ def proto_array(proto: caffe_pb2.BlobProto) -> np.ndarray:
     """The data in the BlobProto's shape.
 
     Raises:
-        BlobError: there are more or fewer values than the shape says.
+        BlobError: there are more or fewer values than the shape says, or more axes than NumPy has.
     """
     values, dims = proto_values(proto), proto_dims(proto)
     if min(dims, default=0) < 0 or values.size != math.prod(dims):
         raise BlobError(f"a BlobProto of shape {dims} holds {values.size} values")
-    return values.reshape(dims)
+    try:
+        return values.reshape(dims)
+    except ValueError as error:
+        raise BlobError(f"a BlobProto of {len(dims)} axes: {error}") from error
 
 
 def shape_text(dims: Sequence[int]) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import h5py
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: Data may be so many times as large as their file; up to `_FREELY` bytes they always may.
+_RATIO, _FREELY = 20, 1 << 30
 
 
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
@@ -46,35 +48,78 @@ def reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
     try:
         with h5py.File(path, "r") as file:
-            _check_inside(file)
+            for _ in walk(file["/"]):
+                pass  # links are refused
             yield file
     except FileNotFoundError as error:
         raise ParseError(could_not_open(path, error)) from error
     except CaffeError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+    except (
+        OSError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise ParseError(f"Failed to read HDF5 file '{path}': {error}") from error
 
 
-def _check_inside(file: h5py.File) -> None:
-    """Raise ParseError where what a file holds lies in other files: HDF5 would read those without a word."""
+def walk(top: h5py.Group) -> Iterator[tuple[str, Any]]:
+    """(path below `top`, item) of all that a group holds, each once, a group before what is in it.
+
+    In the place of h5py's `visititems`, which does not end where a damaged file leads in a circle.
+
+    Raises:
+        ParseError: something lies in other files, which HDF5 would read without a word, or is far larger than
+            the file can be; where it is.
+    """
     import h5py
 
-    seen, waiting = set(), [file["/"]]
-    while waiting:
-        group = waiting.pop()
-        address = h5py.h5o.get_info(group.id).addr
-        names = [] if address in seen else list(group)
-        seen.add(address)
-        for name in names:
-            place = f"'{file.filename}': {group.name.rstrip('/')}/{name}"
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ParseError(f"{place} is a link, which may lead out of the file: store the values there")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                waiting.append(item)
-            elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-                raise ParseError(f"{place} lies in other files: store the values in this one")
+    seen = {_number(top)}
+    open_groups = [("", top, iter(list(top)))]
+    while open_groups:
+        path, group, names = open_groups[-1]
+        name = next(names, None)
+        if name is None:
+            open_groups.pop()
+            continue
+        item = _inside(group, name)
+        if _number(item) in seen:
+            continue
+        seen.add(_number(item))
+        yield f"{path}{name}", item
+        if isinstance(item, h5py.Group):
+            open_groups.append((f"{path}{name}/", item, iter(list(item))))
+
+
+def _number(item: Any) -> tuple[int, int]:
+    """Where in its file an object lies. `h5o.get_info` has that too, and loops in damaged files."""
+    import h5py
+
+    number: tuple[int, int] = h5py.h5g.get_objinfo(item.id).objno
+    return number
+
+
+def _inside(group: h5py.Group, name: str) -> Any:
+    """What a group calls `name`, unless that is, or may be, in another file."""
+    import h5py
+
+    place = f"'{group.file.filename}': {group.name.rstrip('/')}/{name}"
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ParseError(f"{place} is a link, which may lead out of the file: store the values there")
+    item = group[name]
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise ParseError(f"{place} lies in other files: store the values in this one")
+    if isinstance(item, h5py.Dataset) and item.size is not None:
+        needed, size = item.size * item.id.get_type().get_size(), group.file.id.get_filesize()
+        if needed > max(_FREELY, _RATIO * size):
+            raise ParseError(
+                f"{place} has the shape {item.shape}: far more than a file of {size} bytes holds"
+            )
+    return item
 
 
 def group_of(file: h5py.File, name: str, what: str) -> h5py.Group:

@@ -77,7 +77,10 @@ def upgrade_net(net: NetParameter, source: str = "") -> tuple[NetParameter, bool
     complete = True
     if any(layer.HasField("layer") for layer in net.layers):
         log.info("Upgrading %s from the format of 2013 (V0LayerParameter)", name)
-        net, complete = v0_to_v1(net)
+        try:
+            net, complete = v0_to_v1(net)
+        except NetError as error:
+            raise NetError(f"{name}: {error}") from error
         if not complete:
             log.error("Some settings of %s could not be upgraded (see above): continuing without them", name)
     if any(map(_has_image_settings, net.layers)):

@@ -100,7 +100,7 @@ def load(path: str, nets: Sequence[Net]) -> Resume:
             for key, text in saved["random"].items()
         }
         return Resume(path, random, [dict(states) for states in saved["layers"]])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from error
 
 

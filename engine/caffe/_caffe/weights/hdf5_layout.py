@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import WeightsError
-from ..formats.hdf5 import array_shape, group_of, read_array, reading, save_array, writing
+from ..formats.hdf5 import array_shape, group_of, read_array, reading, save_array, walk, writing
 from ..log import log
 from .fit import LoadTarget, warn_of_nothing, wrong_count, wrong_shape
 
@@ -52,8 +52,7 @@ def _layers(data: h5py.Group) -> Iterator[tuple[str, h5py.Group]]:
     """Every group under `data` that stands for a layer, by name."""
     import h5py
 
-    groups: list[tuple[str, h5py.Group]] = []
-    data.visititems(lambda name, item: groups.append((name, item)) if isinstance(item, h5py.Group) else None)
+    groups = [(name, item) for name, item in walk(data) if isinstance(item, h5py.Group)]
     for name, group in groups:
         kinds = {isinstance(item, h5py.Dataset) for item in group.values()}
         if kinds != {False}:  # only groups inside: a part of a name with slashes

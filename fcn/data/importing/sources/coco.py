@@ -22,11 +22,13 @@ from ..report import IGNORED, LEFT_OUT, Record, shown
 from ..sample import Sample, Source
 from ..tree import Tree, split_named
 from .documents import read_json, records_in, whole_size
-from .drawn import Draw, DrawnLabel, Shape, class_indices, names_of, points_of
+from .drawn import FARTHEST, Draw, DrawnLabel, Shape, class_indices, names_of, points_of
 from .folders import place_of
 from .rle import counts_of, mask_of
 from .shapes import polygon
 
+#: Areas beyond this are no objects' of an image.
+LARGEST_AREA = FARTHEST**2
 #: The lists that make a JSON file one of COCO's.
 _LISTS = ("images", "annotations", "categories")
 
@@ -160,9 +162,9 @@ def _area(item: dict[str, Any]) -> float:
     area = item.get("area")
     box = item.get("bbox")
     if isinstance(area, (int, float)) and area > 0:
-        return float(area)
+        return min(area, LARGEST_AREA)
     if isinstance(box, list) and len(box) == 4 and all(isinstance(n, (int, float)) for n in box):
-        return float(box[2] * box[3])
+        return float(min(box[2], FARTHEST) * min(box[3], FARTHEST))
     return 0.0
 
 

@@ -101,7 +101,7 @@ def points_of(numbers: object, least: int) -> np.ndarray:
     """N x 2 coordinates of JSON's lists. ValueError where they are none, or fewer than `least`."""
     try:
         points = np.array(numbers, np.float64).reshape(-1, 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = np.empty((0, 2))
     if len(points) < least or not (np.abs(points) < FARTHEST).all():
         raise ValueError(f"expected {least} or more points of two numbers, found {str(numbers)[:60]}")

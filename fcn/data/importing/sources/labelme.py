@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from voc_layers.files import IMAGE_SUFFIXES, has_suffix
-from voc_layers.reading import SampleError
+from voc_layers.reading import UNDECODED, SampleError
 
 from ..options import Options
 from ..report import IGNORED, LEFT_OUT, Record, shown
@@ -125,7 +125,7 @@ def _pasted(item: dict[str, Any], height: int, width: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(base64.b64decode(str(item.get("mask"))))) as image:
             piece = np.array(image.convert("L")) > 0
-    except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
+    except (*UNDECODED, binascii.Error) as error:
         raise ValueError(f"its mask does not decode ({error})") from error
     whole = np.zeros((height, width), bool)
     part = whole[max(top, 0) : top + piece.shape[0], max(left, 0) : left + piece.shape[1]]
