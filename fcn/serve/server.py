@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -62,6 +63,7 @@ def serve(
             channel_timeout=SILENCE,
             ident=None,
         )
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait is what `limits` are for
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listener.getsockname()[1]}/")
         server.run()  # until Ctrl-C
