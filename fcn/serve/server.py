@@ -63,7 +63,7 @@ def serve(
             channel_timeout=SILENCE,
             ident=None,
         )
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait is what `limits` are for
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait: `limits` say how many
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listener.getsockname()[1]}/")
         server.run()  # until Ctrl-C
