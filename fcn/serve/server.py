@@ -63,7 +63,7 @@ def serve(
             channel_timeout=SILENCE,
             ident=None,
         )
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait: `limits` say how many
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that some wait is meant
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listener.getsockname()[1]}/")
         server.run()  # until Ctrl-C
