@@ -93,7 +93,7 @@ class _Print(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: Any, shell: Any, option: Any = None
     ) -> None:
-        from .completion import SHELLS, script
+        from .commands.completion import SHELLS, script
 
         if shell not in SHELLS:
             parser.error(f"argument {option}: no shell '{shell}'; there are {', '.join(SHELLS)}")

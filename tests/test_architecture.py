@@ -73,7 +73,7 @@ THIRD_PARTY = {
 #: Packages that one module may import besides, inside its functions.
 ONLY_IN = {
     "fcn.weights.archives": {"torch", "safetensors", "onnx", "google"},  # weights of other frameworks
-    "fcn.completion": {"shtab"},
+    "fcn.commands.completion": {"shtab"},
     "fcn.weights.hdf5": {"h5py"},
     "fcn.score.trimap": {"scipy"},  # distances to a boundary
     "fcn.report.page": {"jinja2"},

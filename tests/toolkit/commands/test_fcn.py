@@ -23,7 +23,12 @@ def fcn(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_is_listed_and_explains_itself(tmp_path: Path) -> None:
     listed = fcn(tmp_path, "--help").stdout
-    rooms = {path.stem for path in (ROOT / "fcn/commands").glob("*.py")} - {"__init__", "options", "getting"}
+    rooms = {path.stem for path in (ROOT / "fcn/commands").glob("*.py")} - {
+        "__init__",
+        "options",
+        "getting",
+        "completion",
+    }
     assert COMMANDS.keys() == rooms
     for name in COMMANDS:
         assert f"\n  {name} " in listed

@@ -39,7 +39,7 @@ def script(shell: str, commands: Mapping[str, str]) -> str:
     whole.add_argument("--print-completion", choices=SHELLS, help="print a script for the shell")
     below = whole.add_subparsers()
     for name, what in commands.items():
-        command = importlib.import_module(f".commands.{name}", __package__).arguments(f"fcn {name}")
+        command = importlib.import_module(f".{name}", __package__).arguments(f"fcn {name}")
         below.add_parser(name, help=what, parents=[command], add_help=False)
     for action in _values(whole):
         if action.choices:
