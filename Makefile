@@ -73,7 +73,7 @@ test: $(READY)  ## lint, then the tests that need minutes; nothing to download
 	$(PY) -m pytest -n auto -m "not slow" $(ARGS)
 
 slow: $(READY)  ## the tests that `make test` leaves out
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -n auto -m slow $(ARGS)
 
 oldest: build/oldest/.stamp  ## the same tests on OLDEST=python3.10 with the lowest versions that pyproject.toml promises
 	build/oldest/bin/python -m pytest -n auto -m "not slow" $(ARGS)

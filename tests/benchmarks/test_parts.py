@@ -20,7 +20,7 @@ PARTS = {
     "gpu": ["--width", "0.1", "--size", "64x64"],
 }
 #: How many lines they print at least; `gpu` says that there is none, where there is none.
-LINES = {"memory": 3, "gpu": 1}
+LINES = {"memory": 3, "gpu": 1, "ranks": 2}
 
 
 def test_all_parts_are_in_make_bench_parts() -> None:

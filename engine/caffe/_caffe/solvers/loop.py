@@ -13,7 +13,7 @@ import torch
 from ...proto import caffe_pb2
 from .. import device
 from ..blob import NetVec
-from ..errors import SolverError
+from ..errors import CaffeError, SolverError
 from ..graph.read import read_solver
 from ..log import log
 from ..net import Net
@@ -239,7 +239,11 @@ class Solver:
         history = loaded.read_history(held)
         with resume.load(resume.path_for(path), nets).taken_up(nets):
             if loaded.learned_net:
-                self.net.copy_from(loaded.learned_net)
+                try:
+                    self.net.copy_from(loaded.learned_net)
+                except CaffeError as error:
+                    error.args = (f"{error} (the weights that {path} names)",)
+                    raise
         for tensor, values in zip(held, history):
             tensor.copy_(values)
         self._updates.history_changed()
