@@ -11,6 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -241,22 +242,11 @@ def _inflate(data: memoryview) -> bytes:
     return inflated
 
 
-def _of_hdf5(path: str | Path, name: str, field: str | None) -> np.ndarray:
-    """The same of version 7.3, where axes come in the reverse order."""
-    import h5py
-
-    what = name if field is None else f"{name}.{field}"
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Make whatever h5py raises of damaged files a MatError, which begins with `what`."""
     try:
-        with h5py.File(path, "r") as file:
-            check_inside(file)
-            item: Any = file[name] if field is None else file[name][field]
-            if item.dtype == h5py.ref_dtype:  # an array of structs: of the first one
-                item = file[item[()].flat[0]]
-            if item.dtype.kind not in "iuf":
-                raise MatError(f"{what} is no array of numbers")
-            if item.nbytes > LARGEST:
-                raise MatError(f"a variable of more than {LARGEST} bytes")
-            return np.asarray(item[()]).T
+        yield
     except Refused as error:
         raise MatError(str(error)) from error
     except MatError:
@@ -270,7 +260,24 @@ def _of_hdf5(path: str | Path, name: str, field: str | None) -> np.ndarray:
         ValueError,
         OverflowError,
     ) as error:
-        raise MatError(f"no {what} in it, or damaged: {error}") from error
+        raise MatError(f"{what}: {error}") from error
+
+
+def _of_hdf5(path: str | Path, name: str, field: str | None) -> np.ndarray:
+    """The same of version 7.3, where axes come in the reverse order."""
+    import h5py
+
+    what = name if field is None else f"{name}.{field}"
+    with _told(f"no {what} in it, or damaged"), h5py.File(path, "r") as file:
+        check_inside(file)
+        item: Any = file[name] if field is None else file[name][field]
+        if item.dtype == h5py.ref_dtype:  # an array of structs: of the first one
+            item = file[item[()].flat[0]]
+        if item.dtype.kind not in "iuf":
+            raise MatError(f"{what} is no array of numbers")
+        if item.nbytes > LARGEST:
+            raise MatError(f"a variable of more than {LARGEST} bytes")
+        return np.asarray(item[()]).T
 
 
 def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
@@ -278,26 +285,9 @@ def _arrays_of_hdf5(path: str | Path) -> dict[str, np.ndarray]:
     import h5py
 
     found: dict[str, np.ndarray] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            for name, item in walk(file["/"]):
-                numbers = (
-                    isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
-                )
-                if numbers and item.ndim == 2 and min(item.shape) > 1:
-                    found[name.replace("/", ".")] = np.asarray(item[()]).T
-    except Refused as error:
-        raise MatError(str(error)) from error
-    except MatError:
-        raise
-    except (
-        OSError,
-        RuntimeError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        OverflowError,
-    ) as error:
-        raise MatError(f"damaged: {error}") from error
+    with _told("damaged"), h5py.File(path, "r") as file:
+        for name, item in walk(file["/"]):
+            numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.nbytes <= LARGEST
+            if numbers and item.ndim == 2 and min(item.shape) > 1:
+                found[name.replace("/", ".")] = np.asarray(item[()]).T
     return found
