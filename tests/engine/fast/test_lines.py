@@ -72,7 +72,15 @@ def exact(monkeypatch: pytest.MonkeyPatch, net: Any, seed: int = 0) -> np.ndarra
 
 @pytest.mark.parametrize(
     "batch, height, width, kernel, pad",
-    [(1, 17, 22, 7, 0), (2, 22, 17, 7, 0), (1, 13, 13, 7, 3), (1, 24, 20, 9, 2), (2, 14, 14, 7, 1)],
+    [
+        (1, 17, 22, 7, 0),
+        (2, 22, 17, 7, 0),
+        (1, 13, 13, 7, 3),
+        (1, 24, 20, 9, 2),
+        (2, 14, 14, 7, 1),
+        (2, 3, 2, 1, 0),
+        (1, 5, 6, 2, 1),
+    ],
 )
 def test_the_sums_are_those_of_a_plain_convolution(
     dense_net: Callable[..., Any],

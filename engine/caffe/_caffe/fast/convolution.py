@@ -14,6 +14,7 @@ from .planes import PlaneLayout, distinct
 
 Pair = tuple[int, int]
 MOVE = 20  # multiply-adds that could be done while a transform moves one number
+READ = 16  # and while one number comes from memory
 
 
 def rounded(count: int, unit: int) -> int:
@@ -139,7 +140,7 @@ class Geometry:
         """What a pass takes: multiply-adds of the products, and their like for what is moved on the way."""
         wide = rounded(self.outputs, COLUMNS)
         moved = self.products * (self.depth + wide) * (MOVE if self.tile else MOVE / 4)
-        return self.tiles * (self.products * self.depth * wide + moved)
+        return self.products * self.depth * wide * (self.tiles + READ) + self.tiles * moved
 
     def split(self, threads: int, cache: int) -> tuple[int, int]:
         """How many tiles a piece has, and how many output channels are done at a time.

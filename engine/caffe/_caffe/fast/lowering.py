@@ -108,16 +108,17 @@ class Lowering:
             return ConvolveEach(self._chain(numbers), epilogue)
         if group > 1 and ((layer.channels // group) % LANES or (outputs // group) % LANES):
             return None
-        height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
-        plain = group == 1 and all(isinstance(each, (ReLU, Dropout)) for each in epilogue)
-        if plain and Dense.suits_layer(layer, height * width):
-            return Dense(self._chain(numbers), epilogue)
         lanes = (
             rounded(layer.channels, LANES)
             if group == 1 and layer.channels >= LANES
             else layer.channels // group
         )
-        pooling = self._pooling(numbers[-1]) if algorithms(window_of(layer), lanes, pooled=True) else []
+        tiled = bool(algorithms(window_of(layer), lanes, pooled=True))
+        height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
+        plain = group == 1 and all(isinstance(each, (ReLU, Dropout)) for each in epilogue)
+        if plain and not tiled and Dense.suits_layer(layer, height * width):
+            return Dense(self._chain(numbers), epilogue)
+        pooling = self._pooling(numbers[-1]) if tiled else []
         return Convolve(self._chain([*numbers, *pooling]), epilogue, bool(pooling))
 
     def _chain(self, numbers: Sequence[int]) -> Chain:

@@ -1,4 +1,7 @@
-"""Dense convolutions by short convolutions along one axis: half of the products, for twice the weights."""
+"""Dense convolutions by short convolutions along one axis: half of the products, for twice the weights.
+
+A kernel of one tap has nothing to save; there it is the weights' order that gains.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,11 @@ from ...machine import dense
 from ...machine.circle import line
 from ...machine.simd import COLUMNS, FEW, LANES
 from ...machine.workers import in_pieces
-from ..convolution import Window, rounded
+from ..convolution import READ, Window, rounded
 from ..parameters import Packed
 from ..planes import Plane, PlaneLayout
 
-READ = 16  # products that take as long as reading a weight
-GAIN = 0.75  # of what all products take, as much at most
+GAIN = 1.1  # how much longer a product takes with the weights as they lie in a blob
 ROOM = 8  # how many times as much memory as the transformed weights need the machine has at least
 BLOCK = 512  # output channels of a piece of work
 
@@ -31,16 +33,16 @@ class Lines:
 
     def __init__(self, layer: Convolution, window: Window) -> None:
         self._layer, self._window = layer, window
-        self._axis = 0 if window.kernel[0] > 2 else 1  # rows or columns
+        self._axis = 0 if window.kernel[0] > 1 else 1  # rows or columns
         taps = window.kernel[self._axis]
-        self._line = line(taps - 1, taps)
+        self._line = line(max(2, taps - 1) if taps > 1 else 1, taps)
         self._packed = Packed(layer.blobs[:1], self._pack)
 
     @staticmethod
     def suits_layer(layer: Convolution, window: Window) -> bool:
         """Whether a layer can be computed so, on a machine with memory enough."""
         outputs, channels = layer.blobs[0].dims[:2]
-        plain = window.stride == window.dilation == (1, 1) and max(window.kernel) > 2
+        plain = window.stride == window.dilation == (1, 1)
         return (
             plain
             and outputs % COLUMNS == 0
