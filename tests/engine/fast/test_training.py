@@ -38,11 +38,12 @@ def layers(draw: Callable) -> tuple[list[int], str, str]:
     for number in range(draw(st.integers(1, 4))):
         kernel = draw(st.sampled_from([1, 3, 3, 5, 7]))
         outputs = draw(st.sampled_from([5, 16, 24, 48, 256]))
+        pad = draw(st.sampled_from([kernel // 2, kernel // 2, 9])) if not number else kernel // 2
         made = f"conv{number}"
         text.append(
             f'layer {{ name: "{made}" type: "Convolution" bottom: "{top}" top: "{made}" '
             f"param {{ lr_mult: {draw(st.sampled_from([1, 1, 0]))} }} "
-            f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} "
+            f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {pad} "
             f"bias_term: {draw(st.sampled_from(['true', 'false']))} "
             'weight_filler { type: "msra" } bias_filler { type: "gaussian" std: 0.5 } } }'
         )

@@ -14,6 +14,7 @@ from ..layers.pooling import Pooling
 from ..machine.simd import LANES
 from ..naming import raise_named
 from ..reference import ReferencePath
+from .folding import opened
 from .lowering import Item, Lowering, in_place
 from .operation import Operation
 from .operations.training import Trained, TrainedConvolve, TrainedDense, TrainedPool
@@ -73,14 +74,14 @@ class TrainingPath(FastPath):
         if not first.runs_backward:
             return
         (source,) = self._sources[operation]
-        self._refresh(source, self._blobs[first.bottoms[0]])
-        self._refresh(operation.plane, self._blobs[chain.top])
+        source = self._present(source, self._blobs[first.bottoms[0]])
+        result = self._present(operation.plane, self._blobs[chain.top])
         grad = grads.get(chain.top)
         if grad is None or not self._blobs[chain.top].diff_memory.untouched:
             grad = self._fresh.setdefault(chain.top, Plane())
-            grad.lay_out(operation.plane.layout)
+            grad.lay_out(opened(operation.plane.layout))
             grad.read(self._blobs[chain.top].grad)
-        operation.backward(source, grad, first.propagate_down[0])
+        operation.backward(source, result, grad, first.propagate_down[0])
         for number in reversed(chain.numbers):
             self._steps[number].gradients_done()
         self._promise_grad(chain.top, grad)
@@ -89,10 +90,14 @@ class TrainingPath(FastPath):
             self._promise_grad(first.bottoms[0], operation.bottom_grad)
 
     @staticmethod
-    def _refresh(plane: Plane, blob: Blob) -> None:
-        """Take over what a user wrote into a blob since the forward pass."""
-        if not blob.data_memory.untouched and plane.layout.dims == blob.dims:
-            plane.read(blob.value)
+    def _present(plane: Plane, blob: Blob) -> Plane:
+        """What a blob holds: the plane of the forward pass, or all of it if users may have written there."""
+        if blob.data_memory.untouched or plane.layout.dims != blob.dims:
+            return plane
+        read = Plane()
+        read.lay_out(opened(plane.layout))
+        read.read(blob.value)
+        return read
 
     def _promise_grad(self, number: int, grad: Plane) -> None:
         blob = self._blobs[number]

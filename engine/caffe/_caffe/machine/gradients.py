@@ -1,4 +1,4 @@
-"""The loops of backward passes, compiled: gradients of weights by products, of poolings and rectifiers."""
+"""The loops of backward passes, compiled: gradients of weights and of what they were multiplied with."""
 
 from __future__ import annotations
 
@@ -13,16 +13,10 @@ from .products import CONVOLUTION, Convolution, read_taps, read_tiles
 from .simd import (
     COLUMNS,
     LANES,
-    LOWEST,
     ROWS,
-    add,
     index_at,
     load,
-    number_at,
-    passed,
     product,
-    put_number,
-    spread,
     store,
     transform_in,
 )  # fmt: skip
@@ -144,72 +138,6 @@ def unpack_taps(sums: Array, lanes: int, target: Array, adds: int, first: int, c
                 for j in range(wide):
                     value = sums[(i * wide + j) * lanes + c, 0, lane]
                     target[lane, c, i, j] = value + target[lane, c, i, j] if adds else value
-
-
-@compiled(void(int64, int64, int64, float32, int64, int64))
-def mask(values: Address, grads: Address, lanes: int, slope: float, first: int, count: int) -> None:
-    """grads *= 1 where a rectifier's results are above zero, else its slope; pixels `first` on."""
-    slopes = spread(slope)
-    for at in range(4 * lanes * first, 4 * lanes * (first + count), 4 * LANES):
-        store(passed(load(values + at), load(grads + at), slopes), grads + at)
-
-
-@compiled(void(int64, int64, int64, int64, int64, int64))
-def add_up(grads: Address, lanes: int, pixels: int, sums: Address, first: int, count: int) -> None:
-    """sums (pieces, lanes): of each channel over `pixels` pixels; pieces `first` to `first + count`."""
-    for piece in range(first, first + count):
-        for c in range(0, 4 * lanes, 4 * LANES):
-            total = spread(float32(0))
-            at = grads + 4 * piece * pixels * lanes + c
-            for _ in range(pixels):
-                total = add(total, load(at))
-                at += 4 * lanes
-            store(total, sums + 4 * piece * lanes + c)
-
-
-class Unpooling(NamedTuple):
-    """The gradient of a maximum over windows that do not overlap, output pixel by output pixel."""
-
-    source: int  #: the plane that was pooled
-    rows: int  #: per output row, offsets of the rows under the window, -1 for those outside
-    columns: int  #: the same of columns
-    high: int
-    wide: int
-    across: int
-    lanes: int
-    grads: int  #: the plane of the top's gradient
-    grad_rows: int  #: per output row, its offset
-    grad_columns: int  #: per output column, its offset
-    target: int  #: the plane of the bottom's gradient, laid out as the source
-
-
-_UNPOOLING = types.NamedUniTuple(int64, len(Unpooling._fields), Unpooling)
-
-
-@compiled(void(_UNPOOLING, int64, int64))
-def unpool(g: Unpooling, first: int, count: int) -> None:
-    """Output pixels `first` to `first + count`; the first maximum of a window gets the gradient."""
-    for t in range(first, first + count):
-        down, right = t // g.across, t % g.across
-        grads = g.grads + 4 * (index_at(g.grad_rows + 8 * down) + index_at(g.grad_columns + 8 * right))
-        rows, columns = g.rows + 8 * g.high * down, g.columns + 8 * g.wide * right
-        for c in range(0, 4 * g.lanes, 4):
-            best, place = LOWEST, int64(-1)
-            for i in range(g.high):
-                row = index_at(rows + 8 * i)
-                if row < 0:
-                    continue
-                for j in range(g.wide):
-                    column = index_at(columns + 8 * j)
-                    if column < 0:
-                        continue
-                    at = 4 * (row + column) + c
-                    put_number(float32(0), g.target + at)
-                    value = number_at(g.source + at)
-                    if value > best:
-                        best, place = value, at
-            if place >= 0:
-                put_number(number_at(grads + c), g.target + place)
 
 
 _TABLE = int64[:, ::1]

@@ -152,6 +152,13 @@ def _passed(builder: Any, result: Any, grad: Any, slope: Any) -> Any:
 
 
 passed = _operation(vector, [vector] * 3, _passed)
+#: The third where the first two are equal, and 0 elsewhere; and the other way round.
+where_equal = _operation(
+    vector, [vector] * 3, lambda b, x, y, z: b.select(b.fcmp_ordered("==", x, y), z, _constant(0.0))
+)
+where_unequal = _operation(
+    vector, [vector] * 3, lambda b, x, y, z: b.select(b.fcmp_ordered("==", x, y), _constant(0.0), z)
+)
 rectified = _operation(vector, [vector] * 2, _rectified)
 
 

@@ -56,9 +56,9 @@ class Dense(Operation):
         return weight.count > 2048 * pixels and taps % COLUMNS == 0 and weight.dims[0] % FEW == 0
 
     def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
-        target, self._reads = self._tables((layouts[0], self.chain.made(0)[2:]))
+        target, (down, right) = self._tables((layouts[0], self.chain.made(0)[2:]))
         self.plane.lay_out(target)
-        pixels, weight = len(self._reads[0]) * len(self._reads[1]), self._layer.blobs[0]
+        pixels, weight = len(down) * len(right), self._layer.blobs[0]
         outputs = weight.dims[0]
         block = min(BLOCK, rounded(-(-outputs // torch.get_num_threads()), ROWS))
         self._now = dense.Dense(pixels, rounded(pixels, COLUMNS), weight.count // outputs, outputs, block)
@@ -100,7 +100,7 @@ class Dense(Operation):
         """What lies under the taps in panels of pixels; also in `x`, (pixels, taps), if that has rows."""
         now = self._now
         turned = self._turned.get(now.taps * now.wide).view(-1, now.taps, COLUMNS)
-        values, (down, right) = source.view().view(-1).numpy(), self._reads
+        values, (down, right) = source.view().view(-1).numpy(), self._reads(source.layout)
         rows, lines = x.numpy(), turned.numpy()
         in_pieces(
             source.layout.channels,
@@ -108,6 +108,10 @@ class Dense(Operation):
             lambda first, count: dense.gather(values, down, right, rows, lines, first, count),
         )
         return turned
+
+    def _reads(self, source: PlaneLayout) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets of the rows and of the columns under the taps, in a map of this layout; -1 is outside."""
+        return self._tables((source, self.chain.made(0)[2:]))[1]
 
     def _inner(self, plane: Plane) -> torch.Tensor:
         """(N, H, W, O): the pixels of a plane laid out as the top."""

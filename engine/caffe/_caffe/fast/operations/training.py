@@ -1,8 +1,8 @@
 """Operations that can go backward: what the fast path trains with.
 
-Gradients are planes too, laid out as the maps they belong to, every row of them: equal rows of a map have
-gradients of their own. Sources: the gradient of the bottom is a convolution by the turned kernel; that of the
-weights is the adjoint of the forward algorithm, product by product.
+Gradients are planes too, with every row and column: those that are equal in a map have gradients of their
+own. Sources: the gradient of the bottom is a convolution by the turned kernel; that of the weights is the
+adjoint of the forward algorithm, product by product, with the gradients of equal pixels added up before.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import torch
 
 from ...blob import Blob
 from ...layer import Layer
-from ...machine import gradients
+from ...layers.pooling import PoolWindow
+from ...machine import gradients, passing
 from ...machine.simd import COLUMNS, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
+from ..folding import Folder, opened
 from ..operation import Chain, Kept, Operation, Room
 from ..parameters import Packed, pack
 from ..planes import Plane, PlaneLayout
-from .convolve import Convolve, address, convolve, work_of
+from .convolve import Convolve, address, convolve, pixel_tables, work_of
 from .dense import Dense
 from .light import Pool
 
@@ -39,12 +41,14 @@ class Trained(Operation):
         self.bottom_grad = Plane()
 
     @abstractmethod
-    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+    def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         """Add the parameters' gradients; fill `bottom_grad` if `down`.
 
         Args:
-            source: the bottom, as in the forward pass before.
-            grad: the top's gradient. It is changed: what a rectifier stops is set to zero.
+            source: the bottom: the plane of the forward pass before, or one with every row and column.
+            result: the top, likewise.
+            grad: the top's gradient, every row and column. It is changed: what a rectifier stops is set to
+                zero.
         """
 
 
@@ -55,37 +59,29 @@ class TrainedConvolve(Convolve, Trained):
         flags: which parameters want a gradient.
     """
 
-    compact = False
-
     def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
         super().__init__(chain, epilogue, False)
         self.bottom_grad = Plane()
-        self._flags, self._rectified = tuple(flags), bool(epilogue)
+        self._flags = tuple(flags)
         self._turned: dict[object, Packed[torch.Tensor]] = {}
         self._backs = Kept(self._back)
+        self._folder = Folder()
         self._into, self._grads, self._sums = Room(), Room(), Room()
 
-    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
-        layout = grad.layout
-        if self._rectified:
-            result, slope = self.plane, np.float32(self._epilogue.slope)
-            in_pieces(
-                layout.count // layout.lanes,
-                layout.lanes,
-                lambda first, count: gradients.mask(
-                    result.address, grad.address, layout.lanes, slope, first, count
-                ),
-            )
+    def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
+        now = self._now
+        if source.layout != self._seen[0]:
+            now = self._geometries((source.layout, grad.layout.dims[2:]))[0]
+        folded = self._folder.fold(result, grad, now.target, self._epilogue.slope)
         blobs = self._layer.blobs
         if len(blobs) > 1 and self._flags[1]:
-            blobs[1].add_grad(_channel_sums(grad)[: blobs[1].count])
+            blobs[1].add_grad(_channel_sums(folded)[: blobs[1].count])
         if self._flags[0]:
-            self._weight_gradient(source, grad)
+            self._weight_gradient(now, source, folded)
         if down:
             self._bottom_gradient(source, grad)
 
-    def _weight_gradient(self, source: Plane, grad: Plane) -> None:
-        now = self._now
+    def _weight_gradient(self, now: Geometry, source: Plane, grad: Plane) -> None:
         weight = self._layer.blobs[0]
         outputs, rows = rounded(now.outputs, COLUMNS), rounded(now.depth, ROWS)
         tables = [
@@ -118,11 +114,11 @@ class TrainedConvolve(Convolve, Trained):
                 int(first > 0),
             )
             in_pieces(now.products * rows // ROWS, ROWS * outputs, partial(gradients.correlate, products))
-        self._add(weight, sums.numpy())
+        self._add(now, weight, sums.numpy())
 
-    def _add(self, weight: Blob, sums: np.ndarray) -> None:
+    @staticmethod
+    def _add(now: Geometry, weight: Blob, sums: np.ndarray) -> None:
         """Add the products' sums, turned back into kernels, to the weight's gradient."""
-        now = self._now
         target, adds = _place(weight)
         made = target.numpy()
 
@@ -184,11 +180,11 @@ class TrainedDense(Dense, Trained):
         self._flags = tuple(flags)
         self._spread = Room()
 
-    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+    def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         now, blobs = self._now, self._layer.blobs
         inner = self._inner(grad)
         if self._slope is not None:
-            inner.copy_(torch.where(self._inner(self.plane) > 0, inner, inner * self._slope))
+            inner.copy_(torch.where(self._inner(result) > 0, inner, inner * self._slope))
         made = self._made.get((now.outputs + 1) * now.wide)
         turned = made[: now.outputs * now.wide].view(now.outputs, now.wide)
         turned[:, : now.pixels].copy_(inner.reshape(now.pixels, now.outputs).T)
@@ -223,47 +219,63 @@ class TrainedDense(Dense, Trained):
             COLUMNS * now.outputs,
             lambda first, count: gradients.input_gradient(now, left, weights, to, first, count),
         )
-        self.bottom_grad.lay_out(source.layout)
+        layout = opened(source.layout)
+        self.bottom_grad.lay_out(layout)
         plane = self.bottom_grad.view().view(-1).zero_().numpy()
-        values, (down, right) = x[: now.pixels * now.taps].view(now.pixels, now.taps).numpy(), self._reads
+        values, (down, right) = x[: now.pixels * now.taps].view(now.pixels, now.taps), self._reads(layout)
+        spread = values.numpy()
         in_pieces(
             source.layout.channels,
             now.pixels * now.taps // source.layout.channels,
-            lambda first, count: gradients.scatter(values, down, right, plane, first, count),
+            lambda first, count: gradients.scatter(spread, down, right, plane, first, count),
         )
 
 
 class TrainedPool(Pool, Trained):
     """A Pooling MAX whose windows do not overlap."""
 
-    compact = False
-
     def __init__(self, chain: Chain) -> None:
         super().__init__(chain)
         self.bottom_grad = Plane()
+        self._backs = Kept(self._back)
 
-    def backward(self, source: Plane, grad: Plane, down: bool) -> None:
+    def _back(self, key: tuple[PlaneLayout, PoolWindow]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Tables of every row and column: in the bottom, and in its gradient."""
+        source, window = key
+        shape = Window(window.kernel, window.stride, window.pad)
+        values, grads = (
+            pixel_tables(layout, window.places, shape, outside=-1, compact=False)[1]
+            for layout in (source, opened(source))
+        )
+        return values, grads
+
+    def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         if not down:
             return
-        target, (rows, columns, grad_rows, grad_columns) = self._now
-        self.bottom_grad.lay_out(source.layout)
-        work = gradients.Unpooling(
+        (rows, columns, *_), (to_rows, to_columns, grad_rows, grad_columns) = self._backs(
+            (source.layout, self._layer.window)
+        )
+        self.bottom_grad.lay_out(opened(source.layout))
+        lanes = source.layout.lanes
+        work = passing.Unpooling(
             source=source.address,
             rows=address(rows),
             columns=address(columns),
             high=rows.shape[1],
             wide=columns.shape[1],
             across=len(columns),
-            lanes=target.lanes,
+            lanes=lanes,
             grads=grad.address,
             grad_rows=address(grad_rows),
             grad_columns=address(grad_columns),
             target=self.bottom_grad.address,
+            target_rows=address(to_rows),
+            target_columns=address(to_columns),
         )
         in_pieces(
             len(rows) * len(columns),
-            rows.shape[1] * columns.shape[1] * target.lanes,
-            lambda first, count: gradients.unpool(work, first, count),
+            rows.shape[1] * columns.shape[1] * lanes,
+            lambda first, count: passing.unpool(work, first, count),
         )
 
 
@@ -286,7 +298,7 @@ def _channel_sums(grad: Plane) -> torch.Tensor:
         in_pieces(
             pieces,
             SUMMED * layout.lanes,
-            lambda first, number: gradients.add_up(
+            lambda first, number: passing.add_up(
                 grad.address, layout.lanes, SUMMED, sums.data_ptr(), first, number
             ),
         )
