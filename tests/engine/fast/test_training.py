@@ -146,6 +146,41 @@ def test_what_users_write_between_forward_and_backward(
             close(fast.params[layer][index].diff, blob.diff, f"{layer} {index}")
 
 
+UPSAMPLED = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 14 dim: 11 } } }
+layer { name: "target" type: "Input" top: "target" input_param { shape { dim: 2 dim: 16 dim: 14 dim: 11 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 16
+  kernel_size: 3 pad: 9 weight_filler { type: "msra" } } }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "up" type: "Deconvolution" bottom: "pool" top: "up" param { lr_mult: %d } convolution_param {
+  num_output: 16 %s kernel_size: 4 stride: 2 weight_filler { type: "%s" } } }
+layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score" crop_param { axis: 2 offset: 8 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "score" bottom: "target" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("rate, filler", [(0, "bilinear"), (1, "bilinear"), (1, "xavier")])
+@pytest.mark.parametrize("groups", ["group: 16", ""])
+def test_gradients_of_cropped_upsampling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int, filler: str, groups: str
+) -> None:
+    path = tmp_path / "train.prototxt"
+    path.write_text(UPSAMPLED % (rate, groups, filler))
+
+    def deed(net: caffe.Net, rng: np.random.Generator) -> None:
+        net.clear_param_diffs()
+        net.forward()
+        net.backward()
+
+    fast, reference = (trained(str(path), monkeypatch, name, deed) for name in ("fast", "reference"))
+    for name, blobs in reference.params.items():
+        for index, blob in enumerate(blobs):
+            close(fast.params[name][index].diff, blob.diff, f"{name} {index}")
+    for name, blob in reference.blobs.items():
+        close(fast.blobs[name].data, blob.data, name)
+        close(fast.blobs[name].diff, blob.diff, f"{name}, diff")
+
+
 @SETTINGS
 @given(drawn=layers())
 def test_steps_of_a_solver(

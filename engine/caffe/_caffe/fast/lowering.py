@@ -73,7 +73,7 @@ class Lowering:
         kind = type(layer)
         if kind is Convolution and len(planned.bottoms) == 1:
             return self._convolution(number)
-        if kind is Deconvolution and len(planned.bottoms) == 1 and _upscales(layer):
+        if kind is Deconvolution and len(planned.bottoms) == 1 and upscales(layer):
             return Upscale(self._chain([number, *self._crop(number)]))
         if kind is Pooling and layer.layer_param.pooling_param.pool != PoolingParameter.STOCHASTIC:
             return Pool(self._chain([number]))
@@ -195,7 +195,7 @@ class Lowering:
         return len(planned.bottoms) > 1 and axis in (1, -3)
 
 
-def _upscales(layer: Layer) -> bool:
+def upscales(layer: Layer) -> bool:
     """Whether a Deconvolution makes as many maps as it reads, and may do so map by map."""
     assert isinstance(layer, Deconvolution)
     param, window = layer.layer_param.convolution_param, layer.window

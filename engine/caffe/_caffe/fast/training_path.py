@@ -9,13 +9,14 @@ import torch
 from ...proto.caffe_pb2 import PoolingParameter
 from ..blob import Blob
 from ..layers.activation import ReLU
-from ..layers.convolution import Convolution
+from ..layers.convolution import Convolution, Deconvolution
 from ..layers.pooling import Pooling
+from ..layers.shape import Crop
 from ..machine.simd import LANES
 from ..naming import raise_named
 from ..reference import ReferencePath
 from .folding import opened
-from .lowering import Item, Lowering, in_place
+from .lowering import Item, Lowering, in_place, upscales
 from .operation import Operation
 from .operations.training import Trained, TrainedConvolve, TrainedDense, TrainedPool
 from .operations.upscale import Upscale
@@ -105,13 +106,14 @@ class TrainingPath(FastPath):
 
 
 class _TrainingLowering(Lowering):
-    """Convolutions with a ReLU in place, and poolings: the layers whose gradients the fast path knows."""
+    """Convolutions with a ReLU in place and poolings, whose gradients the fast path knows, and upsampling."""
 
     def _fits(self, number: int) -> bool:
         planned = self._plan.layers[number]
         ends = (*planned.bottoms, *planned.tops)
+        crop = type(self._layers[number]) is Crop
         return (
-            len(planned.tops) == len(planned.bottoms) == 1
+            len(planned.tops) == len(planned.bottoms) - crop == 1
             and not any(planned.loss_weights)
             and all(len(self._blobs[blob].dims) == 4 for blob in ends)
         )
@@ -120,6 +122,8 @@ class _TrainingLowering(Lowering):
         layer = self._layers[number]
         if type(layer) is Convolution:
             return self._trained_convolution(number, layer)
+        if type(layer) is Deconvolution and upscales(layer):
+            return Upscale(self._chain([number, *self._crop(number)]))
         if type(layer) is Pooling:
             apart = all(k <= s for k, s in zip(layer.window.kernel, layer.window.stride))
             covered = all(k >= s for k, s in zip(layer.window.kernel, layer.window.stride))

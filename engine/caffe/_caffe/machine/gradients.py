@@ -145,51 +145,66 @@ _TABLE = int64[:, ::1]
 
 #: Panels of COLUMNS taps that are done together: so much of a row lies on few pages of memory.
 PANELS = 8
+CACHE_LINE = 16  # numbers
 
 
 @njit(inline="always")
-def _copy_panels(source: Array, row: int, rows: int, column: int, panels: Array) -> int:
-    """Copy rows of `source`, from `column` on, to (n, rows, COLUMNS); returns how many of n there are."""
-    count = min(panels.shape[0], (source.shape[1] - column) // COLUMNS)
+def _copy_panels(source: Address, apart: int, rows: int, panels: Address, found: int) -> None:
+    """Rows of numbers, `apart` from one to the next, to (found, rows, COLUMNS)."""
     for i in range(rows):
-        for p in range(count):
-            for lane in range(COLUMNS):
-                panels[p, i, lane] = source[row + i, column + p * COLUMNS + lane]
-    return count  # type: ignore[no-any-return]
+        place = panels + 4 * i * COLUMNS
+        for p in range(found):
+            for lane in range(0, 4 * COLUMNS, 4 * LANES):
+                at = source + 4 * (i * apart + p * COLUMNS) + lane
+                store(load(at), place + 4 * p * rows * COLUMNS + lane)
 
 
-@compiled(void(DENSE, int64, int64, float32[:, ::1], int64, int64, int64))
+@compiled(void(DENSE, int64, int64, int64, int64, int64, int64))
 def weight_gradient(
-    g: Dense, grads: Address, sums: Address, x: Array, adds: int, first: int, count: int
+    g: Dense, grads: Address, sums: Address, x: Address, adds: int, first: int, count: int
 ) -> None:
     """sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps); groups of PANELS panels."""
-    panels = np.zeros((PANELS, g.pixels, COLUMNS), np.float32)
+    panels = np.empty((PANELS, g.pixels, COLUMNS), np.float32)
+    copy = panels.ctypes.data
     steps = (g.wide, COLUMNS, g.taps)
     for group in range(first, first + count):
         column = group * PANELS * COLUMNS
-        found = _copy_panels(x, 0, g.pixels, column, panels)
+        found = min(PANELS, (g.taps - column) // COLUMNS)
+        _copy_panels(x + 4 * column, g.taps, g.pixels, copy, found)
         for row in range(0, g.outputs, ROWS):
             left, rows = grads + 4 * row * g.wide, min(ROWS, g.outputs - row)
             for p in range(found):
-                right = panels.ctypes.data + 4 * p * g.pixels * COLUMNS
+                right = copy + 4 * p * g.pixels * COLUMNS
                 place = sums + 4 * (row * g.taps + column + p * COLUMNS)
                 product_of_rows(rows, left, right, place, steps, g.pixels, adds, left, 0)
 
 
-@compiled(void(DENSE, int64, float32[:, ::1], int64, int64, int64))
-def input_gradient(g: Dense, grads: Address, weights: Array, x: Address, first: int, count: int) -> None:
-    """x (pixels, taps) = transposed grads (outputs, wide) times weights (outputs, taps); panels of taps.
+@compiled(void(DENSE, int64, int64, int64, int64, int64))
+def input_gradient(g: Dense, grads: Address, weights: Address, x: Address, first: int, count: int) -> None:
+    """x (pixels, taps) = transposed grads (outputs, wide) times weights; groups of PANELS panels of taps.
 
-    Up to ROWS - 1 rows after the last of x are written too, and as many numbers after `grads` are read.
+    Up to ROWS - 1 rows after the last of x are written too, and as many numbers after `grads` are read. The
+    first products ask for the weights that are copied next, a cache line of each row at a time.
     """
-    panel = np.zeros((1, DEPTH, COLUMNS), np.float32)
-    for column in range(first * COLUMNS, (first + count) * COLUMNS, COLUMNS):
+    panels = np.empty((PANELS, DEPTH, COLUMNS), np.float32)
+    copy = panels.ctypes.data
+    for group in range(first, first + count):
+        column = group * PANELS * COLUMNS
+        found = min(PANELS, (g.taps - column) // COLUMNS)
         for start in range(0, g.outputs, DEPTH):
             deep, adds = min(DEPTH, g.outputs - start), int64(start > 0)
-            _copy_panels(weights, start, deep, column, panel)
+            _copy_panels(weights + 4 * (start * g.taps + column), g.taps, deep, copy, found)
+            lines, soon = found * COLUMNS // CACHE_LINE, weights + 4 * ((start + deep) * g.taps + column)
+            if start + deep >= g.outputs:
+                soon = weights + 4 * (column + found * COLUMNS)
             for t in range(0, g.pixels, ROWS):
-                left, place = grads + 4 * (start * g.wide + t), x + 4 * (t * g.taps + column)
-                product(left, panel.ctypes.data, place, 1, g.wide, COLUMNS, g.taps, deep, adds, left, 0)
+                left = grads + 4 * (start * g.wide + t)
+                for p in range(found):
+                    part = t // ROWS * found + p
+                    ask, pace = (soon + 4 * part * CACHE_LINE, 4 * g.taps) if part < lines else (left, 0)
+                    right = copy + 4 * p * deep * COLUMNS
+                    place = x + 4 * (t * g.taps + column + p * COLUMNS)
+                    product(left, right, place, 1, g.wide, COLUMNS, g.taps, deep, adds, ask, pace)
 
 
 @compiled(void(float32[:, ::1], _TABLE, _TABLE, float32[::1], int64, int64))

@@ -200,8 +200,7 @@ class TrainedDense(Dense, Trained):
         target, adds = _place(weight)
         x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps)
         self._gather(source, x)
-        rows = x.numpy()
-        left, to = grads.data_ptr(), target.data_ptr()
+        rows, left, to = x.data_ptr(), grads.data_ptr(), target.data_ptr()
         in_pieces(
             -(-now.taps // (gradients.PANELS * COLUMNS)),
             gradients.PANELS * COLUMNS * now.outputs,
@@ -212,11 +211,11 @@ class TrainedDense(Dense, Trained):
     def _bottom_gradient(self, source: Plane, grads: torch.Tensor) -> None:
         now = self._now
         x = self._spread.get((now.pixels + ROWS) * now.taps)  # as many rows too many are written
-        weights = self._layer.blobs[0].value.view(now.outputs, now.taps).numpy()
+        weights = self._layer.blobs[0].value.data_ptr()
         left, to = grads.data_ptr(), x.data_ptr()
         in_pieces(
-            now.taps // COLUMNS,
-            COLUMNS * now.outputs,
+            -(-now.taps // (gradients.PANELS * COLUMNS)),
+            gradients.PANELS * COLUMNS * now.outputs,
             lambda first, count: gradients.input_gradient(now, left, weights, to, first, count),
         )
         layout = opened(source.layout)
