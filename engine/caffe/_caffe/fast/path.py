@@ -125,7 +125,7 @@ class FastPath:
             self.forget(chain.numbers)
             chain.forward()
             return
-        self._blobs[chain.top].put(operation.values(source))
+        operation.compute(source, self._blobs[chain.top])
         for number in chain.skipped:
             name = self._plan.blob_names[number]
             promise(self._blobs[number], Remade(chain.recipe, number, name, [Copy(source.value.clone())]))

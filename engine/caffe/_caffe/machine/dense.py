@@ -132,6 +132,8 @@ class Lines(NamedTuple):
     """Products (rows x depth) times (depth x outputs), as many as a short convolution has."""
 
     rows: int  #: a multiple of FEW
+    band: int  #: of them are done at a time, a multiple of ROWS
+    bands: int
     depth: int
     outputs: int  #: of a block, a multiple of COLUMNS
     blocks: int  #: of each product
@@ -145,12 +147,14 @@ _FLOATS = float32[:, :, :, ::1]
 def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first: int, count: int) -> None:
     """made (products, blocks, rows, outputs) = x (products, rows, depth) times weights in panels of COLUMNS.
 
-    Blocks `first` to `first + count` of all products; weights are as `pack_lines` puts them.
+    Bands `first` to `first + count` of the blocks of all products; weights are as `pack_lines` puts them.
     """
-    for block in range(first, first + count):
-        left = x + 4 * (block // g.blocks) * g.rows * g.depth
+    for item in range(first, first + count):
+        block, row = item // g.bands, item % g.bands * g.band
+        left = x + 4 * (block // g.blocks * g.rows + row) * g.depth
         right = weights + 4 * block * g.depth * g.outputs
-        multiply_panels(left, right, made + 4 * block * g.rows * g.outputs, g.rows, g.depth, g.outputs)
+        target = made + 4 * (block * g.rows + row) * g.outputs
+        multiply_panels(left, right, target, min(g.band, g.rows - row), g.depth, g.outputs)
 
 
 @compiled(void(_FLOATS, int64, float32[:, ::1], _FLOATS, int64, int64))

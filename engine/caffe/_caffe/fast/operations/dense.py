@@ -75,9 +75,9 @@ class Dense(Operation):
     def compute(self, planes: Sequence[Plane]) -> None:
         result = self._products(planes[0])
         if len(self._layer.blobs) > 1:
-            result = result + self._layer.blobs[1].value
+            result += self._layer.blobs[1].value
         if self._slope is not None:
-            result = torch.where(result < 0, result * self._slope, result)
+            torch.nn.functional.leaky_relu_(result, self._slope)
         self._inner(self.plane).copy_(result.reshape(self._inner(self.plane).shape))
 
     def _products(self, source: Plane) -> torch.Tensor:

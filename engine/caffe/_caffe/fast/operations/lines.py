@@ -13,7 +13,7 @@ import torch
 from ...layers.convolution import Convolution
 from ...machine import dense
 from ...machine.circle import line
-from ...machine.simd import COLUMNS, FEW, LANES
+from ...machine.simd import COLUMNS, FEW, LANES, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import READ, Window, rounded
 from ..parameters import Packed
@@ -22,6 +22,7 @@ from ..planes import Plane, PlaneLayout
 GAIN = 1.1  # how much longer a product takes with the weights as they lie in a blob
 ROOM = 8  # how many times as much memory as the transformed weights need the machine has at least
 BLOCK = 512  # output channels of a piece of work
+BAND = 256  # and rows: so many stay in a core's cache with a part of their depth
 
 
 class Lines:
@@ -71,11 +72,12 @@ class Lines:
         rows = rounded(lines * across, FEW)
         left = torch.empty(products, rows, depth)
         left[:, : lines * across].view(x.shape).copy_(x)
-        work = dense.Lines(rows, depth, block, outputs // block)
+        bands = -(-rows // BAND)
+        work = dense.Lines(rows, rounded(-(-rows // bands), ROWS), bands, depth, block, outputs // block)
         made, weights = torch.empty(products, work.blocks, rows, block), self._packed.get()
         addresses = left.data_ptr(), weights.data_ptr(), made.data_ptr()
         in_pieces(
-            products * work.blocks,
+            products * work.blocks * bands,
             depth * block,
             lambda first, count: dense.multiply_lines(work, *addresses, first, count),
         )

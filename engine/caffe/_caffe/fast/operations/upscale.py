@@ -42,8 +42,8 @@ class Upscale:
             source.count > 0 and bool(torch.isfinite(source.value).all()) and self._weights.get() is not None
         )
 
-    def values(self, source: Blob) -> torch.Tensor:
-        """The top's values, (N, C, H, W)."""
+    def compute(self, source: Blob, top: Blob) -> None:
+        """Fill `top`, (N, C, H, W), in the memory that it has."""
         self.chain.reshape()
         weights, window = self._weights.get(), self._layer.window
         assert weights is not None
@@ -54,10 +54,11 @@ class Upscale:
         maps = source.value.contiguous().flatten(0, 1).numpy()
         params = self._layer.blobs
         bias = params[1].value.numpy() if len(params) > 1 else np.zeros(channels, np.float32)
-        target = torch.empty(batch * channels, height, width)
+        values = top.value
+        target = values.flatten(0, 1).numpy()
 
         def run(first: int, count: int) -> None:
-            pixels.upscale(maps, weights, bias, target.numpy(), shape, first, count)
+            pixels.upscale(maps, weights, bias, target, shape, first, count)
 
         in_pieces(batch * channels * height, 4 * width, run)
-        return target.view(batch, channels, height, width)
+        top.put(values)
