@@ -189,7 +189,7 @@ def test_steps_of_a_solver(
     path = written(tmp_path, drawn)
     solver_file = tmp_path / "solver.prototxt"
     solver_file.write_text(
-        f'train_net: "{path}" base_lr: 1e-4 momentum: 0.9 weight_decay: 0.001 lr_policy: "fixed" '
+        f'train_net: "{path}" base_lr: 1e-6 momentum: 0.9 weight_decay: 0.001 lr_policy: "fixed" '
         f'iter_size: 2 display: 0 snapshot_prefix: "{tmp_path}/s" snapshot_after_train: false'
     )
     solvers = {}
@@ -208,5 +208,6 @@ def test_steps_of_a_solver(
         for name, blobs in reference.items():
             for index, blob in enumerate(blobs):
                 close(fast[name][index].data, blob.data, f"{name} {index}, step {step}")
+                close(fast[name][index].diff, blob.diff, f"update of {name} {index}, step {step}")
                 # Rounding that the next step begins with may tip a rectifier or a maximum over.
                 fast[name][index].data[...] = blob.data

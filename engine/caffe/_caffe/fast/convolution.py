@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -138,30 +139,47 @@ class Geometry:
     @property
     def cost(self) -> float:
         """What a pass takes: multiply-adds of the products, and their like for what is moved on the way."""
-        wide = rounded(self.outputs, COLUMNS)
+        return self._cost(self.tiles, rounded(self.outputs, COLUMNS))
+
+    def _cost(self, tiles: int, wide: int) -> float:
+        """The same of so many tiles and output channels."""
         moved = self.products * (self.depth + wide) * (MOVE if self.tile else MOVE / 4)
-        return self.products * self.depth * wide * (self.tiles + READ) + self.tiles * moved
+        return self.products * self.depth * wide * (rounded(tiles, FEW) + READ) + tiles * moved
 
     def split(self, threads: int, cache: int) -> tuple[int, int]:
-        """How many tiles a piece has, and how many output channels are done at a time.
+        """How many tiles and how many output channels a piece has.
 
-        A piece's transformed input and products fit half of the cache where that leaves enough rows to a
-        product to make up for reading the weights; where the weights are the larger part, pieces are long.
-        Pieces are of one size, and each thread gets as many.
+        Each thread gets as many pieces. They are parts of the tiles, unless those are so few that parts of
+        the channels, for which the input is transformed as often, take less.
         """
-        wide = rounded(self.outputs, COLUMNS)
+        outputs, found, least = rounded(self.outputs, COLUMNS), (0, 0), inf
+        for parts in (2**n for n in range(threads.bit_length()) if 2**n <= outputs // COLUMNS):
+            wide = rounded(-(-outputs // parts), COLUMNS)
+            tiles = self._piece(-(-threads // parts), cache, wide)
+            rounds = -(-(-(-self.tiles // tiles) * -(-outputs // wide)) // threads)
+            cost = rounds * self._cost(tiles, wide)
+            if cost < least:
+                found, least = (tiles, wide), cost
+        return found
+
+    def _piece(self, threads: int, cache: int, wide: int) -> int:
+        """How many tiles a piece of so many output channels has.
+
+        Its transformed input and products fit half of the cache where that leaves enough rows to a product
+        to make up for reading the weights; where the weights are the larger part, pieces are long.
+        """
         weights = 4 * self.products * self.depth * wide
-        fair = rounded(-(-self.tiles // threads), ROWS)
+        fair = rounded(-(-self.tiles // threads), ROWS if threads > 1 else FEW)
         per_tile = 4 * self.products * (self.depth + wide)
         fits = max(ROWS, cache // 2 // per_tile // ROWS * ROWS)
         least = 2 * ROWS if weights <= cache else 4 * ROWS if weights <= 8 * cache else 8 * ROWS
         rounds = max(1, round(fair / max(fits, least)))
-        return rounded(-(-self.tiles // (rounds * threads)), ROWS), wide
+        return min(rounded(-(-self.tiles // (rounds * threads)), ROWS), self.tiles)
 
-    def scratch(self, tiles: int, block: int) -> int:
+    def scratch(self, tiles: int, wide: int) -> int:
         """Bytes that a piece needs to work in."""
         tile = 4 * LANES * (self.tile.outputs**2 if self.tile else 0)
-        return 4 * (self.products * tiles + FEW) * (self.depth + block) + tile + 64
+        return 4 * (self.products * tiles + FEW) * (self.depth + wide) + tile + 64
 
 
 def targets(

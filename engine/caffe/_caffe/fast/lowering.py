@@ -116,7 +116,8 @@ class Lowering:
         tiled = bool(algorithms(window_of(layer), lanes, pooled=True))
         height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
         plain = group == 1 and all(isinstance(each, (ReLU, Dropout)) for each in epilogue)
-        if plain and not tiled and Dense.suits_layer(layer, height * width):
+        taps = layer.window.kernel[0] * layer.window.kernel[1]
+        if plain and taps > 1 and not tiled and Dense.suits_layer(layer, height * width):
             return Dense(self._chain(numbers), epilogue)
         pooling = self._pooling(numbers[-1]) if tiled else []
         return Convolve(self._chain([*numbers, *pooling]), epilogue, bool(pooling))

@@ -31,14 +31,12 @@ class Line:
 
 
 def line(outputs: int, taps: int) -> Line:
-    """F(outputs, taps); outputs + taps - 1 is 1 or at least 3.
+    """F(outputs, taps), of at least three numbers between them.
 
     The product of two polynomials, of `taps` and of `outputs` coefficients, is known by its values at as many
     points as it has coefficients. Its transpose is the convolution.
     """
     count = outputs + taps - 1
-    if count == 1:
-        return Line(1, 1, np.eye(1), np.eye(1), np.eye(1))
     values, sums = [], []  # at the points: by the coefficients, and by the products
     one = np.eye(len(_factors(count, count)))
     row = iter(one)

@@ -53,7 +53,6 @@ class Convolution(NamedTuple):
     short: int  #: n and m of Winograd's algorithm, n * 8 + m; 0: a matrix product over all taps
     weights: int  #: per product and COLUMNS output channels: (depth, COLUMNS)
     outputs: int  #: output channels, a multiple of COLUMNS
-    block: int  #: how many output channels are done at a time, a multiple of COLUMNS
     target: int  #: the output plane
     target_rows: int  #: per row of tiles, offsets of its m rows, -1 where there is none
     target_columns: int  #: the same of columns
@@ -198,9 +197,14 @@ def _write_pixels(
             store(value, g.target + 4 * (row + column + c))
 
 
-@compiled(void(CONVOLUTION, float32, int64, int64, int64))
-def convolve(g: Convolution, slope: float, first: int, count: int, scratch: Address) -> None:
-    """Tiles `first` to `first + count`; `scratch` is as large as `Geometry.scratch` says."""
+@compiled(void(CONVOLUTION, float32, int64, int64, int64, int64, int64))
+def convolve(
+    g: Convolution, slope: float, first: int, count: int, channel: int, wide: int, scratch: Address
+) -> None:
+    """Tiles `first` to `first + count` of output channels `channel` to `channel + wide`.
+
+    `scratch` is as large as `Geometry.scratch` says.
+    """
     products, depth = 1, g.channels * g.high * g.wide
     if g.short:
         products, depth = g.high * g.high, g.channels
@@ -209,14 +213,12 @@ def convolve(g: Convolution, slope: float, first: int, count: int, scratch: Addr
         read_taps(g, first, count, scratch)
     made = scratch + 4 * (products * count + FEW) * depth
     made = (made + 63) // 64 * 64
-    for channel in range(0, g.outputs, g.block):
-        wide = min(g.block, g.outputs - channel)
-        for f in range(products):
-            a = scratch + 4 * f * count * depth
-            b = g.weights + 4 * depth * (f * g.outputs + channel)
-            multiply_panels(a, b, made + 4 * f * count * wide, count, depth, wide)
-        if g.short:
-            tile = made + 4 * (products * count + FEW) * wide
-            _write_tiles(g, first, count, made, channel, wide, slope, tile)
-        else:
-            _write_pixels(g, first, count, made, channel, wide, slope)
+    for f in range(products):
+        a = scratch + 4 * f * count * depth
+        b = g.weights + 4 * depth * (f * g.outputs + channel)
+        multiply_panels(a, b, made + 4 * f * count * wide, count, depth, wide)
+    if g.short:
+        tile = made + 4 * (products * count + FEW) * wide
+        _write_tiles(g, first, count, made, channel, wide, slope, tile)
+    else:
+        _write_pixels(g, first, count, made, channel, wide, slope)

@@ -135,7 +135,6 @@ def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> prod
         short=now.tile.products * 8 + now.tile.outputs if now.tile else 0,
         weights=0,
         outputs=rounded(now.outputs, COLUMNS),
-        block=rounded(now.outputs, COLUMNS),
         target=target.address + 4 * group * now.outputs,
         target_rows=address(now.writes[0]),
         target_columns=address(now.writes[1]),
@@ -148,14 +147,15 @@ def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> prod
 
 def convolve(now: Geometry, work: products.Convolution, slope: float = 1.0) -> None:
     """Do all of a convolution's work."""
-    tiles, block = now.split(torch.get_num_threads(), cache_size())
-    work, negative = work._replace(block=block), np.float32(slope)
+    tiles, wide = now.split(torch.get_num_threads(), cache_size())
+    parts, negative = -(-work.outputs // wide), np.float32(slope)
 
     def piece(number: int, scratch: int) -> None:
-        start = number * tiles
-        products.convolve(work, negative, start, min(tiles, now.tiles - start), scratch)
+        start, channel = number // parts * tiles, number % parts * wide
+        count, channels = min(tiles, now.tiles - start), min(wide, work.outputs - channel)
+        products.convolve(work, negative, start, count, channel, channels, scratch)
 
-    workers.run(piece, -(-now.tiles // tiles), now.scratch(tiles, block))
+    workers.run(piece, -(-now.tiles // tiles) * parts, now.scratch(tiles, wide))
 
 
 class ConvolveEach(Operation):

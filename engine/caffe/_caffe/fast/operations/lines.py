@@ -1,7 +1,4 @@
-"""Dense convolutions by short convolutions along one axis: half of the products, for twice the weights.
-
-A kernel of one tap has nothing to save; there it is the weights' order that gains.
-"""
+"""Dense convolutions by short convolutions along one axis: half of the products, for twice the weights."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ class Lines:
         self._layer, self._window = layer, window
         self._axis = 0 if window.kernel[0] > 1 else 1  # rows or columns
         taps = window.kernel[self._axis]
-        self._line = line(max(2, taps - 1) if taps > 1 else 1, taps)
+        self._line = line(max(2, taps - 1), taps)
         self._packed = Packed(layer.blobs[:1], self._pack)
 
     @staticmethod
