@@ -31,13 +31,20 @@ INPUTS = 2000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_inputs_of_any_bytes_are_read_or_refused(form: Format) -> None:
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--format", form.name, "--seed", "7"]
-    command += ["--inputs", str(SLOW.get(form.name, INPUTS))]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+def test_inputs_of_any_bytes_are_read_or_refused(form: Format, tmp_path: Path) -> None:
+    for name in ("corpus", "trial"):
+        (tmp_path / name).mkdir()
+    corpus = form.corpus(tmp_path / "corpus")
+    found = escapes(form, corpus, 7, range(SLOW.get(form.name, INPUTS)), tmp_path / "trial")
+    assert "\n".join(f"{escape.number}: {escape.what}\n{escape.trace}" for escape in found) == ""
+
+
+@pytest.mark.slow
+def test_the_command_tries_the_formats_that_are_named() -> None:
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--format", "colours", "--format", "classes"]
+    done = subprocess.run([*command, "--inputs", "20"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["classes", "colours"]
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
