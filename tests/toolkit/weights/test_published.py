@@ -12,7 +12,7 @@ from fcn.commands import weights
 from fcn.engine import open_net
 from fcn.weights import exchange, published
 from fcn.weights.published import PUBLISHED
-from tests.toolkit.fetching.conftest import Server, server  # noqa: F401 (a fixture)
+from tests.toolkit.served import Server
 
 FILE = PUBLISHED["googlenet"].source.file
 
