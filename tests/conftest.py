@@ -10,8 +10,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Read when PyTorch is loaded, here and in the processes that tests start. As many tests at once as there are cores, each
-# with as many threads: one that waits for work in a loop takes the core of one that has some.
+# Read when PyTorch is loaded, here and in the processes that tests start. There are as many tests at once as
+# cores, each with as many threads: one that waits in a loop for work takes the core of one that has some.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # No deadline: how long an example takes on a busy machine says nothing of the code.
