@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def hang(path: Path) -> None:
 
 
 def crash(path: Path) -> None:
+    faulthandler.disable()  # pytest's would show where
     os.abort()
 
 
