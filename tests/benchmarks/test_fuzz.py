@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import subprocess
 import sys
@@ -32,7 +33,10 @@ INPUTS = 2000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_inputs_of_any_bytes_are_read_or_refused(form: Format, tmp_path: Path) -> None:
+def test_inputs_of_any_bytes_are_read_or_refused(
+    form: Format, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "caffe")
     for name in ("corpus", "trial"):
         (tmp_path / name).mkdir()
     corpus = form.corpus(tmp_path / "corpus")
