@@ -17,9 +17,12 @@ ITERS   ?=
 NAME    ?= lenet
 MODEL   ?= voc-fcn8s
 ARGS    ?=
+TIER    ?= not slow
 
 PY     := .venv/bin/python
 READY  := .venv/.stamp
+# Each core takes neighbouring tests, which share what they set up, and in the end some of those of another.
+PYTEST := $(PY) -m pytest -n auto --dist worksteal
 CODE   := engine nets solvers surgery voc_layers fcn dev tests benchmarks examples $(wildcard *.py)
 
 DEVICE := $(if $(GPU),--gpu $(GPU),--cpu)
@@ -68,12 +71,12 @@ notebook: $(READY)  ## run examples/from-shapes-to-fcn.ipynb; it stays, with wha
 	$(PY) -m dev.run_notebook examples/from-shapes-to-fcn.ipynb $(RUNS)/examples/from-shapes-to-fcn
 
 # -- checks
-test: $(READY)  ## lint, then the tests that need minutes; nothing to download
+test: $(READY)  ## lint, then the tests that need minutes; nothing to download. TIER= for the slow ones too
 	$(MAKE) lint
-	$(PY) -m pytest -n auto -m "not slow" $(ARGS)
+	$(PYTEST) -m "$(TIER)" $(ARGS)
 
 slow: $(READY)  ## the tests that `make test` leaves out
-	$(PY) -m pytest -n auto -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 oldest: build/oldest/.stamp  ## the same tests on OLDEST=python3.10 with the lowest versions that pyproject.toml promises
 	build/oldest/bin/python -m pytest -n auto -m "not slow" $(ARGS)

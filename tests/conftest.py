@@ -10,6 +10,10 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Read when PyTorch is loaded, here and in the processes that tests start. There are as many tests at once as
+# cores, each with as many threads: one that waits in a loop for work takes the core of one that has some.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # No deadline: how long an example takes on a busy machine says nothing of the code.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")

@@ -61,7 +61,7 @@ def imports(path: Path) -> tuple[Import, ...]:
     typing_only = {
         id(inner)
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in vars(node.test).values()
         for inner in ast.walk(node)
     }
     found: list[Import] = []

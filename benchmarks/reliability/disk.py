@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import caffe
 import solve
 from fcn.train.keeping.snapshots import Snapshots
 
@@ -62,10 +63,12 @@ class Faults:
 def trials(every: int) -> int:
     """Make a run with one snapshot, and then the second one again and again on a disk that fails."""
     faults, steps, problems, tried = Faults(), 2 * INTERVAL, list[str](), 0
+    caffe.init_log(2)
     with tempfile.TemporaryDirectory() as folder:
         training = Training(Path(folder))
         training.finish("whole", steps)
         training.finish("first", INTERVAL)
+        training.warm_up("first")
         count = _calls(training, faults, steps)
         for kind in KINDS:
             for number in range(1, count + 1, every):

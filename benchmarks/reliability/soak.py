@@ -66,7 +66,7 @@ def _building(folder: Path) -> Callable[[], object]:
 
 
 def flat(what: str, count: int, work: Callable[[], object]) -> list[str]:
-    """Do it so often; the most memory of the last fifth against that of the first two."""
+    """Do it so often; the most memory of the last fifth against that of the second and third."""
     peaks = []
     for part in range(5):
         peak = 0
@@ -76,9 +76,9 @@ def flat(what: str, count: int, work: Callable[[], object]) -> list[str]:
                 peak = max(peak, _resident())
         gc.collect()
         peaks.append(max(peak, _resident()))
-    growth = peaks[-1] / peaks[1] - 1
+    growth = peaks[-1] / max(peaks[1:3]) - 1
     shown = ", ".join(f"{peak / 2**20:.0f}" for peak in peaks)
-    print(f"soak: {count} {what}: {shown} MiB in each fifth; {growth:+.1%} from the second to the last")
+    print(f"soak: {count} {what}: {shown} MiB in each fifth; {growth:+.1%} in the last")
     return [f"{what}: {growth:+.1%} of memory"] if growth > FLAT else []
 
 

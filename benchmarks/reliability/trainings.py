@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
+import caffe
 import solve
 from caffe.proto import caffe_pb2
+from fcn.figures import curves
 from fcn.runs import STATES, Run, read_rows
 from fcn.weights import save_random
 from fcn.weights.caffemodel import arrays
@@ -48,6 +50,14 @@ class Training:
     def finish(self, runs: str, steps: int, *more: str) -> int:
         """Train, and wait for the end; the exit status."""
         return ended(self.start(runs, steps, *more))
+
+    def warm_up(self, runs: str) -> None:
+        """Train a step of a run and draw a curve here: processes forked from now on find all of it loaded."""
+        before = Path.cwd()
+        os.chdir(self.work)
+        caffe.get_solver(str(self.run(runs).solver)).step(1)
+        curves({"loss": {runs: ([1, 2], [2, 1])}}, "warm.png", log_scale=["loss"])
+        os.chdir(before)
 
 
 def forked(work: Callable[[], int], folder: Path) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import logging
 import os
 import subprocess
 import sys
@@ -31,13 +33,23 @@ INPUTS = 2000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_inputs_of_any_bytes_are_read_or_refused(form: Format) -> None:
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--format", form.name, "--seed", "7"]
-    command += ["--inputs", str(SLOW.get(form.name, INPUTS))]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+def test_inputs_of_any_bytes_are_read_or_refused(
+    form: Format, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "caffe")
+    for name in ("corpus", "trial"):
+        (tmp_path / name).mkdir()
+    corpus = form.corpus(tmp_path / "corpus")
+    found = escapes(form, corpus, 7, range(SLOW.get(form.name, INPUTS)), tmp_path / "trial")
+    assert "\n".join(f"{escape.number}: {escape.what}\n{escape.trace}" for escape in found) == ""
+
+
+@pytest.mark.slow
+def test_the_command_tries_the_formats_that_are_named() -> None:
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--format", "colours", "--format", "classes"]
+    done = subprocess.run([*command, "--inputs", "20"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["classes", "colours"]
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
@@ -68,6 +80,7 @@ def hang(path: Path) -> None:
 
 
 def crash(path: Path) -> None:
+    faulthandler.disable()  # pytest's would show where
     os.abort()
 
 

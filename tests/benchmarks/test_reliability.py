@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability import planted, soak
+from benchmarks.reliability.__main__ import USUAL
 from benchmarks.reliability.disk import KINDS
 from tests.source_tree import ROOT
 
@@ -28,6 +29,15 @@ def test_planted_faults_are_reported_and_no_others(monkeypatch: pytest.MonkeyPat
     assert planted.check(40, 3) == []
     monkeypatch.setattr(planted, "_spoil", lambda root, names: names)
     assert planted.check(40, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", USUAL)
+def test_a_training_survives_what_the_program_does_to_it(part: str) -> None:
+    """Kills, failing disks, long use and planted faults, in short."""
+    command = [sys.executable, "-m", "benchmarks.reliability", "--short", "--only", part]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith(f"{part}: "), done.stdout + done.stderr
 
 
 PROGRAM = """

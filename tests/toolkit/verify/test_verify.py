@@ -276,25 +276,18 @@ def test_pascals_labels_without_boundaries_fail(data: Path) -> None:
     assert inputs(both)["void label"] is FAIL
 
 
+def step(data: Path, base: Path) -> tuple[object, ...]:
+    """What `solve.py` is told, to train one step."""
+    return (
+        "voc-fcn32s", "--data", data, "--weights", base, "--width", WIDTH, "--iters", 1, "--recipe", "heavy"
+    )  # fmt: skip
+
+
 def trained(data: Path, base: Path, *options: object) -> Run:
     """A run of one step."""
     root = data.parent / "runs"
-    args = (
-        "voc-fcn32s",
-        "--data",
-        data,
-        "--weights",
-        base,
-        "--width",
-        WIDTH,
-        "--runs",
-        root,
-        "--iters",
-        1,
-        "--recipe",
-        "heavy",
-    )
-    assert solve.main([*map(str, args), "--test-every", "0", *map(str, options)]) == 0
+    args = (*step(data, base), "--runs", root, "--test-every", 0, *options)
+    assert solve.main([*map(str, args)]) == 0
     return Run(root / "voc-fcn32s")
 
 
@@ -330,20 +323,7 @@ def test_training_warns_and_strict_does_not_start(
     with caplog.at_level(logging.WARNING, "fcn"):
         run = trained(data, base, "--base-lr", 1e-4)
     assert "loss and rate" in caplog.text and run.newest()
-    args = (
-        "voc-fcn32s",
-        "--data",
-        data,
-        "--weights",
-        base,
-        "--width",
-        WIDTH,
-        "--iters",
-        1,
-        "--strict",
-        "--recipe",
-        "heavy",
-    )
+    args = (*step(data, base), "--strict")
     other = data.parent / "other"
     options = ("--runs", other, "--base-lr", 1e-4, "--test-every", 0)
     assert solve.main([*map(str, (*args, *options))]) == 1
@@ -355,20 +335,7 @@ def test_strict_stops_for_images_that_are_scored_and_trained_on(
     data: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     DATA_FAULTS["overlap of the lists"](data)
-    args = (
-        "voc-fcn32s",
-        "--data",
-        data,
-        "--weights",
-        base,
-        "--width",
-        WIDTH,
-        "--iters",
-        1,
-        "--strict",
-        "--recipe",
-        "heavy",
-    )
+    args = (*step(data, base), "--strict")
     assert solve.main([*map(str, (*args, "--runs", data.parent / "runs"))]) == 1
     assert "overlap" in capsys.readouterr().err and not (data.parent / "runs").exists()
 

@@ -12,7 +12,7 @@ from fcn.commands import weights
 from fcn.engine import open_net
 from fcn.weights import exchange, published
 from fcn.weights.published import PUBLISHED
-from tests.toolkit.fetching.conftest import Server, server  # noqa: F401 (a fixture)
+from tests.toolkit.served import Server
 
 FILE = PUBLISHED["googlenet"].source.file
 
@@ -43,7 +43,7 @@ def get(name: str, to: Path, *arguments: str) -> int:
 
 @pytest.mark.usefixtures("no_digest")
 def test_a_file_comes_from_the_first_server_that_has_it(
-    tmp_path: Path, shapes: dict, server: Server, capsys: pytest.CaptureFixture  # noqa: F811
+    tmp_path: Path, shapes: dict, server: Server, capsys: pytest.CaptureFixture
 ) -> None:  # fmt: skip
     body = caffemodel(tmp_path / "made.caffemodel", shapes)
     mirrors = ["--mirror", f"{server.url}/gone/", "--mirror", server.has(f"/{FILE}", body)]
@@ -56,7 +56,7 @@ def test_a_file_comes_from_the_first_server_that_has_it(
 
 @pytest.mark.usefixtures("no_digest")
 def test_another_net_is_told_by_its_layers(
-    tmp_path: Path, shapes: dict, server: Server, capsys: pytest.CaptureFixture  # noqa: F811
+    tmp_path: Path, shapes: dict, server: Server, capsys: pytest.CaptureFixture
 ) -> None:  # fmt: skip
     wide = {**shapes, "conv1/7x7_s2": (64, 6, 7, 7)}
     url = server.has("/x", caffemodel(tmp_path / "made.caffemodel", wide))
@@ -65,7 +65,7 @@ def test_another_net_is_told_by_its_layers(
 
 
 def test_a_wrong_digest_is_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server, capsys: pytest.CaptureFixture  # noqa: F811
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server, capsys: pytest.CaptureFixture
 ) -> None:  # fmt: skip
     row = PUBLISHED["googlenet"]
     body = caffemodel(tmp_path / "made.caffemodel", {"conv1/7x7_s2": (64, 3, 7, 7)})
