@@ -133,8 +133,8 @@ def compare(name: str, runs: int, other: Callable[[str], float] | None) -> str:
     }
     if other is not None:
         sides["BVLC Caffe"] = lambda: other(name)
-    for side in sides.values():
-        side()
+    for measure in sides.values():
+        measure()
     turns = [{side: measure() for side, measure in sides.items()} for _ in range(runs)]
     told = [f"{side} {statistics.median(turn[side] for turn in turns):.4f} ms" for side in sides]
     for side in list(sides)[1:]:

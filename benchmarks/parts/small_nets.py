@@ -117,7 +117,7 @@ def cpu_ms(run: Callable[[int], object], count: int) -> float:
     return (time.process_time() - begun) / count * 1e3
 
 
-def main() -> None:
+def serve() -> None:
     """Serve turns until standard input ends."""
     os.chdir(sys.argv[1])
     runs = {name: make() for name, (make, _) in TASKS.items()}
@@ -129,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve()

@@ -27,6 +27,9 @@ from ..log import log
 Address: TypeAlias = int  #: of memory, in bytes
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
+#: Only Python calls the kernels, so that a wrapper for C would be compiled in vain.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 _lock = Lock()
 
@@ -122,8 +125,6 @@ def _declare(function: _F, folder: Path | None) -> Any:
         before = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # its names are made when it is loaded
         numba.config.CACHE_DIR = str(folder or before)  # type: ignore[attr-defined]
         try:
-            return numba.njit(
-                nogil=True, cache=folder is not None, error_model="numpy", no_cfunc_wrapper=True
-            )(function)
+            return numba.njit(cache=folder is not None, **_OPTIONS)(function)
         finally:
             numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
