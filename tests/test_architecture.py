@@ -119,7 +119,15 @@ MORE_MODULES = {
 #: pycaffe's own names with an underscore, which its users call.
 PYCAFFE = {"_blobs", "_blob_names", "_forward", "_layer_names", "_top_ids"}
 #: Underscored names of other libraries that they document.
-LIBRARIES = {"_exit", "_fields", "_is_view", "_replace", "_softmax_backward_data", "_version"}
+LIBRARIES = {
+    "_exit",
+    "_fields",
+    "_is_view",
+    "_replace",
+    "_slow_conv2d_forward",
+    "_softmax_backward_data",
+    "_version",
+}
 #: Of argparse, which has no other way to walk through a parser.
 LIBRARIES |= {"_actions", "_SubParsersAction"}
 

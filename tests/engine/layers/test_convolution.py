@@ -99,6 +99,7 @@ def windows(draw: st.DrawFn, axes: int) -> tuple[Any, ...]:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3).flatmap(windows), st.sampled_from([1, 2]))
 @example(((1, 1, 1), ((2, 1, 1), (2, 2, 1), (0, 1, 1), (1, 1, 1))), 1)  # its windows are no new memory
+@example(((12, 9), ((5, 4), (2, 1), (2, 1), (1, 1))), 1)  # few channels under a large kernel
 def test_convolution_is_the_sum_over_its_windows(geometry, group):
     size, window = geometry
     x, bias = random(2, 2, *size), random(4)

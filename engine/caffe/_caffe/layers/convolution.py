@@ -25,6 +25,9 @@ from ..registry import register
 
 Ints = tuple[int, ...]
 
+#: Multiply-adds of a layer up to which `few_channels` was measured to pay.
+_FEW_ADDS = 32_000_000
+
 
 @dataclass(frozen=True)
 class ConvWindow:
@@ -178,6 +181,7 @@ class _Correlation(_WindowLayer):
     channels: int
     axes: int
     native: bool
+    few_channels: bool
     core: ConvWindow
     torch_args: dict[str, Any]
 
@@ -247,6 +251,25 @@ class _Correlation(_WindowLayer):
             and top[0].count > 0
             and (self.transposed or not self.window.overhangs(size))
         )
+        self.few_channels = self._has_few_channels(bottom, top)
+
+    def _has_few_channels(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> bool:
+        """Whether a matrix product over columns takes a CPU less time than oneDNN, which torch prefers.
+
+        That one computes blocks of 16 channels, whatever there is of them. For kernels of up to 3 x 3 torch
+        looks at the size itself.
+        """
+        outputs = self.layer_param.convolution_param.num_output
+        return (
+            self.native
+            and not self.transposed
+            and len(self.window.kernel) == 2
+            and max(self.window.kernel) > 3
+            and self.window.dilation == (1, 1)
+            and self.torch_args["groups"] == 1
+            and bool(self.channels % 16 or outputs % 16)
+            and self.multiply_adds(bottom, top) < _FEW_ADDS
+        )
 
     def _folded(self, tensor: torch.Tensor) -> torch.Tensor:
         """(N, channels, size...), with one spatial axis of 1 where there is none."""
@@ -266,10 +289,22 @@ class _Correlation(_WindowLayer):
         for source, target in zip(bottom, top):
             x = self._folded(source.value)
             if self.native and not self.rounds:
-                target.put(torch.convolution(x, weight, bias, **self.torch_args))
+                if self.few_channels and x.is_cpu:
+                    target.put(self._few(x, weight, bias, self._folded(target.value)))
+                else:
+                    target.put(torch.convolution(x, weight, bias, **self.torch_args))
                 continue
             y = self._product(x, weight, target.dims[self.channel_axis + 1 :])
             target.put(y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)))
+
+    def _few(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, out: torch.Tensor
+    ) -> torch.Tensor:
+        window = self.window
+        made: torch.Tensor = torch.ops.aten._slow_conv2d_forward.output(
+            x, weight, window.kernel, bias, window.stride, window.pad, output=out
+        )
+        return made
 
     def _product(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
         """The layer without its bias; `size` is the top's spatial size."""

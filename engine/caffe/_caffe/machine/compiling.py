@@ -7,11 +7,13 @@ each process compiles for itself, and `caffe doctor` says so.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -24,6 +26,9 @@ from ..log import log
 
 Address: TypeAlias = int  #: of memory, in bytes
 Array: TypeAlias = "np.ndarray[Any, Any]"
+
+#: Only Python calls the kernels, so that a wrapper for C would be compiled in vain.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _lock = Lock()
@@ -97,9 +102,22 @@ def _stamp() -> str:
 
 def _compile(function: _F, signature: Any, folder: Path | None) -> _F:
     dispatcher: Any = _declare(function, folder)
-    dispatcher.compile(signature)
+    with _without_collector():
+        dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Numba makes objects by the hundred thousand, which the garbage collector would look through in vain."""
+    runs = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if runs:
+            gc.enable()
 
 
 def _declare(function: _F, folder: Path | None) -> Any:
@@ -107,6 +125,6 @@ def _declare(function: _F, folder: Path | None) -> Any:
         before = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # its names are made when it is loaded
         numba.config.CACHE_DIR = str(folder or before)  # type: ignore[attr-defined]
         try:
-            return numba.njit(nogil=True, cache=folder is not None, error_model="numpy")(function)
+            return numba.njit(cache=folder is not None, **_OPTIONS)(function)
         finally:
             numba.config.CACHE_DIR = before  # type: ignore[attr-defined]

@@ -42,7 +42,7 @@ def pack_tiles(weight: Array, g: Array, target: Array, first: int, count: int) -
     """
     outputs, channels, taps = weight.shape[:3]
     n = g.shape[0]
-    kernels, half, sums = np.zeros((taps, taps, COLUMNS)), np.zeros((n, taps, COLUMNS)), np.zeros(COLUMNS)
+    kernels, half, sums = np.empty((taps, taps, COLUMNS)), np.empty((n, taps, COLUMNS)), np.empty(COLUMNS)
     for item in range(first, first + count):
         panel, c = item // channels, item % channels
         used = min(COLUMNS, outputs - panel * COLUMNS)

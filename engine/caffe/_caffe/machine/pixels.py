@@ -190,7 +190,8 @@ def upscale(
     for item in range(first, first + count):
         number, y = item // height, item % height
         kernel, source = weights[number % channels], maps[number]
-        row[:] = bias[number % channels]
+        for x in range(width + 2 * wide):
+            row[x] = bias[number % channels]
         top, left = y + cut_y + pad_y, cut_x + pad_x
         for i in range(max(0, (top - high) // stride_y + 1), min(source.shape[0], top // stride_y + 1)):
             taps, values = kernel[top - i * stride_y], source[i]
