@@ -18,7 +18,7 @@ from ..reference import ReferencePath
 from .folding import opened
 from .lowering import Item, Lowering, in_place, upscales
 from .operation import Operation
-from .operations.training import Trained, TrainedConvolve, TrainedDense, TrainedPool
+from .operations.training import Scratch, Trained, TrainedConvolve, TrainedDense, TrainedPool
 from .operations.upscale import Upscale
 from .path import FastPath
 from .planes import Plane
@@ -108,6 +108,10 @@ class TrainingPath(FastPath):
 class _TrainingLowering(Lowering):
     """Convolutions with a ReLU in place and poolings, whose gradients the fast path knows, and upsampling."""
 
+    def __init__(self, net: ReferencePath) -> None:
+        super().__init__(net)
+        self._scratch = Scratch.fresh()
+
     def _fits(self, number: int) -> bool:
         planned = self._plan.layers[number]
         ends = (*planned.bottoms, *planned.tops)
@@ -146,11 +150,9 @@ class _TrainingLowering(Lowering):
         after = [n for n in self._following(number, (ReLU,)) if in_place(self._plan.layers[n])]
         chain = self._chain([number, *after])
         height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
-        if TrainedDense.suits_layer(layer, height * width):
-            return TrainedDense(
-                chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags
-            )
-        return TrainedConvolve(chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags)
+        kind = TrainedDense if TrainedDense.suits_layer(layer, height * width) else TrainedConvolve
+        flags = self._plan.layers[number].param_flags
+        return kind(chain, [self._layers[n] for n in after], flags, self._scratch)
 
 
 def _values(plane: Plane) -> torch.Tensor:
