@@ -15,6 +15,7 @@ from ..graph.plan import Plan
 from ..layer import Layer
 from ..log import log
 from ..reference import ReferencePath
+from . import replay
 from .choice import chosen
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Runner(ReferencePath):
         self._fast: FastPath | None = None
         self._training: TrainingPath | None = None  # what ran the last forward, if a backward may follow
         self._checkpoints: CheckpointedPath | None = None
+        self._replays: replay.Replays | None = None
         self._dropped = False  # whether they ran the last forward
         self._saving = False
         self._can = True  # until Numba turns out to be missing
@@ -73,6 +75,9 @@ class Runner(ReferencePath):
                 end = len(self.steps) - 1 if last is None else last
                 self.plan.check_range(first, end)
                 self._fast.forget(range(first, end + 1))
+            if whole and self.plan.phase == _TEST and replay.available():
+                self._replayed().forward(super().launch)
+                return 0.0
             return self._checkpointed().forward() if self._dropped else super().launch(first, last)
         loss = fast.forward()
         self._training = fast if self.plan.phase == _TRAIN else None  # type: ignore[assignment]
@@ -94,6 +99,11 @@ class Runner(ReferencePath):
         if self._checkpoints is None:
             self._checkpoints = CheckpointedPath(self)
         return self._checkpoints
+
+    def _replayed(self) -> replay.Replays:
+        if self._replays is None:
+            self._replays = replay.Replays(self)
+        return self._replays
 
     def _fast_path(self) -> FastPath | None:
         asked = chosen(), self.layout.version
