@@ -39,11 +39,14 @@ layer { name: "crop" type: "Crop" bottom: "up2" bottom: "wanted" top: "crop"
 layer { name: "loss" type: "EuclideanLoss" bottom: "crop" bottom: "wanted" top: "loss" }
 """
 #: The same with the loss of a segmentation, whose labels the host has to look at.
-LABELLED = "\n".join(NET.splitlines()[:-1]) + """
+LABELLED = (
+    "\n".join(NET.splitlines()[:-1])
+    + """
 layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 dim: 1 dim: 16 dim: 16 } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "crop" bottom: "label" top: "loss"
         loss_param { ignore_label: 255 } }
 """
+)
 #: A net whose loss is another one each time.
 RANDOM = """
 layer { name: "data" type: "DummyData" top: "a" top: "b" dummy_data_param {

@@ -94,11 +94,14 @@ class Memory:
             self.adopt(make())
             return
         self._forget()
+        self._changes += 1
         self.size, self._promise, self._promised_at = size, make, self._handed_out
 
     def _fulfil(self) -> None:
         if self._promise is not None:
+            changes = self._changes
             self.adopt(self._promise())  # which forgets the promise; one that fails stays, and fails again
+            self._changes = changes
 
     def state(self, judge: Callable[[torch.Tensor], int]) -> Hashable:
         """What is equal to an earlier `state` as long as nobody changed the contents, also through an array.
@@ -124,8 +127,15 @@ class Memory:
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
-        """What is written inside is gone at the end, and does not count as a change."""
-        changes = self._changes
+        """What is written inside is gone at the end, and does not count as a change.
+
+        Of what is promised the same is to be promised inside.
+        """
+        changes, promised_at = self._changes, self._promised_at
+        if self.promised:
+            yield
+            self._changes = changes
+            return
         kept = self.read().clone() if self.exported else self.read()
         if not self.exported:
             self._forget()
@@ -133,7 +143,7 @@ class Memory:
             yield
         finally:
             self.adopt(kept)
-            self._changes = changes
+            self._changes, self._promised_at = changes, promised_at
 
     @property
     def zeroed(self) -> bool:
