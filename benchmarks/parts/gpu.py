@@ -2,9 +2,9 @@
 
     python -m benchmarks.parts.gpu [--runs 20] [--size 500x500] [--width 1.0]
 
-Each figure is that of `runs` passes after three that are not counted, the device waited for at the end. The
-memory is the most that PyTorch had given out at once, in training also with blobs dropped
-(`caffe.set_checkpointing`).
+Each figure is that of `runs` passes after four that are not counted, the device waited for at the end. The
+memory is the most that PyTorch had given out at once. Inference is measured layer by layer and replayed from
+CUDA graphs (`caffe.set_graphs`), training also with blobs dropped (`caffe.set_checkpointing`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 def rate(run: Callable[[], object], runs: int) -> tuple[float, float]:
     """Runs a second, and GiB at the peak."""
-    for _ in range(3):
+    for _ in range(4):
         run()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
@@ -64,7 +64,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         net = build(Path(folder), args.width, args.size, caffe.TEST)
         feed(net)
-        show("inference", net.forward, args.runs)
+        for graphs in (False, True):
+            caffe.set_graphs(graphs)
+            show(f"inference{', graphs' * graphs}", net.forward, args.runs)
+        caffe.set_graphs(False)
         del net
         for dropping in (False, True):
             caffe.set_checkpointing(dropping)

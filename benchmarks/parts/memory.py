@@ -24,7 +24,12 @@ from benchmarks.parts.paths import build, feed
 from caffe import _caffe
 
 #: way -> CAFFE_ALGORITHMS, and whether blobs are dropped
-WAYS = {"fast": ("fast", False), "reference": ("reference", False), "checkpointing": ("reference", True)}
+WAYS = {
+    "fast": ("fast", False),
+    "reference": ("reference", False),
+    "checkpointing": ("fast", True),
+    "checkpointing-reference": ("reference", True),
+}
 
 
 def train(way: str, width: float, size: tuple[int, int], steps: int) -> tuple[int, int]:
@@ -57,7 +62,7 @@ def main() -> None:
     caffe.init_log(1)
     if args.way:
         used, need = train(args.way, args.width, args.size, args.runs)
-        print(f"{args.way:14} {used / 2**20:7.0f} MiB, {used / need:.2f} of Caffe's {need / 2**20:.0f} MiB")
+        print(f"{args.way:24} {used / 2**20:7.0f} MiB, {used / need:.2f} of Caffe's {need / 2**20:.0f} MiB")
         return
     size = "x".join(map(str, args.size))
     for way in WAYS:

@@ -25,7 +25,7 @@ _LAZY = {
     ),
     "._caffe": (
         "NCCL", "Timer", "Layer", "layer_type_list", "register_layer", "init_log", "set_mode_cpu",
-        "set_mode_gpu", "set_device", "set_memory_saving", "set_checkpointing", "precision",
+        "set_mode_gpu", "set_device", "set_memory_saving", "set_checkpointing", "set_graphs", "precision",
         "set_precision", "set_random_seed", "solver_count", "set_solver_count", "solver_rank",
         "set_solver_rank", "set_multiprocess", "has_nccl", "CaffeError", "ParseError", "NetError",
         "LayerError", "BlobError", "DataError", "WeightsError", "SolverError", "DeviceError",
@@ -63,7 +63,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors; a test compa
         register_layer as register_layer, init_log as init_log, set_mode_cpu as set_mode_cpu,
         set_mode_gpu as set_mode_gpu, set_device as set_device,
         set_memory_saving as set_memory_saving, set_checkpointing as set_checkpointing,
-        precision as precision, set_precision as set_precision,
+        set_graphs as set_graphs, precision as precision, set_precision as set_precision,
         set_random_seed as set_random_seed,
         solver_count as solver_count, set_solver_count as set_solver_count, solver_rank as solver_rank,
         set_solver_rank as set_solver_rank, set_multiprocess as set_multiprocess, has_nccl as has_nccl,

@@ -38,6 +38,15 @@ layer { name: "crop" type: "Crop" bottom: "up2" bottom: "wanted" top: "crop"
         crop_param { axis: 2 offset: 1 } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "crop" bottom: "wanted" top: "loss" }
 """
+#: The same with the loss of a segmentation, whose labels the host has to look at.
+LABELLED = (
+    "\n".join(NET.splitlines()[:-1])
+    + """
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 dim: 1 dim: 16 dim: 16 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "crop" bottom: "label" top: "loss"
+        loss_param { ignore_label: 255 } }
+"""
+)
 #: A net whose loss is another one each time.
 RANDOM = """
 layer { name: "data" type: "DummyData" top: "a" top: "b" dummy_data_param {
@@ -58,7 +67,9 @@ def no_values(monkeypatch: pytest.MonkeyPatch, in_tmp: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_training_step_waits_for_nothing(kind, precision):
+@pytest.mark.parametrize("text", [NET, LABELLED])
+def test_a_training_step_waits_for_nothing(kind, precision, text):
+    Path("net.prototxt").write_text(text)
     Path("solver.prototxt").write_text(
         f'net: "net.prototxt" type: "{kind}" base_lr: 0.01 momentum: 0.9 lr_policy: "fixed" weight_decay: 0.1'
         " average_loss: 20 iter_size: 2"
@@ -68,6 +79,19 @@ def test_a_training_step_waits_for_nothing(kind, precision):
         caffe.get_solver("solver.prototxt").step(3)
     finally:
         caffe.set_precision("float32")
+
+
+def test_labels_that_the_host_has_are_looked_at_there():
+    Path("net.prototxt").write_text(LABELLED)
+    net = caffe.Net("net.prototxt", caffe.TRAIN)
+    label = net.blobs["label"]
+    label.data[...] = 255
+    label.data[0, 0, 3] = 1
+    net.runner.launch()
+    assert net.layers[-1].saved.norm == 16
+    label.data[0, 0, 4] = 2
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):  # where the message is made
+        net.runner.launch()
 
 
 def test_the_device_has_no_values():

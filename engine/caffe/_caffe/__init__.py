@@ -19,7 +19,7 @@ _LAZY = {
     "log": ("init_log", "log_message", "set_up_log"),
     "device": (
         "set_mode_cpu", "set_mode_gpu", "set_device", "set_memory_saving", "set_checkpointing",
-        "precision", "set_precision", "set_random_seed",
+        "set_graphs", "precision", "set_precision", "set_random_seed",
         "solver_count", "set_solver_count", "solver_rank", "set_solver_rank", "set_multiprocess",
         "device_summary", "gpu_count", "gpu_properties",
     ),
@@ -61,7 +61,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors; a test compa
     from .device import (
         set_mode_cpu as set_mode_cpu, set_mode_gpu as set_mode_gpu, set_device as set_device,
         set_memory_saving as set_memory_saving, set_checkpointing as set_checkpointing,
-        precision as precision,
+        set_graphs as set_graphs, precision as precision,
         set_precision as set_precision, set_random_seed as set_random_seed,
         solver_count as solver_count,
         set_solver_count as set_solver_count, solver_rank as solver_rank, set_solver_rank as set_solver_rank,

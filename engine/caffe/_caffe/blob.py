@@ -309,6 +309,12 @@ class Blob:
         if tensor is not self._data.views.get(self._dims):
             self._put(self._data, tensor)
 
+    def bring(self, tensor: torch.Tensor) -> None:
+        """`put` a tensor that is on the host, whatever the device, and that nobody else holds."""
+        if tensor.numel() != self._count:
+            raise BlobError(f"{tuple(tensor.shape)} does not fit a blob of shape {self.dims}")
+        self._data.bring(tensor.reshape(-1))
+
     @property
     def grad(self) -> torch.Tensor:
         """The diff on the current device, in the blob's shape. Do not write into it."""

@@ -9,9 +9,10 @@ bit.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from typing import Protocol
 
 import torch
 
@@ -22,10 +23,39 @@ from .graph.plan import LayerPlan
 from .graph.segments import Cut, segments
 from .layer import Layer
 from .memory import Memory
-from .reference import ReferencePath, Step
+from .reference import ReferencePath
 from .registry import is_built_in
 
 _MEND = "read it before, or turn caffe.set_checkpointing off"
+
+
+class Part(Protocol):
+    """What runs one layer, or several that follow one another."""
+
+    runs_backward: bool
+
+    def forward(self) -> torch.Tensor | float | None:
+        """Compute the tops; returns the layers' part of the loss."""
+
+    def backward(self) -> None:
+        """Compute the gradients."""
+
+
+class Parts:
+    """What a net is run by: each layer by itself.
+
+    Args:
+        net: the net.
+    """
+
+    def __init__(self, net: ReferencePath) -> None:
+        self.all: Sequence[tuple[Sequence[int], Part]] = [((n,), step) for n, step in enumerate(net.steps)]
+
+    def dropped(self, blobs: Iterable[int]) -> None:
+        """The data of these blobs, and of those that share it, are not needed any more."""
+
+    def dropped_diffs(self, blobs: Iterable[int]) -> None:
+        """Nor are these diffs."""
 
 
 class Segment:
@@ -34,23 +64,26 @@ class Segment:
     Args:
         net: that they are part of.
         cut: its layers and inner blobs.
+        parts: that run the net.
     """
 
-    def __init__(self, net: ReferencePath, cut: Cut) -> None:
+    def __init__(self, net: ReferencePath, cut: Cut, parts: Parts) -> None:
         plans = [net.plan.layers[number] for number in cut.layers]
         self._layers = [net.layers[number] for number in cut.layers]
-        self._steps = [net.steps[number] for number in cut.layers]
+        runs = [(numbers, part) for numbers, part in parts.all if numbers[0] in cut.layers]
+        self._parts, self._all, self._cut = [part for _, part in runs], parts, cut
         written = dict.fromkeys(top for planned in plans for top in planned.tops)
         read = dict.fromkeys(bottom for planned in plans for bottom in planned.bottoms)
         self._written = _named(net, written)
         self._inner = [blob for _, blob in _named(net, cut.inner)]
         outer = _named(net, (number for number in read if number not in written))
         self._outer = [blob for _, blob in outer]
-        #: by each layer, the blobs that no layer before it wrote
-        self._made: list[list[tuple[str, Blob]]] = []
-        for planned in plans:
-            fresh = [top for top in dict.fromkeys(planned.tops) if written.pop(top, self) is None]
-            self._made.append(_named(net, fresh))
+        #: by each part, the blobs that none before it wrote
+        self._made: list[list[int]] = []
+        self._blobs = dict(zip(written, self._written))
+        for numbers, _ in runs:
+            tops = dict.fromkeys(top for number in numbers for top in net.plan.layers[number].tops)
+            self._made.append([top for top in tops if written.pop(top, self) is None])
         self._sources = [(f"blob '{name}'", blob) for name, blob in outer]
         self._sources += [(f"a parameter of layer '{planned.name}'", blob)
                           for planned, layer in zip(plans, self._layers) for blob in layer.blobs]  # fmt: skip
@@ -63,16 +96,19 @@ class Segment:
         """Run the layers forward."""
         self.forget()
         self._random = device.generator().get_state() if self._draws else None
-        for step in self._steps:
-            step.forward()
+        for part in self._parts:
+            part.forward()
 
     def forget(self) -> None:
         """What was dropped is not needed any more: the layers are about to write it anew."""
+        self._forget_data()
+        self.forget_diffs()
+
+    def _forget_data(self) -> None:
         self._whole = True
         for _, blob in self._sources:
             blob.data_memory.unwatch(id(self))
         _forget(blob.data_memory for blob in self._inner)
-        self.forget_diffs()
 
     def forget_diffs(self) -> None:
         """The diffs are about to be written."""
@@ -97,14 +133,17 @@ class Segment:
         for number, blob in enumerate(self._inner):
             if not blob.data_memory.exported:
                 blob.data_memory.promise(partial(_again, weakref.ref(self), number), blob.count)
+        self._all.dropped(self._cut.inner)
 
     def _drop_diffs(self, at: int) -> None:
-        """Let go of the diffs of what layer `at` made, unless it shares them with what was there before."""
-        before = [*self._outer, *(blob for made in self._made[:at] for _, blob in made)]
+        """Let go of the diffs of what part `at` made, unless it shares them with what was there before."""
+        before = [*self._outer, *(self._blobs[number][1] for made in self._made[:at] for number in made)]
         needed = {id(blob.diff_memory) for blob in before}
-        for name, blob in self._made[at]:
-            if not blob.diff_memory.exported and id(blob.diff_memory) not in needed:
+        free = [number for number in self._made[at] if id(self._blobs[number][1].diff_memory) not in needed]
+        for name, blob in (self._blobs[number] for number in free):
+            if not blob.diff_memory.exported:
                 blob.diff_memory.promise(partial(_refuse, name), blob.count)
+        self._all.dropped_diffs(free)
 
     def restore(self) -> None:
         """Run forward again, if the segment was dropped since.
@@ -126,7 +165,7 @@ class Segment:
 
     def _run_again(self) -> None:
         kept = self._kept()
-        self.forget()
+        self._forget_data()
         now = device.generator().get_state() if self._draws else None
         if self._random is not None:
             device.generator().set_state(self._random)
@@ -136,8 +175,8 @@ class Segment:
             with ExitStack() as stack:
                 for memory in kept:
                     stack.enter_context(memory.preserved())
-                for step in self._steps:
-                    step.forward()
+                for part in self._parts:
+                    part.forward()
         finally:
             for layer in self._layers:
                 layer.again = False
@@ -147,7 +186,8 @@ class Segment:
     def _kept(self) -> list[Memory]:
         """What the layers write and was not dropped."""
         written = {id(blob.data_memory): blob.data_memory for _, blob in self._written}
-        return [memory for memory in written.values() if not memory.promised]
+        dropped = {id(blob.data_memory) for blob in self._inner if blob.data_memory.promised}
+        return [memory for key, memory in written.items() if key not in dropped]
 
     def made(self, number: int) -> torch.Tensor:
         """Inner memory `number`, whole."""
@@ -156,12 +196,12 @@ class Segment:
 
     def backward(self) -> None:
         """Run the layers backward that have to, and let go of what that made except parameters' gradients."""
-        if not any(step.runs_backward for step in self._steps):
+        if not any(part.runs_backward for part in self._parts):
             return
         self.restore()
-        for at in range(len(self._steps) - 1, -1, -1):
-            if self._steps[at].runs_backward:
-                self._steps[at].backward()
+        for at in range(len(self._parts) - 1, -1, -1):
+            if self._parts[at].runs_backward:
+                self._parts[at].backward()
             self._drop_diffs(at)
         self.drop(watch=False)
 
@@ -202,18 +242,23 @@ class CheckpointedPath:
 
     Args:
         net: its plan, layers and blobs.
+        parts: what it is run by.
     """
 
-    def __init__(self, net: ReferencePath) -> None:
-        again = [_may_run_again(*each) for each in zip(net.plan.layers, net.layers)]
+    def __init__(self, net: ReferencePath, parts: Parts) -> None:
+        apart = {number for numbers, _ in parts.all for number in numbers if not _in_place(net, numbers)}
+        again = [number not in apart and _may_run_again(*each)
+                 for number, each in enumerate(zip(net.plan.layers, net.layers))]  # fmt: skip
         sizes, memories = zip(*((blob.count, id(blob.data_memory)) for blob in net.blobs))
-        self._parts: list[Segment | Step] = []
-        at = 0
-        for cut in segments(net.plan, sizes, memories, again):
-            self._parts += net.steps[at : cut.layers.start]
-            self._parts.append(Segment(net, cut))
-            at = cut.layers.stop
-        self._parts += net.steps[at:]
+        cuts = segments(net.plan, sizes, memories, again)
+        segment_at = {cut.layers.start: Segment(net, cut, parts) for cut in cuts}
+        inside = {number for cut in cuts for number in cut.layers}
+        self._parts: list[Segment | Part] = []
+        for numbers, part in parts.all:
+            if numbers[0] in segment_at:
+                self._parts.append(segment_at[numbers[0]])
+            elif numbers[0] not in inside:
+                self._parts.append(part)
         self._segments = [part for part in self._parts if isinstance(part, Segment)]
 
     def forward(self) -> torch.Tensor | float:
@@ -246,6 +291,11 @@ class CheckpointedPath:
         """Make all that was dropped."""
         for segment in self._segments:
             segment.restore()
+
+
+def _in_place(net: ReferencePath, numbers: Sequence[int]) -> bool:
+    """Whether layers that run as one make one blob, so that no segment ends between them."""
+    return len({net.plan.layers[number].tops for number in numbers}) == 1
 
 
 def _may_run_again(planned: LayerPlan, layer: Layer) -> bool:

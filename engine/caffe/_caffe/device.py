@@ -31,6 +31,7 @@ class _State:
     memory_saving: bool = False
     precision: str = "float32"
     checkpointing: bool = False
+    graphs: bool = False
     device_id: int = 0
     dtype: torch.dtype = torch.float32
     generators: dict[str, torch.Generator] = field(default_factory=dict)
@@ -210,6 +211,22 @@ def set_checkpointing(wanted: bool) -> None:
 def checkpointing() -> bool:
     """What `set_checkpointing` set."""
     return _state.checkpointing
+
+
+def set_graphs(wanted: bool) -> None:
+    """Whether forward passes of nets of phase TEST on a CUDA device are replayed from CUDA graphs.
+
+    After two passes over inputs of the same shapes the next is recorded, and those that follow are started by
+    the host as one; the results are the same. A graph holds memory for all blobs of the net, and a net keeps
+    up to four, for as many shapes. Nets with losses or other layers that read labels, Python layers, data
+    layers and recurrent ones run layer by layer, as all do while callbacks look on (off unless set).
+    """
+    _state.graphs = bool(wanted)
+
+
+def graphs() -> bool:
+    """What `set_graphs` set."""
+    return _state.graphs
 
 
 def set_precision(name: str) -> None:

@@ -25,6 +25,8 @@ HOST = device.HOST
 #: Up to this many numbers it costs less to write zeros than to ask for memory that holds them.
 _SMALL = 1 << 16
 _MOST_VIEWS = 8
+#: Up to this many numbers are sent to a CUDA device from memory that is locked for it.
+_LOCKED = 1 << 24
 #: Ends the key of a matrix turned on its side among the views: no axis of a shape is that long.
 _TURNED = -1
 
@@ -92,11 +94,14 @@ class Memory:
             self.adopt(make())
             return
         self._forget()
+        self._changes += 1
         self.size, self._promise, self._promised_at = size, make, self._handed_out
 
     def _fulfil(self) -> None:
         if self._promise is not None:
+            changes = self._changes
             self.adopt(self._promise())  # which forgets the promise; one that fails stays, and fails again
+            self._changes = changes
 
     def state(self, judge: Callable[[torch.Tensor], int]) -> Hashable:
         """What is equal to an earlier `state` as long as nobody changed the contents, also through an array.
@@ -122,8 +127,15 @@ class Memory:
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
-        """What is written inside is gone at the end, and does not count as a change."""
-        changes = self._changes
+        """What is written inside is gone at the end, and does not count as a change.
+
+        Of what is promised the same is to be promised inside.
+        """
+        changes, promised_at = self._changes, self._promised_at
+        if self.promised:
+            yield
+            self._changes = changes
+            return
         kept = self.read().clone() if self.exported else self.read()
         if not self.exported:
             self._forget()
@@ -131,7 +143,7 @@ class Memory:
             yield
         finally:
             self.adopt(kept)
-            self._changes = changes
+            self._changes, self._promised_at = changes, promised_at
 
     @property
     def zeroed(self) -> bool:
@@ -163,6 +175,11 @@ class Memory:
             return None
         return self._host if self._host is not None and self._host_fresh else self._device
 
+    def at_hand(self) -> torch.Tensor | None:
+        """The flat host tensor, if it holds the contents; None where the host would wait for a device."""
+        fresh = self._host_fresh and self._promise is None and self._hidden is None
+        return self._host if fresh else None
+
     def array(self) -> np.ndarray:
         """The flat NumPy array over the host tensor; the host copy leads while it lives."""
         while self._watchers:
@@ -186,7 +203,7 @@ class Memory:
         if self._promise is not None:
             self._fulfil()
         if self._device is None or self._where != target or self._host_leads:
-            self._device, self._where = self.host().to(target, copy=True), target
+            self._device, self._where = _sent(self.host(), target), target
             self._host_leads = self.exported
         self._unsettle()
         return self._device
@@ -247,6 +264,32 @@ class Memory:
             self._host, self._device, self._host_fresh = None, tensor.to(target), False
             self._where, self._host_leads = target, False
 
+    def bring(self, tensor: torch.Tensor) -> None:
+        """`adopt` a tensor that is on the host and may be kept there; a device gets it when it asks."""
+        if self.exported or device.current() is HOST:
+            self.adopt(tensor)
+            return
+        self._changes += 1
+        self._forget()
+        self.size, self._host = tensor.numel(), tensor
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Inside, the contents are those on the device alone, in memory that nobody holds an array over.
+
+        At the end all is as before, but for what was written into that memory in place.
+        """
+        contents = self.read()
+        before = [getattr(self, name) for name in self.__slots__]
+        self.views, self._watchers = {}, {}
+        self._export, self._host, self._host_leads, self._host_fresh = None, None, False, False
+        self._settled, self._device, self._where = None, contents, device.current()
+        try:
+            yield
+        finally:
+            for name, value in zip(self.__slots__, before):
+                setattr(self, name, value)
+
     def touched(self) -> None:
         """Tell that the tensor `read` returned was written in place."""
         self._changes += 1
@@ -288,6 +331,16 @@ def zeros(size: int) -> torch.Tensor:
     """A flat tensor of zeros on the current device; on the host it costs nothing until it is written."""
     target = device.current()
     return _host_zeros(size) if target is HOST else torch.zeros(size, dtype=device.dtype(), device=target)
+
+
+def _sent(values: torch.Tensor, target: torch.device) -> torch.Tensor:
+    """A copy of a host tensor on a device.
+
+    From ordinary memory CUDA copies only once the device has come to an end, for which the host would wait.
+    """
+    if target.type == "cuda" and values.numel() <= _LOCKED:
+        return values.pin_memory().to(target, non_blocking=True)
+    return values.to(target, copy=True)
 
 
 @lru_cache(maxsize=64)

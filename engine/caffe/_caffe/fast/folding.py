@@ -19,10 +19,14 @@ def opened(layout: PlaneLayout) -> PlaneLayout:
 
 
 class Folder:
-    """Sums gradients for products with a map that keeps equal rows and columns once."""
+    """Sums gradients for products with a map that keeps equal rows and columns once.
 
-    def __init__(self) -> None:
-        self._folded = Plane()
+    Args:
+        folded: where the sums are made.
+    """
+
+    def __init__(self, folded: Plane) -> None:
+        self._folded = folded
         self._tables = Kept(_tables)
 
     def fold(self, result: Plane, grad: Plane, layout: PlaneLayout, slope: float) -> Plane:

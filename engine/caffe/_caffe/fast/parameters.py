@@ -48,6 +48,13 @@ class Packed(Generic[T]):
         return self._made
 
 
+def packed_shape(weight: torch.Tensor, tile: Short | None, lanes: int) -> tuple[int, int, int, int]:
+    """The shape of what `pack` makes."""
+    outputs, _, *taps = weight.shape
+    products, depth = (tile.products**2, lanes) if tile else (1, math.prod(taps) * lanes)
+    return products, -(-outputs // COLUMNS), depth, COLUMNS
+
+
 def pack(
     weight: torch.Tensor, tile: Short | None, lanes: int, kept: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -56,13 +63,14 @@ def pack(
     Args:
         tile: the algorithm; None for all taps.
         lanes: numbers of an input pixel, C of them used.
-        kept: an earlier result for weights of the same shape, which is written over: new memory costs more
-            than what is written there.
+        kept: memory of that shape, of any contents, which is written over: new memory costs more than what is
+            written there.
     """
     outputs, channels, *taps = weight.shape
     panels = -(-outputs // COLUMNS)
-    products, depth = (tile.products**2, lanes) if tile else (1, math.prod(taps) * lanes)
-    made = torch.zeros(products, panels, depth, COLUMNS) if kept is None else kept
+    made = torch.empty(packed_shape(weight, tile, lanes)) if kept is None else kept
+    if lanes > channels or outputs % COLUMNS:
+        made.zero_()
     source, packed = weight.contiguous().numpy(), made.numpy()
 
     def run(first: int, count: int) -> None:

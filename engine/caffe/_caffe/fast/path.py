@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -34,12 +34,14 @@ class FastPath:
         self._plan, self._steps, self._blobs = reference.plan, reference.steps, reference.blobs
         self._items = self._lower(reference)
         self._saver: Saver | None = None
+        self._allocate: Callable[[int], torch.Tensor] = torch.empty  #: makes room for planes
         if saving:
             runs = [[item] if isinstance(item, int) else item.chain.numbers for item in self._items]
             self._saver = Saver(self._plan, self._blobs, runs)
+            self._allocate = self._saver.arena.take
             for item in self._items:
                 if isinstance(item, Operation):
-                    item.plane.allocate = self._saver.arena.take
+                    item.plane.allocate = self._allocate
         self._inputs: dict[tuple[int, bool], Plane] = {}
 
     def _lower(self, net: ReferencePath) -> list[Item]:
@@ -59,15 +61,19 @@ class FastPath:
             saver.start()
         with torch.no_grad():
             for at, item in enumerate(self._items):
-                if not isinstance(item, int):
-                    loss = loss + self._operate(item, planes)
-                else:
-                    part = self._steps[item].forward()
-                    loss = loss if part is None else loss + part
-                    self._follow(item, planes)
+                part = self._forward(item, planes)
+                loss = loss if part is None else loss + part
                 if saver is not None:
                     saver.release(at, planes)
         return float(loss)
+
+    def _forward(self, item: Item, planes: dict[int, Plane]) -> torch.Tensor | float | None:
+        """Run an operation, or a layer by itself; returns its part of the loss, if it has one."""
+        if not isinstance(item, int):
+            return self._operate(item, planes)
+        part = self._steps[item].forward()
+        self._follow(item, planes)
+        return part
 
     def _operate(self, item: Operation | Upscale, planes: dict[int, Plane]) -> torch.Tensor | float:
         """Run an operation; what goes wrong in it, such as memory that is not there, is its first layer's."""
@@ -159,8 +165,7 @@ class FastPath:
         batch, channels, height, width = self._blobs[number].dims
         narrow = narrow and channels < LANES
         plane = self._inputs.setdefault((number, narrow), Plane())
-        if self._saver is not None:
-            plane.allocate = self._saver.arena.take
+        plane.allocate = self._allocate
         plane.lay_out(whole(batch, channels, height, width, channels if narrow else rounded(channels, LANES)))
         plane.read(self._blobs[number].value)
         if not narrow:

@@ -9,12 +9,13 @@ import torch
 
 from .. import device, rounding
 from ..blob import Blob, Layout
-from ..checkpoint import CheckpointedPath
+from ..checkpoint import CheckpointedPath, Parts
 from ..errors import install_command
 from ..graph.plan import Plan
 from ..layer import Layer
 from ..log import log
 from ..reference import ReferencePath
+from . import replay
 from .choice import chosen
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ class Runner(ReferencePath):
         super().__init__(plan, layers, blobs, layout)
         self._fast: FastPath | None = None
         self._training: TrainingPath | None = None  # what ran the last forward, if a backward may follow
-        self._checkpoints: CheckpointedPath | None = None
-        self._dropped = False  # whether they ran the last forward
+        #: by whether they take the fast path
+        self._checkpoints: dict[bool, CheckpointedPath] = {}
+        self._dropping: CheckpointedPath | None = None  # what ran the last forward, if it dropped blobs
+        self._replays: replay.Replays | None = None
         self._saving = False
         self._can = True  # until Numba turns out to be missing
         self._asked: tuple[str, int] | None = None  # the algorithms and shapes that `_pays` was found for
@@ -64,16 +67,22 @@ class Runner(ReferencePath):
         everything = first == 0 and last in (None, len(self.steps) - 1)
         hooked = self.hooks.before_forward or self.hooks.after_forward
         whole = everything and not hooked
-        if self._checkpoints is not None:
-            self._checkpoints.forget()
-        self._dropped = whole and device.checkpointing() and self.plan.phase == _TRAIN
-        fast = self._fast_path() if whole and not self._dropped else None
+        for checkpoints in self._checkpoints.values():
+            checkpoints.forget()
+        self._dropping = None
+        fast = self._fast_path() if whole else None
+        if whole and device.checkpointing() and self.plan.phase == _TRAIN:
+            self._dropping = self._checkpointed(fast is not None and fast.applies)
+            return self._dropping.forward()
         if fast is None or not fast.applies:
             if self._fast is not None and not hooked:
                 end = len(self.steps) - 1 if last is None else last
                 self.plan.check_range(first, end)
                 self._fast.forget(range(first, end + 1))
-            return self._checkpointed().forward() if self._dropped else super().launch(first, last)
+            if whole and self.plan.phase == _TEST and replay.available():
+                self._replayed().forward(super().launch)
+                return 0.0
+            return super().launch(first, last)
         loss = fast.forward()
         self._training = fast if self.plan.phase == _TRAIN else None  # type: ignore[assignment]
         return loss
@@ -81,19 +90,29 @@ class Runner(ReferencePath):
     def backward(self, first: int | None = None, last: int = 0) -> None:
         everything = first in (None, len(self.steps) - 1) and last == 0
         whole = everything and not (self.hooks.before_backward or self.hooks.after_backward)
-        if whole and self._dropped:
-            self._checkpointed().backward()
+        if whole and self._dropping is not None:
+            self._dropping.backward()
         elif whole and self._training is not None:
             self._training.backward()
         else:
-            if self._dropped:
-                self._checkpointed().restore()
+            if self._dropping is not None:
+                self._dropping.restore()
             super().backward(first, last)
 
-    def _checkpointed(self) -> CheckpointedPath:
-        if self._checkpoints is None:
-            self._checkpoints = CheckpointedPath(self)
-        return self._checkpoints
+    def _checkpointed(self, fast: bool) -> CheckpointedPath:
+        if fast not in self._checkpoints:
+            parts = Parts(self)
+            if fast:
+                from .dropping import DroppingPath
+
+                parts = DroppingPath(self).parts()
+            self._checkpoints[fast] = CheckpointedPath(self, parts)
+        return self._checkpoints[fast]
+
+    def _replayed(self) -> replay.Replays:
+        if self._replays is None:
+            self._replays = replay.Replays(self)
+        return self._replays
 
     def _fast_path(self) -> FastPath | None:
         asked = chosen(), self.layout.version

@@ -18,7 +18,7 @@ from ..reference import ReferencePath
 from .folding import opened
 from .lowering import Item, Lowering, in_place, upscales
 from .operation import Operation
-from .operations.training import Trained, TrainedConvolve, TrainedDense, TrainedPool
+from .operations.training import Scratch, Trained, TrainedConvolve, TrainedDense, TrainedPool
 from .operations.upscale import Upscale
 from .path import FastPath
 from .planes import Plane
@@ -52,15 +52,18 @@ class TrainingPath(FastPath):
         grads: dict[int, Plane] = {}
         with torch.no_grad():
             for item in reversed(self._items):
-                if isinstance(item, Trained) and item in self._sources:
-                    try:
-                        self._backward(item, grads)
-                    except RuntimeError as error:
-                        raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
-                else:
-                    numbers = [item] if isinstance(item, int) else item.chain.numbers
-                    for number in reversed(numbers):
-                        self._step_backward(number, grads)
+                self._backward(item, grads)
+
+    def _backward(self, item: Item, grads: dict[int, Plane]) -> None:
+        """Run an operation backward, or a layer by itself."""
+        if not isinstance(item, Trained) or item not in self._sources:
+            for number in reversed([item] if isinstance(item, int) else item.chain.numbers):
+                self._step_backward(number, grads)
+            return
+        try:
+            self._operate_backward(item, grads)
+        except RuntimeError as error:
+            raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
 
     def _step_backward(self, number: int, grads: dict[int, Plane]) -> None:
         planned = self._plan.layers[number]
@@ -69,7 +72,7 @@ class TrainingPath(FastPath):
             for bottom in planned.bottoms:
                 grads.pop(bottom, None)
 
-    def _backward(self, operation: Trained, grads: dict[int, Plane]) -> None:
+    def _operate_backward(self, operation: Trained, grads: dict[int, Plane]) -> None:
         chain, plan = operation.chain, self._plan
         first = plan.layers[chain.numbers[0]]
         if not first.runs_backward:
@@ -80,6 +83,7 @@ class TrainingPath(FastPath):
         grad = grads.get(chain.top)
         if grad is None or not self._blobs[chain.top].diff_memory.untouched:
             grad = self._fresh.setdefault(chain.top, Plane())
+            grad.allocate = self._allocate
             grad.lay_out(opened(operation.plane.layout))
             grad.read(self._blobs[chain.top].grad)
         operation.backward(source, result, grad, first.propagate_down[0])
@@ -107,6 +111,10 @@ class TrainingPath(FastPath):
 
 class _TrainingLowering(Lowering):
     """Convolutions with a ReLU in place and poolings, whose gradients the fast path knows, and upsampling."""
+
+    def __init__(self, net: ReferencePath) -> None:
+        super().__init__(net)
+        self._scratch = Scratch.fresh()
 
     def _fits(self, number: int) -> bool:
         planned = self._plan.layers[number]
@@ -146,11 +154,9 @@ class _TrainingLowering(Lowering):
         after = [n for n in self._following(number, (ReLU,)) if in_place(self._plan.layers[n])]
         chain = self._chain([number, *after])
         height, width = self._blobs[self._plan.layers[number].tops[0]].dims[2:]
-        if TrainedDense.suits_layer(layer, height * width):
-            return TrainedDense(
-                chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags
-            )
-        return TrainedConvolve(chain, [self._layers[n] for n in after], self._plan.layers[number].param_flags)
+        kind = TrainedDense if TrainedDense.suits_layer(layer, height * width) else TrainedConvolve
+        flags = self._plan.layers[number].param_flags
+        return kind(chain, [self._layers[n] for n in after], flags, self._scratch)
 
 
 def _values(plane: Plane) -> torch.Tensor:

@@ -103,21 +103,32 @@ def read_labels(
     """
     outer, classes, inner = shape
     raw = bottom[1].value_as((outer, 1, inner))
-    ids, ignored, counted = raw.long(), None, outer * inner
+    counted = outer * inner
     if not counted or (
         ignore is None and counted <= _FEW and raw.is_cpu and _all_classes(bottom[1], classes)
     ):
-        return Labels(ids, ignored, counted)
-    if ignore is not None:
-        ignored = ids == ignore
-        ids.masked_fill_(ignored, 0)
-        low, high, skipped = _numbers(*ids.aminmax(), ignored.sum())
-        counted -= skipped
-    else:
-        low, high = _numbers(*ids.aminmax())
+        return Labels(raw.long(), None, counted)
+    ids, ignored = _whole(raw, ignore)
+    seen, skipped = (ids, ignored) if raw.is_cpu else _seen(bottom[1], raw, ignore)
+    low, high, *left_out = _numbers(*seen.aminmax(), *(() if skipped is None else (skipped.sum(),)))
     if low < 0 or high >= classes:
         _refuse_label(layer, bottom, (ids < 0) | (ids >= classes), classes, ignore)
-    return Labels(ids, ignored, counted)
+    return Labels(ids, ignored, counted - sum(left_out))
+
+
+def _whole(raw: Tensor, ignore: int | None) -> tuple[Tensor, Tensor | None]:
+    """Labels cut to integers, 0 for those that are ignored, and which these are."""
+    ids = raw.long()
+    if ignore is None:
+        return ids, None
+    ignored = ids == ignore
+    return ids.masked_fill_(ignored, 0), ignored
+
+
+def _seen(labels: Blob, raw: Tensor, ignore: int | None) -> tuple[Tensor, Tensor | None]:
+    """The same of labels that are on a device, where the host can look at them: there, if it has them."""
+    at_hand = labels.data_memory.at_hand()
+    return _whole(raw if at_hand is None else at_hand[: labels.count], ignore)
 
 
 def _all_classes(labels: Blob, classes: int) -> bool:

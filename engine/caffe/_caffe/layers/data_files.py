@@ -34,7 +34,7 @@ _PATIENCE = 10.0
 
 def _fill(blob: Blob, array: np.ndarray) -> None:
     """Make `array`, which nobody else holds, the blob's data."""
-    blob.put(torch.from_numpy(array).to(device.current(), device.dtype()))
+    blob.bring(torch.from_numpy(array).to(device.dtype()))
 
 
 def _moved(message: str, *more: str) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ adjoint of the forward algorithm, product by product, with the gradients of equa
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +21,12 @@ from ...layer import Layer
 from ...layers.pooling import PoolWindow
 from ...machine import gradients, passing
 from ...machine.simd import COLUMNS, ROWS
+from ...machine.toom import Short
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
 from ..folding import Folder, opened
 from ..operation import Chain, Kept, Operation, Room
-from ..parameters import Packed, pack
+from ..parameters import pack, packed_shape
 from ..planes import Plane, PlaneLayout
 from .convolve import Convolve, address, convolve, pixel_tables, work_of
 from .dense import Dense
@@ -31,6 +34,21 @@ from .light import Pool
 
 BAND = 20 << 20  # bytes of transformed tiles that are made before they are multiplied
 SUMMED = 512  # pixels that one sum of a channel's gradient adds up
+
+
+class Scratch(NamedTuple):
+    """What operations work in, one after the other: nothing in it outlasts a call of one of them."""
+
+    left: Room  #: the left factors of products
+    right: Room  #: the right ones
+    made: Room  #: what they make; packed weights
+    rows: Room  #: outputs by pixels
+    folded: Plane  #: gradients of equal pixels, added up
+
+    @classmethod
+    def fresh(cls) -> Scratch:
+        """Of no size yet."""
+        return cls(Room(), Room(), Room(), Room(), Plane())
 
 
 class Trained(Operation):
@@ -59,14 +77,22 @@ class TrainedConvolve(Convolve, Trained):
         flags: which parameters want a gradient.
     """
 
-    def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
+    def __init__(
+        self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool], scratch: Scratch
+    ) -> None:
         super().__init__(chain, epilogue, False)
         self.bottom_grad = Plane()
-        self._flags = tuple(flags)
-        self._turned: dict[object, Packed[torch.Tensor]] = {}
+        self._flags, self._scratch = tuple(flags), scratch
         self._backs = Kept(self._back)
-        self._folder = Folder()
-        self._into, self._grads, self._sums = Room(), Room(), Room()
+        self._folder = Folder(scratch.folded)
+
+    def _weights(self, tile: Short | None, lanes: int) -> torch.Tensor:
+        return self._pack(self._layer.blobs[0].value, tile, lanes)[None]
+
+    def _pack(self, weight: torch.Tensor, tile: Short | None, lanes: int) -> torch.Tensor:
+        """Weights as the kernel reads them, for this use only: they change before the next, and are many."""
+        shape = packed_shape(weight, tile, lanes)
+        return pack(weight, tile, lanes, self._scratch.made.get(math.prod(shape)).view(shape))
 
     def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         now = self._now
@@ -91,9 +117,9 @@ class TrainedConvolve(Convolve, Trained):
             target_rows=address(tables[0]), target_columns=address(tables[1])
         )
         band = min(now.tiles, max(8 * ROWS, BAND // (4 * now.products * (now.depth + outputs))))
-        into = self._into.get(now.products * band * now.depth + ROWS)
-        grads = self._grads.get(now.products * band * outputs)
-        sums = self._sums.get(now.products * rows * outputs).view(rows, now.products, outputs)
+        into = self._scratch.left.get(now.products * band * now.depth + ROWS)
+        grads = self._scratch.right.get(now.products * band * outputs)
+        sums = self._scratch.made.get(now.products * rows * outputs).view(rows, now.products, outputs)
         for first in range(0, now.tiles, band):
             tiles = min(band, now.tiles - first)
 
@@ -137,8 +163,9 @@ class TrainedConvolve(Convolve, Trained):
         self.bottom_grad.lay_out(back.target)
         numbers = torch.ones(2, rounded(back.outputs, COLUMNS))
         numbers[1] = 0
+        turned = self._layer.blobs[0].value.flip(2, 3).transpose(0, 1)
         work = work_of(back, grad, self.bottom_grad)._replace(
-            weights=self._turned_weights(back).data_ptr(),
+            weights=self._pack(turned, back.tile, back.channels).data_ptr(),
             scale=numbers[0].data_ptr(),
             shift=numbers[1].data_ptr(),
         )
@@ -156,14 +183,6 @@ class TrainedConvolve(Convolve, Trained):
         ]
         return min(made, key=lambda geometry: geometry.cost)
 
-    def _turned_weights(self, back: Geometry) -> torch.Tensor:
-        def make(kept: torch.Tensor | None) -> torch.Tensor:
-            turned = self._layer.blobs[0].value.flip(2, 3).transpose(0, 1)
-            return pack(turned, back.tile, back.channels, kept)
-
-        packed = self._turned.setdefault((back.tile, back.channels), Packed(self._layer.blobs[:1], make))
-        return packed.get()
-
 
 class TrainedDense(Dense, Trained):
     """A Convolution with more weights than pixels, and maybe a ReLU in place.
@@ -174,11 +193,13 @@ class TrainedDense(Dense, Trained):
 
     by_lines = False  # weights change at every step
 
-    def __init__(self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool]) -> None:
+    def __init__(
+        self, chain: Chain, epilogue: Sequence[Layer], flags: Sequence[bool], scratch: Scratch
+    ) -> None:
         super().__init__(chain, epilogue)
         self.bottom_grad = Plane()
         self._flags = tuple(flags)
-        self._spread = Room()
+        self._x, self._turned, self._spread, self._made, _ = scratch
 
     def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         now, blobs = self._now, self._layer.blobs
