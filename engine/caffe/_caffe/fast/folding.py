@@ -58,7 +58,10 @@ class Folder:
         return self._folded
 
 
-def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> list[np.ndarray]:
+_A = np.ndarray
+
+
+def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> tuple[_A, _A, _A, _A, _A, _A, _A, _A]:
     """Of `passing.fold`."""
     values, grads, folded = key
     batch, (rows, columns) = folded.batch, (np.array(folded.rows), np.array(folded.columns))
@@ -69,7 +72,7 @@ def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> list[np.ndarra
     images = np.arange(batch)[:, None]
     starts = np.append((images * len(rows) + row_starts[:-1]).ravel(), batch * len(rows))
     first_row, first_column = by_row[row_starts[:-1]], by_column[column_starts[:-1]]
-    return [
+    return (
         values.row_offsets(by_row[:, None]).ravel(),
         grads.row_offsets(by_row[:, None]).ravel(),
         starts,
@@ -78,4 +81,4 @@ def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> list[np.ndarra
         column_starts,
         folded.row_offsets(first_row[:, None]).ravel(),
         folded.column_offsets(first_column),
-    ]
+    )
