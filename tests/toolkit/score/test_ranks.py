@@ -28,7 +28,22 @@ layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3
 layer { name: "score" type: "Convolution" bottom: "data" top: "score" convolution_param {
         num_output: 3 kernel_size: 5 pad: 2 weight_filler { type: "gaussian" std: 0.1 } } }
 """
-SOON = {"CAFFE_RANK_TIMEOUT": "4", "CAFFE_RANK_PATIENCE": "4"}
+#: A layer that keeps rank 1 for ever, as a disk might.
+HANGS = """
+import os, time, caffe
+class Hangs(caffe.Layer):
+    def setup(self, bottom, top): pass
+    def reshape(self, bottom, top): top[0].reshape(*bottom[0].shape)
+    def forward(self, bottom, top):
+        if os.environ["RANK"] == "1":
+            open("hangs", "w").close()
+            time.sleep(3600)
+        top[0].data[...] = bottom[0].data
+"""
+HANGING = """
+layer { name: "hangs" type: "Python" bottom: "score" top: "hung"
+        python_param { module: "hangs" layer: "Hangs" } }
+"""
 
 
 @pytest.fixture
@@ -124,11 +139,12 @@ def test_results_come_in_order_and_all_end_together() -> None:
     [
         (13, "rank 1 of 2: 13 is unlucky"),
         (15, "has not been heard of for 4 s"),
-        (17, "has sent nothing for 4 s (CAFFE_RANK_PATIENCE)"),
+        (17, "has sent nothing for 6 s (CAFFE_RANK_PATIENCE)"),
     ],
 )
 def test_what_a_rank_did_not_do_is_named(bad: int, why: str) -> None:
-    with together(2, shared([[1, 2, 3, bad, 5, 6, 7]] * 2), **SOON) as ranks:
+    env = {"CAFFE_RANK_TIMEOUT": "4", "CAFFE_RANK_PATIENCE": "6"}
+    with together(2, shared([[1, 2, 3, bad, 5, 6, 7]] * 2), **env) as ranks:
         found, missing, said = ranks.says(0)
     assert found == [1, 4, 9, 25, 49] and missing == (bad, 6)
     assert why in said and f"not done: {bad}, 6" in said and "snapshot" not in said
@@ -136,7 +152,7 @@ def test_what_a_rank_did_not_do_is_named(bad: int, why: str) -> None:
 
 @pytest.mark.parametrize("other", [[1, 9, 3, 4], [1, 2, 3], [1, 2, 3, 4, 5, 6]])
 def test_ranks_with_different_lists_add_up_nothing_wrong(other: list[int]) -> None:
-    with together(2, shared([[1, 2, 3, 4], other]), **SOON) as ranks:
+    with together(2, shared([[1, 2, 3, 4], other])) as ranks:
         found, missing, said = ranks.says(0)
     assert "list" in said and set(missing) <= {2, 4} and found[0] == 1
 
@@ -163,36 +179,29 @@ def test_a_letter_between_ranks_runs_no_code() -> None:
 
 @pytest.mark.slow
 def test_torchrun_shares_the_images_and_names_those_of_a_rank_that_is_killed(
-    data: Path, net: list[str]
+    data: Path, net: list[str], tmp_path: Path
 ) -> None:
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     line = [str(ROOT / "score.py"), *net, "--data", str(data), "--split", "train", "--format", "json"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
     done = [
         subprocess.run([*command, *line], env=env, capture_output=True, text=True)
         for command in ([sys.executable], start)
     ]
     assert [each.returncode for each in done] == [0, 0], done[1].stderr[-3000:]
     assert done[0].stdout == done[1].stdout
-    label = data / "SegmentationClass/1.png"
-    label.unlink()
-    os.mkfifo(label)  # whoever reads it waits
-    with subprocess.Popen([*start, *line], env=env, stderr=subprocess.PIPE, text=True) as process:
+    (tmp_path / "hangs.py").write_text(HANGS)
+    net_file = Path(net[-1])
+    net_file.write_text(net_file.read_text() + HANGING)
+    with subprocess.Popen(
+        [*start, *line], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
-            _await_reader(label)
+            while not (tmp_path / "hangs").exists() and process.poll() is None:
+                time.sleep(0.05)
             os.kill(ranks_of(process.pid, 2)[1], signal.SIGKILL)
             _, said = process.communicate()
         finally:
             process.kill()
     assert process.returncode == 1
     assert "SIGTERM" in said and "not done: 1\n" in said
-
-
-def _await_reader(fifo: Path) -> None:
-    while True:
-        try:
-            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
