@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,12 +25,18 @@ MODEL = "voc-fcn32s"
 
 
 class Training:
-    """A data set of five images of noise in VOC layout, random weights, and trainings on them in `work`."""
+    """A data set of five images of noise in VOC layout, random weights, and trainings on them in `work`.
+
+    A first one takes place in this process: what it loads and compiles, those that are forked off it have.
+    """
 
     def __init__(self, work: Path) -> None:
         self.work = work
         _draw(work / "data")
         save_random("vgg16", work / "vgg16.caffemodel", arch=VGG16.scaled(WIDTH), classes=4)
+        with (work / "said.txt").open("w") as said, redirect_stdout(said), redirect_stderr(said), chdir(work):
+            for steps in (INTERVAL, 2 * INTERVAL):
+                solve.main(self.words("warm", steps, "--resume", "auto"))
 
     def run(self, runs: str) -> Run:
         """The run of the training in the folder `runs`."""
@@ -67,6 +74,17 @@ def _work(work: Callable[[], int], folder: Path) -> NoReturn:
         status = work()
     finally:
         os._exit(status)
+
+
+@contextmanager
+def chdir(folder: Path) -> Iterator[None]:
+    """Work in a folder, and afterwards where it was before."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def ended(process: int) -> int:
