@@ -8,8 +8,8 @@ soak     2,000 steps of training, 10,000 passes of images of mixed sizes, 1,000 
 planted  a data set of 10,000 pairs with three faults
 ranks    one of several processes that train together killed, 20 times; only where it is asked for
 
---short takes a tenth or less of each, a minute of processor time, as continuous integration does. Ends with status 1 where something
-does not hold.
+--short takes a tenth or less of each, a minute of processor time, as continuous integration does. Ends with
+status 1 where something does not hold.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     works: dict[str, Callable[[], list[str]]] = {
         "kills": lambda: kills.check(count, seed),
         "disk": lambda: disk.check(50 if args.short else 1),
-        "soak": lambda: soak.check(*((100, 300, 50) if args.short else (2000, 10_000, 1000)), seed),
+        "soak": lambda: soak.check(*((50, 600, 50) if args.short else (2000, 10_000, 1000)), seed),
         "ranks": lambda: ranks.check(args.ranks, args.kills or (4 if args.short else 20), seed),
         "planted": lambda: planted.check(500 if args.short else 10_000, seed),
     }
