@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voc_layers.whole import read_whole
+
 from ...outputs import flush, replace_text
 from ...runs import STATES, WEIGHTS, Run
 from ...weights import caffemodel
@@ -57,7 +59,7 @@ class Snapshots:
         An index that is damaged names none, and a warning says so.
         """
         try:
-            found = json.loads(self.index.read_text())
+            found = json.loads(read_whole(self.index))
             sets = {int(row["iteration"]): dict(row["files"]) for row in found["sets"]}
             named = (name for files in sets.values() for name in files)
             if found["version"] != VERSION or not all(map(_is_name, named)):
