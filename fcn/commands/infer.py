@@ -37,7 +37,17 @@ from ..ranks import ALONE, Team, collected, contribute
 from ..score.scoring import Setting
 from ..sharding import ShardError, sharded
 from ..trained import Trained
-from .options import add_class_file, add_devices, add_net, add_precision, as_one, parser, settings, tell
+from .options import (
+    add_class_file,
+    add_devices,
+    add_net,
+    add_precision,
+    as_one,
+    parser,
+    plain,
+    settings,
+    tell,
+)
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -157,7 +167,8 @@ def _report(done: Done) -> None:
     """What became of a file, on a line."""
     if done.shares:
         found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in done.shares.items())
-        print(f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}", flush=True)
+        line = f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}"
+        print(plain(line), flush=True)
     if done.problem:
         tell(done.problem)
 

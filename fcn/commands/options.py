@@ -172,8 +172,20 @@ def add_class_file(to: argparse.ArgumentParser) -> None:
     )
 
 
+#: Signs that would command a terminal: those below a space, but for the ends of lines and tabs, and C1's.
+_COMMANDS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def plain(text: str) -> str:
+    """A text as a terminal may get it: names of files and classes come from others, and may hold anything."""
+    return text.translate(_COMMANDS)
+
+
 class _Console(_TextHandler):
     """Writes to what `sys.stderr` is at that moment: while caffe works, it is another than at the start."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
 
     @property
     def stream(self) -> TextIO:
@@ -237,6 +249,6 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
 def tell(text: str) -> None:
     """A line on the console, if it is still there: at SIGHUP it is not."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
     except OSError:
         pass

@@ -29,7 +29,7 @@ from ..report import of_score, write
 from ..report.page import template
 from ..runs import Run
 from ..score import ScoreRequest, contribute, score
-from .options import add_devices, add_net, add_precision, as_one, parser, settings
+from .options import add_devices, add_net, add_precision, as_one, parser, plain, settings
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace, team: Team = ALONE) -> int:
         return 0
     where = [nullcontext] if team.world.launched else settings(args)
     card = score(request, where, team)
-    print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
+    print({"text": lambda: plain(card.text()), "json": card.json, "csv": card.csv}[args.format](), end="")
     out = args.out or (args.target / f"score-{card.split}" if is_run else None)
     if out:
         print(f"written to {card.write(out)}", file=sys.stderr)
