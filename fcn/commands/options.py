@@ -172,13 +172,17 @@ def add_class_file(to: argparse.ArgumentParser) -> None:
     )
 
 
-#: Signs that would command a terminal: those below a space, but for the ends of lines and tabs, and C1's.
-_COMMANDS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+#: Signs that would command a terminal: those below a space, but for the ends of lines and tabs, and C1's. And
+#: bytes of names that are no UTF-8, as Python holds them: it would not print them.
+_NOT_SHOWN = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"},
+    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)},
+}
 
 
 def plain(text: str) -> str:
     """A text as a terminal may get it: names of files and classes come from others, and may hold anything."""
-    return text.translate(_COMMANDS)
+    return text.translate(_NOT_SHOWN)
 
 
 class _Console(_TextHandler):

@@ -8,7 +8,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 
 
-class Channel(HTTPChannel):
+class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """waitress closes a connection that is silent for a while; here bytes of half a request are silence.
 
     So a request has to be whole within that time, and who sends one byte now and then ("slowloris") keeps
