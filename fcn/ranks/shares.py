@@ -20,6 +20,8 @@ from .team import Team
 
 #: What a process says instead of a number: it has failed; it has come to the end of its list.
 FAILED, ENDED = -1, -2
+#: What arrays and paths are made of in a pickle.
+_PLAIN = frozenset({"ndarray", "dtype", "_reconstruct", "_frombuffer", "scalar", "PosixPath", "WindowsPath"})
 
 
 def contribute(team: Team, opened: Opened[Item, Result], items: Sequence[Item]) -> None:
@@ -91,13 +93,9 @@ def _take(ledger: Ledger[Item], messages: Sequence[tuple[int, bytes]]) -> None:
 class _Letter(pickle.Unpickler):
     """What another process sends. The meeting point asks nobody who he is: no letter may run code."""
 
-    _PLAIN = frozenset(
-        {"ndarray", "dtype", "_reconstruct", "_frombuffer", "scalar", "PosixPath", "WindowsPath"}
-    )
-
     def find_class(self, module: str, name: str) -> object:
         package = module.partition(".")[0]
-        if package in ("numpy", "pathlib") and name in self._PLAIN:
+        if package in ("numpy", "pathlib") and name in _PLAIN:
             return super().find_class(module, name)
         found = super().find_class(module, name) if package == __package__.partition(".")[0] else None
         if isinstance(found, type) and dataclasses.is_dataclass(found):
