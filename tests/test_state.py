@@ -55,7 +55,7 @@ CHANGED = {
     "fcn.sharding: os.environ": "the processes that are started get their part of the cores; put back",
     "fcn.sharding: signal.signal": "while processes start, which inherit that they ignore Ctrl-C; put back",
     "fcn.ranks.launch: signal.signal": "signals are handed on to the processes that it starts",
-    "fcn.ranks.shares: signal.signal": "while images are shared: what is missing is told at SIGTERM; put back",
+    "fcn.ranks.shares: signal.signal": "while images are shared: SIGTERM names what is missing; put back",
     "fcn.train.stopping: signal.signal": "Ctrl-C stops after the present step, with a snapshot",
     "fcn.train.keeping.loopstate: random.getstate": "kept beside a snapshot; nothing is changed",
     "fcn.train.keeping.loopstate: np.random.get_state": "kept beside a snapshot; nothing is changed",
