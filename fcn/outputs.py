@@ -41,6 +41,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; what was written there becomes `path` at the end.
 
     It is on the disk before it gets its name: a crash leaves the old file or the new one, a failure the old.
+
+    Raises:
+        OSError: it cannot be written; names `path`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -48,6 +51,10 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary), temporary):
+            raise  # of something that was read for it
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,11 +65,8 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         OSError: it cannot be written; names the file.
     """
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with replacing(path) as temporary:
+        temporary.write_text(text)
 
 
 def flush(path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import caffe
+from voc_layers.whole import read_whole
 
 from .job import Job
 from .outputs import flush, replace_text
@@ -137,7 +138,7 @@ class Run:
         if not self.info.is_file():
             return {}
         try:
-            found = json.loads(self.info.read_text())
+            found = json.loads(read_whole(self.info))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.info}: not JSON: {error}") from error
         return found if isinstance(found, dict) else {"version": "none"}
@@ -214,7 +215,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         ValueError: a file that is no table of iterations.
     """
     try:
-        lines = path.read_bytes().decode().rpartition("\n")[0]
+        lines = read_whole(path).decode().rpartition("\n")[0]
         rows = list(csv.DictReader(io.StringIO(lines)))
         if any(not row["iteration"].isdigit() for row in rows):
             raise ValueError("a row without its iteration")

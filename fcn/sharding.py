@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -26,6 +26,8 @@ Opened = Callable[[], AbstractContextManager[Callable[[Item], Result]]]
 THREADS = "OMP_NUM_THREADS"
 #: Items that a message names; of more it gives the number.
 NAMED = 20
+#: What a worker raises that ends its part of the work, and not that of the others.
+FAILURES = (ValueError, RuntimeError, OSError, MemoryError)
 
 
 class ShardError(RuntimeError):
@@ -57,22 +59,84 @@ def sharded(
             with maker() as worker:
                 yield from map(worker, items)
         return
-    crew = _Crew(items, {})
+    ledger = Ledger(items, len(makers))
+    crew = _Crew(ledger, {})
     try:
         crew.start(makers)
-        yield from crew.results()
+        while crew.shards:
+            crew.listen()
+            yield from ledger.ready()
     finally:
         crew.end()
-    if crew.reasons:
-        raise ShardError(crew.reasons, [items[number] for number in sorted(crew.lost)])
+    ledger.close()
+
+
+class Ledger(Generic[Item]):
+    """Which items have a result and which are lost, while so many workers share them.
+
+    Attributes:
+        items: worker k takes every `count`-th of them, from number k on.
+        left: for each worker, the numbers of those that it has not done yet.
+    """
+
+    def __init__(self, items: Sequence[Item], count: int) -> None:
+        self.items = items
+        self.left = [list(range(worker, len(items), count)) for worker in range(count)]
+        self._reasons: list[str] = []
+        self._lost: set[int] = set()
+        self._found: dict[int, Any] = {}
+        self._following = 0
+
+    def put(self, worker: int, number: int, result: Any) -> None:
+        """A worker has done an item of its own."""
+        self.left[worker].remove(number)
+        self._found[number] = result
+
+    def give_up(self, worker: int, reason: str) -> None:
+        """Nothing more will come of a worker."""
+        self._reasons.append(reason)
+        self._lost |= set(self.left[worker])
+        self.left[worker].clear()
+
+    def abandon(self, reason: str) -> None:
+        """Nothing more will come of any worker."""
+        for worker in range(1, len(self.left)):
+            self.left[0] += self.left[worker]
+            self.left[worker].clear()
+        self.give_up(0, reason)
+
+    def ready(self) -> Iterator[Any]:
+        """The results that are next in the order of the items; lost ones are left out."""
+        while self._following in self._found or self._following in self._lost:
+            if self._following in self._found:
+                yield self._found.pop(self._following)
+            self._following += 1
+
+    def close(self) -> None:
+        """Raise ShardError where an item has no result."""
+        if self._reasons:
+            raise ShardError(self._reasons, [self.items[number] for number in sorted(self._lost)])
+
+
+def serve(
+    opened: Opened[Item, Result], work: Mapping[int, Item], send: Callable[[int, Result | None, str], None]
+) -> None:
+    """Do items: `send(number, result, "")` of each, or `send(-1, None, problem)` once, which is the end."""
+    try:
+        with opened() as worker:
+            for number, item in work.items():
+                send(number, worker(item), "")
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # whoever takes the results is gone
+    except FAILURES as error:
+        send(-1, None, str(error) or type(error).__name__)
 
 
 @dataclass
 class _Shard:
-    """A process and what it has not done yet. number: from 1 on, of `count`."""
+    """A process. number: from 0 on, of `count`."""
 
     process: BaseProcess
-    left: list[int]
     number: int
     count: int
 
@@ -80,46 +144,38 @@ class _Shard:
         """How the process ended, for a message."""
         self.process.join()
         code = self.process.exitcode or 0
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        return f"process {self.number} of {self.count} {how}"
+        return f"{self} {f'was ended by signal {-code}' if code < 0 else f'ended with status {code}'}"
+
+    def __str__(self) -> str:
+        return f"process {self.number + 1} of {self.count}"
 
 
 @dataclass
 class _Crew(Generic[Item]):
     """The processes at work: pipe -> shard."""
 
-    items: Sequence[Item]
+    ledger: Ledger[Item]
     shards: dict[Connection, _Shard]
-    reasons: list[str] = field(default_factory=list)
-    lost: set[int] = field(default_factory=set)
 
     def start(self, makers: Sequence[Opened[Item, Any]]) -> None:
         context = multiprocessing.get_context("spawn")
         count = len(makers)
         with _environment({THREADS: str(max(1, _cores() // count))}), _deaf():
             for shard, maker in enumerate(makers):
-                numbers = list(range(shard, len(self.items), count))
                 ours, theirs = context.Pipe(duplex=False)
-                work = {number: self.items[number] for number in numbers}
+                work = {number: self.ledger.items[number] for number in self.ledger.left[shard]}
                 process = context.Process(target=_serve, args=(maker, work, theirs), daemon=True)
                 process.start()
                 theirs.close()  # or the pipe would not end with the process
-                self.shards[ours] = _Shard(process, numbers, shard + 1, count)
+                self.shards[ours] = _Shard(process, shard, count)
 
-    def results(self) -> Iterator[Any]:
-        """The results in order, those of lost items left out."""
-        found: dict[int, Any] = {}
-        following = 0
-        while self.shards:
-            ready = wait(list(self.shards))
-            for pipe in [pipe for pipe in self.shards if pipe in ready]:
-                found |= self._take(pipe)
-            while following in found or following in self.lost:
-                if following in found:
-                    yield found.pop(following)
-                following += 1
+    def listen(self) -> None:
+        """Wait for what the processes send, and take it."""
+        ready = wait(list(self.shards))
+        for pipe in [pipe for pipe in self.shards if pipe in ready]:
+            self._take(pipe)
 
-    def _take(self, pipe: Connection) -> dict[int, Any]:
+    def _take(self, pipe: Connection) -> None:
         """What a process sent: a result, or nothing where it ended."""
         shard = self.shards[pipe]
         try:
@@ -127,19 +183,13 @@ class _Crew(Generic[Item]):
         except (EOFError, OSError):
             del self.shards[pipe]
             pipe.close()
-            if shard.left:
-                self._give_up(shard, shard.ending())
-            return {}
-        if problem is not None:
-            self._give_up(shard, f"process {shard.number} of {shard.count}: {problem}")
-            return {}
-        shard.left.remove(number)
-        return {number: result}
-
-    def _give_up(self, shard: _Shard, reason: str) -> None:
-        self.reasons.append(reason)
-        self.lost |= set(shard.left)
-        shard.left.clear()
+            if self.ledger.left[shard.number]:
+                self.ledger.give_up(shard.number, shard.ending())
+            return
+        if problem:
+            self.ledger.give_up(shard.number, f"{shard}: {problem}")
+        else:
+            self.ledger.put(shard.number, number, result)
 
     def end(self) -> None:
         for pipe, shard in self.shards.items():
@@ -149,15 +199,8 @@ class _Crew(Generic[Item]):
 
 
 def _serve(maker: Opened[Item, Any], work: Mapping[int, Item], pipe: Connection) -> None:
-    """A process: sends (number, result, None) for each item, or (-1, None, problem) and ends."""
-    try:
-        with maker() as worker:
-            for number, item in work.items():
-                pipe.send((number, worker(item), None))
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # whoever started it is gone
-    except (ValueError, RuntimeError, OSError, MemoryError) as error:
-        pipe.send((-1, None, str(error) or type(error).__name__))
+    """A process."""
+    serve(maker, work, lambda *message: pipe.send(message))
 
 
 def _cores() -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 import caffe
-from caffe._caffe.ranks import group
+from caffe._caffe.ranks import joining
 
 #: What a rank does, given its number and where all meet; what it returns can be sent between processes.
 Body = Callable[[int, bytes], Any]
@@ -57,6 +59,19 @@ def together(count: int, body: Body, solvers: int | None = None, **env: str) -> 
             process.join()
 
 
+def launched(
+    main: Callable[[list[str]], int], count: int, line: list[str], **env: str
+) -> AbstractContextManager[Ranks]:
+    """Processes that carry out this command line, as a launcher starts them."""
+
+    def body(rank: int, uid: bytes) -> int:
+        told = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "FCN_RANKS_UID": uid.hex()}
+        os.environ.update({name: str(value) for name, value in told.items()})
+        return main(line)
+
+    return together(count, body, **env)
+
+
 def _run(body: Body, rank: int, solvers: int, uid: bytes, end: Any, env: dict[str, str]) -> None:
     os.environ.update(env)
     torch.set_num_threads(1)
@@ -70,7 +85,20 @@ def _run(body: Body, rank: int, solvers: int, uid: bytes, end: Any, env: dict[st
     except Exception:  # noqa: BLE001  a mistake in the test is to be seen
         end.send(traceback.format_exc())
     end.close()
-    group.leave()
+    joining.leave()
+
+
+def ranks_of(launcher: int, count: int) -> list[int]:
+    """The processes that torchrun has started, in the order of their ranks; waits until there are so many."""
+    while True:
+        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+        found = {}
+        for child in children:
+            told = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+            found |= {int(word.split(b"=")[1]): int(child) for word in told if word.startswith(b"RANK=")}
+        if len(found) == count:
+            return [found[rank] for rank in range(count)]
+        time.sleep(0.02)
 
 
 def same_weights(got: Sequence[np.ndarray], want: Sequence[np.ndarray], tolerance: float) -> bool:

@@ -94,6 +94,7 @@ LOADED_LATE = {
     "fcn.export.onnx_model": {"onnx"},
     "fcn.infer.video.opencv": {"cv2"},
     "fcn.serve.app": {"flask", "werkzeug"},
+    "fcn.serve.channel": {"waitress"},
 }
 #: The modules of this project that each part of the toolkit may import, `caffe` included.
 PROJECT = {

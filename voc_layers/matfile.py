@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .hdf5 import Refused, check_inside, walk
+from .whole import read_whole
 
 
 class MatError(ValueError):
@@ -25,6 +26,8 @@ class MatError(ValueError):
 
 
 HEADER = 128
+#: Of a file: a label map has a thousandth of it.
+MOST_BYTES = 1 << 30
 #: A variable is no longer than this: a few compressed bytes may claim to be terabytes.
 LARGEST = 1 << 28
 #: Cells and structs in each other.
@@ -62,13 +65,20 @@ class Matrix(NamedTuple):
         return math.prod(self.shape)
 
 
+def _all_of(path: str | Path) -> bytes:
+    try:
+        return read_whole(path, MOST_BYTES)
+    except ValueError as error:
+        raise MatError(str(error)) from error
+
+
 def variable(path: str | Path, name: str, field: str | None = None) -> np.ndarray:
     """The array of numbers `name`, H x W as in MATLAB; or `field` of the struct `name`, of its first element.
 
     Raises:
         MatError: see there.
     """
-    data = Path(path).read_bytes()
+    data = _all_of(path)
     if _HDF5 in (data[:8], data[512:520]):
         return _of_hdf5(path, name, field)
     order = {b"IM": "<", b"MI": ">"}.get(data[126:HEADER])
@@ -86,7 +96,7 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         MatError: no MATLAB file, or a damaged one.
     """
-    data = Path(path).read_bytes()
+    data = _all_of(path)
     if _HDF5 in (data[:8], data[512:520]):
         return _arrays_of_hdf5(path)
     order = {b"IM": "<", b"MI": ">"}.get(data[126:HEADER])

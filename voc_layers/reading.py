@@ -19,6 +19,7 @@ from PIL import Image
 
 from .facts import MEAN_BGR, VOID
 from .matfile import MatError, variable
+from .whole import read_whole
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF_BITS, _TIFF_WHITE = 258, 262  # the tags BitsPerSample and PhotometricInterpretation
@@ -105,12 +106,15 @@ def read_text(path: str | Path) -> str:
     """A text file: UTF-8 or UTF-16, with the mark that Windows puts at the start or (UTF-8) without it.
 
     Raises:
-        SampleError: there is no such file, or it is in another encoding.
+        SampleError: there is no such file, it is in another encoding, or far too large.
     """
     path = Path(path)
     if not path.is_file():
         raise SampleError(f"{path}: expected a text file, found {'a folder' if path.is_dir() else 'nothing'}")
-    data = path.read_bytes()
+    try:
+        data = read_whole(path)
+    except ValueError as error:
+        raise SampleError(str(error)) from error
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = data.decode(encoding)

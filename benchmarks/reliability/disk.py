@@ -15,11 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import caffe
+import torch
+
 import solve
 from fcn.train.keeping.snapshots import Snapshots
 
-from .trainings import INTERVAL, MODEL, WIDTH, Training, differences, ended, forked
+from .trainings import INTERVAL, Training, differences, ended, forked
 
 #: What a disk says, by what is wrong with it; slow: nothing, after a while.
 KINDS = {"full": errno.ENOSPC, "damaged": errno.EIO, "read-only": errno.EROFS, "slow": -1}
@@ -38,8 +39,8 @@ def check(every: int) -> list[str]:
         subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
         env = {**os.environ, "LD_PRELOAD": str(library), _LIBRARY: str(library)}
         program = [sys.executable, "-m", "benchmarks.reliability.disk", str(every)]
-        done = subprocess.run(program, env=env, text=True, stdout=subprocess.PIPE, check=False)
-    print(done.stdout, end="")
+        sys.stdout.flush()
+        done = subprocess.run(program, env=env, check=False)
     return [] if done.returncode == 0 else ["a disk that fails"]
 
 
@@ -62,29 +63,33 @@ class Faults:
 
 def trials(every: int) -> int:
     """Make a run with one snapshot, and then the second one again and again on a disk that fails."""
-    faults, steps, problems, tried = Faults(), 2 * INTERVAL, list[str](), 0
-    caffe.init_log(2)
+    torch.set_num_threads(1)  # trainings are forked from here
+    faults, steps, bad = Faults(), 2 * INTERVAL, 0
     with tempfile.TemporaryDirectory() as folder:
         training = Training(Path(folder))
         training.finish("whole", steps)
         training.finish("first", INTERVAL)
-        training.warm_up("first")
-        count = _calls(training, faults, steps)
+        count = _calls(training, faults)
         for kind in KINDS:
-            for number in range(1, count + 1, every):
-                for lasts in (True, False):
-                    tried += 1
-                    wrong = _trial(training, faults, kind, number, lasts)
-                    problems += [
-                        f"{kind}, call {number}, {'lasting' if lasts else 'once'}: {what}" for what in wrong
-                    ]
-    print(
-        f"disk: {tried} snapshots on a disk that fails at one of the {count} calls of a snapshot, "
-        f"{', '.join(KINDS)}, once or from then on; the set before led on, bit for bit, in "
-        f"{tried - len(problems)}"
-    )
-    print("".join(f"  {line}\n" for line in problems[:20]), end="")
-    return int(bool(problems))
+            cases = [(number, lasts) for number in range(1, count + 1, every) for lasts in (True, False)]
+            if kind == "slow":  # which fails nothing: all of it is slow at once
+                cases = [(1, True)]
+            wrong = {case: _trial(training, faults, kind, *case) for case in cases}
+            problems = [
+                f"call {number}, {'from then on' if lasts else 'once'}: {', '.join(what)}"
+                for (number, lasts), what in wrong.items()
+                if what
+            ]
+            print(
+                f"disk, {kind}: {len(cases)} snapshots, of whose {count} calls {len({n for n, _ in cases})} "
+                f"failed in turn, once and from then on; the set before led on, bit for bit, in "
+                f"{len(cases) - len(problems)}",
+                *problems[:20],
+                sep="\n  ",
+                flush=True,
+            )
+            bad += len(problems)
+    return int(bad > 0)
 
 
 def _resumed(
@@ -94,27 +99,18 @@ def _resumed(
     folder = training.work / "tried"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(training.work / "first", folder)
-    options = ["--runs", "tried", "--width", str(WIDTH), "--data", "data", "--weights", "vgg16.caffemodel"]
-    options += [
-        "--iters",
-        str(2 * INTERVAL),
-        "--snapshot",
-        str(INTERVAL),
-        "--test-every",
-        "0",
-        "--base-lr",
-        "1e-6",
-    ]
+    words = training.words("tried", 2 * INTERVAL, "--resume", "auto", "--disk-wait", "0")
 
     def work() -> int:
         faults.arm(training.run("tried").prefix.parent, number, kind, lasts)
-        status = solve.main([MODEL, *options, "--resume", "auto", "--disk-wait", "0"])
+        status = solve.main(words)
         return min(faults.calls(), 250) if count else status
 
     return ended(forked(work, training.work))
 
 
-def _calls(training: Training, faults: Faults, steps: int) -> int:
+def _calls(training: Training, faults: Faults) -> int:
+    """How many calls write a snapshot."""
     return _resumed(training, faults, 0, "full", False, count=True)
 
 

@@ -14,12 +14,14 @@ from fcn.runs import Run
 from .trainings import Training, differences
 
 #: Each kill takes place within so many seconds after the training began, or in the next snapshot.
-LONGEST = 1.5
+LONGEST = 0.4
+#: Of the training, for each kill: more than it comes on between two of them, so that all find it at work.
+STEPS = 5
 
 
 def check(kills: int, seed: int) -> list[str]:
     """Kill a training so many times, every third time while a snapshot is written; what went wrong."""
-    drawn, steps = random.Random(seed), 2 * kills
+    drawn, steps = random.Random(seed), STEPS * kills
     with tempfile.TemporaryDirectory() as folder:
         training = Training(Path(folder))
         run, whole = training.run("killed"), training.run("whole")

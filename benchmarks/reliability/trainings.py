@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
 
-import caffe
 import solve
 from caffe.proto import caffe_pb2
-from fcn.figures import curves
 from fcn.runs import STATES, Run, read_rows
 from fcn.weights import save_random
 from fcn.weights.caffemodel import arrays
@@ -26,12 +25,18 @@ MODEL = "voc-fcn32s"
 
 
 class Training:
-    """A data set of five images of noise in VOC layout, random weights, and trainings on them in `work`."""
+    """A data set of five images of noise in VOC layout, random weights, and trainings on them in `work`.
+
+    A first one takes place in this process: what it loads and compiles, those that are forked off it have.
+    """
 
     def __init__(self, work: Path) -> None:
         self.work = work
         _draw(work / "data")
         save_random("vgg16", work / "vgg16.caffemodel", arch=VGG16.scaled(WIDTH), classes=4)
+        with (work / "said.txt").open("w") as said, redirect_stdout(said), redirect_stderr(said), chdir(work):
+            for steps in (INTERVAL, 2 * INTERVAL):
+                solve.main(self.words("warm", steps, "--resume", "auto"))
 
     def run(self, runs: str) -> Run:
         """The run of the training in the folder `runs`."""
@@ -51,14 +56,6 @@ class Training:
         """Train, and wait for the end; the exit status."""
         return ended(self.start(runs, steps, *more))
 
-    def warm_up(self, runs: str) -> None:
-        """Train a step of a run and draw a curve here: processes forked from now on find all of it loaded."""
-        before = Path.cwd()
-        os.chdir(self.work)
-        caffe.get_solver(str(self.run(runs).solver)).step(1)
-        curves({"loss": {runs: ([1, 2], [2, 1])}}, "warm.png", log_scale=["loss"])
-        os.chdir(before)
-
 
 def forked(work: Callable[[], int], folder: Path) -> int:
     """Do something in a process of its own, in `folder` and in silence; its number."""
@@ -77,6 +74,17 @@ def _work(work: Callable[[], int], folder: Path) -> NoReturn:
         status = work()
     finally:
         os._exit(status)
+
+
+@contextmanager
+def chdir(folder: Path) -> Iterator[None]:
+    """Work in a folder, and afterwards where it was before."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def ended(process: int) -> int:

@@ -6,6 +6,7 @@
     fcn infer scan.tif --tile 1024 --max-pixels 2000000000 --weights runs/voc-fcn8s -o out
     fcn infer clip.mp4 --weights runs/voc-fcn8s -o out
     fcn infer --camera 0 --weights runs/voc-fcn8s -o out
+    torchrun --nproc-per-node 4 infer.py photos/ --weights runs/voc-fcn8s -o out --gpu all
 
 For cat.jpg, `out` gets cat.png (class index per pixel, VOC palette), cat_overlay.png and cat_legend.png; for
 clip.mp4 the folder `clip` with the label map of each frame, and clip_overlay.mp4. A camera is watched until
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,9 +33,21 @@ from ..infer.page import NAME, Entry, write_page
 from ..infer.said import class_list
 from ..infer.scores import TYPES
 from ..outputs import check_folder, refuse_inputs
+from ..ranks import ALONE, Team, collected, contribute
+from ..score.scoring import Setting
 from ..sharding import ShardError, sharded
 from ..trained import Trained
-from .options import add_class_file, add_device, add_net, add_precision, carry_out, computing, parser, tell
+from .options import (
+    add_class_file,
+    add_devices,
+    add_net,
+    add_precision,
+    as_one,
+    parser,
+    plain,
+    settings,
+    tell,
+)
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -51,9 +66,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     kinds = f"class scores too, NAME_scores.npz: as {' or '.join(TYPES)} (default: {TYPES[0]})"
     more.add_argument("--scores", nargs="?", const=TYPES[0], choices=TYPES, help=kinds)
     more.add_argument("--page", action="store_true", help=f"{NAME}: each image, its overlay and its classes")
-    processes = "share the images between N processes; each loads the net"
-    command.add_argument("--jobs", type=whole(1), default=1, metavar="N", help=processes)
-    add_device(command)
+    add_devices(command)
     add_precision(command)
     return command
 
@@ -81,27 +94,36 @@ def _add_large(command: argparse.ArgumentParser) -> None:
     large.add_argument("--upright", action="store_true", help=upright)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, team: Team = ALONE) -> int:
     """Segment what the command line names, and print what is in each; 1 where one could not be."""
     files = find_files(args.images)
     films = [str(path) for path in files if is_video(path)]
     if films and args.scores:
         raise SampleError(f"--scores: there are none of videos ({', '.join(films)}); leave one of them out")
-    batch = _batch(args)
+    where = [nullcontext] if team.world.launched else settings(args)
+    batch = _batch(args, where[0])
     given = [batch.trained.weights, batch.trained.net, args.classes]
     page = [args.out / NAME] if args.page else []
     refuse_inputs([*batch.outputs(files), *page], [*files, *filter(None, given)])
     check_folder(args.out)
     if args.camera is not None:
+        if team.count > 1 or where[1:]:
+            raise ValueError("--camera: one process watches it; several cannot share its pictures")
         return _watch(batch, args.camera)
     tiling = batch.tiling()
+    args.out.mkdir(parents=True, exist_ok=True)
+    if not team.root:
+        contribute(team, batch.opened, files)
+        return 0
     if tiling:
         print(tiling.describe())
-    args.out.mkdir(parents=True, exist_ok=True)
-    return _segment(batch, files, args)
+    if team.world.launched:
+        return _segment(batch, files, args, collected(team, batch.opened, files))
+    crew = [replace(batch, computing=setting).opened for setting in where]
+    return _segment(batch, files, args, sharded(crew, files))
 
 
-def _batch(args: argparse.Namespace) -> Batch:
+def _batch(args: argparse.Namespace, computing: Setting) -> Batch:
     """What is asked of each file."""
     trained = Trained.find(args.weights, args.net, args.model)
     wishes = Wishes(
@@ -115,15 +137,15 @@ def _batch(args: argparse.Namespace) -> Batch:
         args.max_pixels,
     )
     listed = class_list(trained, args.classes)
-    return Batch(trained, listed, wishes, partial(computing, args.gpu, args.precision))
+    return Batch(trained, listed, wishes, computing)
 
 
-def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace) -> int:
-    """Segment the files, and write the page of them; 1 where one could not be."""
+def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace, each: Iterable[Done]) -> int:
+    """Report on each file as it is segmented, and write the page of them; 1 where one could not be."""
     results: list[Done] = []
     lost: ShardError | None = None
     try:
-        for done in sharded(batch.opened, files, args.jobs):
+        for done in each:
             _report(done)
             results.append(done)
     except ShardError as error:
@@ -145,7 +167,8 @@ def _report(done: Done) -> None:
     """What became of a file, on a line."""
     if done.shares:
         found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in done.shares.items())
-        print(f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}", flush=True)
+        line = f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}"
+        print(plain(line), flush=True)
     if done.problem:
         tell(done.problem)
 
@@ -174,4 +197,4 @@ def _watch(batch: Batch, number: int) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:
     """Segment what the arguments name; returns the exit status."""
     args = parse(argv, prog)
-    return carry_out(prog, lambda: run(args))
+    return as_one(prog, args, partial(run, args))

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import nets
-from nets.arguments import several, whole
+from nets.arguments import whole
 
 from ..engine import PRECISIONS, multiplying, use_device
+from ..ranks import ALONE, Team, World
 from ..score.scoring import Setting
 from ..train import Interrupted
 
@@ -106,11 +107,10 @@ def entered(context: AbstractContextManager[None], option: str) -> Iterator[None
 
 
 def add_devices(to: argparse.ArgumentParser) -> None:
-    """--gpu N[,N ...], --cpu and --jobs N: on what, and in how many processes; see `settings`."""
+    """--gpu N[,N ...], --cpu and --jobs N: on what, and in how many processes; see `settings`, `as_one`."""
     device = to.add_mutually_exclusive_group()
-    device.add_argument(
-        "--gpu", type=several(whole()), metavar="N[,N...]", help="run on GPU N; on several, a process on each"
-    )
+    device.add_argument("--gpu", type=gpus, metavar="N[,N...]", help="run on GPU N; on several, a process on "
+        "each; with torchrun those of this computer, or all")  # fmt: skip
     device.add_argument(
         "--cpu", dest="gpu", action="store_const", const=None, help="run on the CPU (default)"
     )
@@ -121,12 +121,41 @@ def settings(args: argparse.Namespace) -> Sequence[Setting]:
     """What `add_devices` and `add_precision` read: in what each process works, see `score`.
 
     Raises:
-        ValueError: several GPUs, each of which has a process, and a number of processes.
+        ValueError: several GPUs, each of which has a process, and a number of processes; or all GPUs, which
+            only processes that torchrun has started can have.
     """
+    if args.gpu == ():
+        raise ValueError("--gpu all: it is for processes that torchrun starts; name the GPUs, as in 0,1,2,3")
     gpus = args.gpu or (None,)
     if gpus[1:] and args.jobs is not None:
         raise ValueError("--jobs: several GPUs have a process each; leave out --jobs, or name one GPU")
     return [partial(computing, gpu, args.precision) for gpu in gpus] * (args.jobs or 1)
+
+
+def as_one(prog: str, args: argparse.Namespace, work: Callable[[Team], int]) -> int:
+    """Carry out a command in this process, or as one of those that torchrun has started, which end alike.
+
+    Args:
+        args: with what `add_devices` and `add_precision` read; the team computes on it.
+        work: given the team, `ALONE` where nothing has started this process.
+    """
+
+    def begin() -> int:
+        world = World.of()
+        if not world.launched:
+            return work(ALONE)
+        return carry_out(f"{prog}, rank {world.rank} of {world.count}", lambda: in_team(Team(world)))
+
+    def in_team(team: Team) -> int:
+        if args.jobs is not None:
+            raise ValueError("--jobs: torchrun has started the processes that share the images; leave it out")
+        with computing(team.world.device(args.gpu), args.precision):
+            team.meet()
+            with team.busy("at work on its part"):
+                status = work(team)
+            return max(team.most([status]))
+
+    return carry_out(prog, begin)
 
 
 def add_net(to: argparse.ArgumentParser) -> None:
@@ -143,8 +172,24 @@ def add_class_file(to: argparse.ArgumentParser) -> None:
     )
 
 
+#: Signs that would command a terminal: those below a space, but for the ends of lines and tabs, and C1's. And
+#: bytes of names that are no UTF-8, as Python holds them: it would not print them.
+_NOT_SHOWN = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"},
+    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)},
+}
+
+
+def plain(text: str) -> str:
+    """A text as a terminal may get it: names of files and classes come from others, and may hold anything."""
+    return text.translate(_NOT_SHOWN)
+
+
 class _Console(_TextHandler):
     """Writes to what `sys.stderr` is at that moment: while caffe works, it is another than at the start."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
 
     @property
     def stream(self) -> TextIO:
@@ -208,6 +253,6 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
 def tell(text: str) -> None:
     """A line on the console, if it is still there: at SIGHUP it is not."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
     except OSError:
         pass

@@ -5,6 +5,7 @@
     fcn score predictions/ --data my-images --split val
     fcn score predictions/ --labels labels/ --classes classes.txt
     fcn score runs/voc-fcn8s --gpu 0,1 --trimap 1,2,4,8,16,32
+    torchrun --nproc-per-node 4 score.py runs/voc-fcn8s --gpu all
 
 A run is scored on the images it was scored on during training, with its own classes. `--data` and `--voc-dir`
 both name a folder in VOC layout; for a model of NYUDv2, SIFT Flow or PASCAL-Context, one in that layout.
@@ -16,16 +17,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from nets.arguments import several, whole
 
 from ..outputs import check_folder
+from ..ranks import ALONE, Team
 from ..report import of_score, write
 from ..report.page import template
 from ..runs import Run
-from ..score import ScoreRequest, score
-from .options import add_devices, add_net, add_precision, carry_out, parser, settings
+from ..score import ScoreRequest, contribute, score
+from .options import add_devices, add_net, add_precision, as_one, parser, plain, settings
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -72,7 +76,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     return command
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, team: Team = ALONE) -> int:
     is_run = Run(args.target).net("deploy").is_file()
     for folder in (args.save, args.report, args.out or (args.target if is_run else None)):
         if folder is not None:
@@ -93,13 +97,17 @@ def run(args: argparse.Namespace) -> int:
         save=args.save,
         trimap=args.trimap,
     )
-    card = score(request, settings(args))
-    print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
+    if not team.root:
+        contribute(request, team)
+        return 0
+    where = [nullcontext] if team.world.launched else settings(args)
+    card = score(request, where, team)
+    print({"text": lambda: plain(card.text()), "json": card.json, "csv": card.csv}[args.format](), end="")
     out = args.out or (args.target / f"score-{card.split}" if is_run else None)
     if out:
         print(f"written to {card.write(out)}", file=sys.stderr)
     if args.report:
-        with settings(args)[0]():
+        with where[0]():
             print(write(of_score(request, card), args.report), file=sys.stderr)
     return 0
 
@@ -107,4 +115,4 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn score") -> int:
     """Score what the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
-    return carry_out(prog, lambda: run(args))
+    return as_one(prog, args, partial(run, args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -74,7 +75,9 @@ def write_page(out: Path, title: str, entries: Iterable[Entry]) -> Path:
 
 
 def _article(entry: Entry) -> str:
-    title, name = html.escape(str(entry.path)), quote(entry.path.stem)
+    # A name that is no UTF-8 is shown as well as can be, and linked to by its bytes.
+    shown = str(entry.path).encode(errors="replace").decode()
+    title, name = html.escape(shown), quote(os.fsencode(entry.path.stem))
     key = legend_html(entry.shares, entry.classes)
     if entry.film:
         links = f'<a href="{name}_overlay.mp4">overlay</a>, <a href="{name}/">label maps</a>'

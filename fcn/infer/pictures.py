@@ -12,7 +12,6 @@ from PIL import Image
 from voc_layers.reading import SampleError
 
 from ..figures import ClassColours, drawn, legend
-from ..outputs import replacing
 from ..score import save_label
 
 #: Rows that are blended at a time: the arithmetic is in float32, which takes four times the image.
@@ -48,18 +47,12 @@ def blend(image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: f
     return blended
 
 
-def write_label(label: np.ndarray, path: Path) -> None:
-    """Write a label map as `fcn.score.save_label` does; the file of that name is whole at any time."""
-    with replacing(path) as temporary:
-        save_label(label, temporary)
-
-
 def write(
     name: str, out: Path, image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: float
 ) -> None:
     """Write the three pictures of a labeling; those to look at may fail with a warning."""
     label_file, overlay, key = (out / f"{name}{end}" for end in ENDS)
-    write_label(label, label_file)
+    save_label(label, label_file)
     drawn(overlay, lambda: Image.fromarray(blend(image, label, classes, alpha)).save(overlay))
     drawn(key, lambda: legend(label, classes).save(key))
 

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from ..figures import legend, shares
+from ..score import save_label
 from .markup import data_uri, legend_html
-from .pictures import blend, write_label
+from .pictures import blend
 
 
 class Prediction:
@@ -67,7 +68,7 @@ class Prediction:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         label, over, key = (folder / f"{self.name}{end}.png" for end in ("", "_overlay", "_legend"))
-        write_label(self.label, label)
+        save_label(self.label, label)
         self.overlay().save(over)
         self.legend().save(key)
         return [label, over, key, *(file for one in self.more for file in one.save(folder))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,11 +43,15 @@ def score_file(
     """A .npz that becomes `path` at the end: `scores`, K x H x W, and the names in `classes`.
 
     Until then the scores lie on the disk, in a file beside it, and not in memory.
+
+    Raises:
+        OSError: there is no room for them; names `path`.
     """
     with replacing(path) as temporary:
         raw = temporary.with_suffix(".npy")
         try:
             array = np.lib.format.open_memmap(raw, "w+", np.dtype(dtype), (len(classes), *shape))
+            _reserve(raw)
             yield ScoreFile(array)
             array.flush()
             with zipfile.ZipFile(temporary, "w") as archive:
@@ -55,3 +60,10 @@ def score_file(
                     np.lib.format.write_array(names, np.array(list(classes)), allow_pickle=False)
         finally:
             raw.unlink(missing_ok=True)
+
+
+def _reserve(path: Path) -> None:
+    """Have room on the disk for all of a file: without it writing to its memory would end the process."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS, nor on Windows
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

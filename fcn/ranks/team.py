@@ -1,8 +1,9 @@
-"""The processes of a training act as one: the same weights, averaged gradients, one decision for all.
+"""The processes that a launcher has started act as one: the same weights, mean gradients, one decision.
 
 Through pycaffe's own idiom: `set_solver_count`, `set_solver_rank`, `set_multiprocess`, `caffe.NCCL`. What our
 engine's NCCL has besides (`meet`, `most`, `busy`) is used where it is there; on another Caffe the first
-process decides alone, and whoever started the others ends them.
+process decides alone, and whoever started the others ends them. To share items (`send`, `received`) takes
+ours.
 """
 
 from __future__ import annotations
@@ -71,6 +72,19 @@ class Team:
             found: list[int] = caffe.NCCL.most(values)
             return found
         return list(values) if self.root else [0] * len(values)
+
+    def send(self, message: bytes) -> None:
+        """Send something to the first process, at this one's own pace."""
+        caffe.NCCL.send(message)
+
+    def received(self, ranks: Sequence[int] = ()) -> list[tuple[int, bytes]]:
+        """For the first process: what the others have sent; waits for one of these `ranks`, if any.
+
+        Raises:
+            RuntimeError: one of them is lost; its attribute `what` says which.
+        """
+        found: list[tuple[int, bytes]] = caffe.NCCL.receive(ranks)
+        return found
 
     def busy(self, what: str) -> AbstractContextManager[None]:
         """In a `with` block: the others wait for this process, however long it takes; "" for no longer."""

@@ -9,7 +9,7 @@ from .images import ImageScore
 from .metrics import METRICS, Scores, fast_hist
 from .request import ScoreRequest
 from .scorecard import Scorecard
-from .scoring import score
+from .scoring import contribute, score
 from .text import summary
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Tally",
     "Truth",
     "compute_hist",
+    "contribute",
     "evaluate",
     "fast_hist",
     "save_label",

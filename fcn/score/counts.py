@@ -117,11 +117,8 @@ class Stored:
             "where": np.concatenate([np.empty(0, np.int32), *(i.cells.where for i in images)]),
             "pixels": np.concatenate([np.empty(0, np.int64), *(i.cells.pixels for i in images)]),
         }
-        try:
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Stored:

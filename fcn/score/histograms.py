@@ -14,6 +14,7 @@ from voc_layers.facts import VOID
 from voc_layers.files import LABEL_SUFFIXES, Files
 from voc_layers.reading import SampleError, check_sizes
 
+from ..outputs import replacing
 from ..predictor import Predictor, best_class
 from ..protocols import LabelMaps, NetLike
 from .counts import Cells, ImageCount, Tally
@@ -22,10 +23,17 @@ from .trimap import bands
 
 
 def save_label(label: np.ndarray, path: str | Path) -> None:
-    """Write an H x W map of class indices as a palette PNG with VOC's colours; makes the folder."""
+    """Write an H x W map of class indices as a palette PNG with VOC's colours; makes the folder.
+
+    The file of that name is whole at any time.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    label_image(label).save(path, "PNG")
+    with replacing(path) as temporary:
+        label_image(label).save(temporary, "PNG")
 
 
 def label_image(label: np.ndarray) -> Image.Image:

@@ -14,6 +14,8 @@ import numpy as np
 from voc_layers.folder import Folder
 from voc_layers.reading import SampleError
 
+from .. import ranks
+from ..ranks import ALONE, Team
 from ..sharding import sharded
 from ..waiting import progress
 from .counts import ImageCount, Tally
@@ -28,12 +30,14 @@ log = logging.getLogger("fcn")
 Setting = Callable[[], AbstractContextManager[None]]
 
 
-def score(request: ScoreRequest, settings: Sequence[Setting] = ()) -> Scorecard:
+def score(request: ScoreRequest, settings: Sequence[Setting] = (), team: Team = ALONE) -> Scorecard:
     """The scorecard of what is asked for.
 
     Args:
         settings: one for each process that shares the images; the score is the same. With none, or one, all
             is done in this process.
+        team: the processes that a launcher has started, which share the images; this one is the first of
+            them, the others call `contribute`.
 
     Raises:
         SampleError: what is missing, or is not what it should be.
@@ -44,9 +48,15 @@ def score(request: ScoreRequest, settings: Sequence[Setting] = ()) -> Scorecard:
     with nullcontext() if others else first():
         subject = resolve(request)
         check(request, subject)
-        images = _counts(request, subject, settings)
+        images = _counts(request, subject, settings, team)
     sizes = [len(truth.maps.classes) for truth in subject.truths]
     return scorecard(subject, [Tally(size, counts) for size, counts in zip(sizes, zip(*images))])
+
+
+def contribute(request: ScoreRequest, team: Team) -> None:
+    """Count the images of this process, which is not the first of the team; that one has the scorecard."""
+    subject = resolve(request)
+    ranks.contribute(team, subject.opened, subject.names)
 
 
 def scorecard(subject: Subject, tallies: Sequence[Tally]) -> Scorecard:
@@ -60,9 +70,12 @@ def scorecard(subject: Subject, tallies: Sequence[Tally]) -> Scorecard:
 
 
 def _counts(
-    request: ScoreRequest, subject: Subject, settings: Sequence[Setting]
+    request: ScoreRequest, subject: Subject, settings: Sequence[Setting], team: Team
 ) -> list[tuple[ImageCount, ...]]:
     """What is counted of each image, in order."""
+    if team.world.launched:
+        results = ranks.collected(team, subject.opened, subject.names)
+        return list(progress(results, "scoring", len(subject.names)))
     if settings[1:]:
         results = sharded([partial(_elsewhere, request, setting) for setting in settings], subject.names)
         return list(progress(results, "scoring", len(subject.names)))
@@ -72,8 +85,8 @@ def _counts(
 @contextmanager
 def _elsewhere(request: ScoreRequest, setting: Setting) -> Iterator[Counter]:
     """What counts the images of a request, in a process that knows nothing but this."""
-    with setting():
-        yield resolve(request).counter()
+    with setting(), resolve(request).opened() as counter:
+        yield counter
 
 
 def _card(subject: Subject, place: int, tally: Tally) -> Scorecard:

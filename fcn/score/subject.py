@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ class Subject:
             )
 
         return count
+
+    @contextmanager
+    def opened(self) -> Iterator[Counter]:
+        """`counter`, as those who share the images take it."""
+        yield self.counter()
 
 
 def resolve(request: ScoreRequest) -> Subject:

@@ -18,8 +18,9 @@ from .turns import Turns
 
 #: Threads besides one for each image that waits: they answer with the page itself, and turn away.
 SPARE = 4
-#: Connections that are open at a time, and seconds that one may be silent.
-CONNECTIONS, SILENCE = 200, 60
+#: Connections that are open at a time; seconds that one may be silent, or take to send a request; seconds
+#: between two looks at that.
+CONNECTIONS, SILENCE, LOOK = 200, 30, 5
 
 
 def serve(
@@ -47,6 +48,7 @@ def serve(
     import waitress
 
     from .app import make_app
+    from .channel import Channel
 
     host = address[0]
     with listening(*address) as listener, Turns(opened, limits.waiting) as turns:
@@ -61,8 +63,10 @@ def serve(
             max_request_body_size=limits.bytes,
             connection_limit=CONNECTIONS,
             channel_timeout=SILENCE,
+            cleanup_interval=LOOK,
             ident=None,
         )
+        server.channel_class = Channel
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that some wait is meant
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listener.getsockname()[1]}/")

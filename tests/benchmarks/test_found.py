@@ -187,6 +187,10 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
         "index.json",
         b'{"version": 1, "sets": [{"iteration": 1e999, "files": {}}]}',
     ),
+    "a file with a name that no disk takes": (
+        "index.json",
+        b'{"version": 1, "sets": [{"iteration": 3, "files": {"%s": {"bytes": 1}}}]}' % (b"x" * 300),
+    ),
     "lists in lists": ("run.json", b"[" * 100_000),
     "lists in lists, in an index": ("index.json", b"[" * 100_000),
     "lists in lists, of a loop": ("loop.json", b"[" * 100_000),

@@ -22,6 +22,7 @@ from fcn.commands import train as train_command
 from fcn.commands import weights as weights_command
 from fcn.job import Job
 from fcn.runs import Run
+from fcn.score import save_label
 from nets.__main__ import main as nets_main
 from solvers.__main__ import main as solvers_main
 from voc_layers import VocFolder
@@ -166,3 +167,14 @@ def test_random_weights_are_in_the_format_that_their_name_says(tmp_path: Path) -
         assert "conv1_1.0" in arrays
     assert weights_command.main([*argv, str(tmp_path / "w.txt")]) == 1
     assert not (tmp_path / "w.txt").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
+def test_a_full_disk_is_told_with_the_file_that_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "label.png"
+    path.write_bytes(b"before")
+    (tmp_path / f".label.png.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as error:
+        save_label(np.zeros((30, 40), np.uint8), path)
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == b"before" and os.listdir(tmp_path) == ["label.png"]

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from voc_layers.whole import read_whole
+
 from ...outputs import replace_text
 from ...runs import Run
 
@@ -36,7 +38,7 @@ def load_loop(state: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(read_whole(path))
         version, words, gauss = found["random"]
         name, keys, *rest = found["numpy"]
         random.Random().setstate((version, tuple(words), gauss))

@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from voc_layers.whole import read_whole
 
 from ...outputs import flush, replace_text
 from ...runs import STATES, WEIGHTS, Run
@@ -56,11 +59,11 @@ class Snapshots:
         An index that is damaged names none, and a warning says so.
         """
         try:
-            found = json.loads(self.index.read_text())
+            found = json.loads(read_whole(self.index))
             sets = {int(row["iteration"]): dict(row["files"]) for row in found["sets"]}
             named = (name for files in sets.values() for name in files)
-            if found["version"] != VERSION or any(Path(name).name != name for name in named):
-                raise ValueError("of another version, or with names that lead elsewhere")
+            if found["version"] != VERSION or not all(map(_is_name, named)):
+                raise ValueError("of another version, or with names that are none of files beside it")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, LookupError, TypeError, AttributeError, *_STRANGE) as error:
@@ -162,6 +165,11 @@ class Snapshots:
     def _write(self, sets: dict[int, dict[str, Facts]]) -> None:
         rows = [{"iteration": number, "files": files} for number, files in sets.items()]
         replace_text(self.index, json.dumps({"version": VERSION, "sets": rows}, indent=1) + "\n")
+
+
+def _is_name(name: str) -> bool:
+    """Whether this names a file in the folder, and is no longer than file systems take."""
+    return Path(name).name == name and len(os.fsencode(name)) <= 255  # NAME_MAX
 
 
 def _check_whole(state: Path) -> None:

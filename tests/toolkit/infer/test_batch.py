@@ -104,6 +104,31 @@ def test_scores_are_written_with_the_names_of_their_classes(
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="of Linux")
+def test_scores_have_their_room_on_the_disk_before_they_are_computed(tmp_path: Path) -> None:
+    """On a disk that is too full, a hole in the file that is written to would end the process by SIGBUS."""
+    with score_file(tmp_path / "a_scores.npz", (200, 300), ("sea", "grass", "brick")):
+        (raw,) = tmp_path.glob(".*.npy")
+        assert raw.stat().st_blocks * 512 >= raw.stat().st_size > 3 * 200 * 300 * 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_names_of_any_bytes_are_shown_and_command_no_terminal(
+    brightest: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [b"\xff\xfe.png", b"up\x1b[2J.png", b"<script>.png"]
+    odd, out = tmp_path / "odd", tmp_path / "out"
+    odd.mkdir()
+    for name in names:
+        os.link(photos / "a.png", odd / os.fsdecode(name))
+    assert infer.main([str(odd), "--weights", str(brightest), "-o", str(out), "--page"]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "up\\x1b[2J.png" in said.out and "\\xff\\xfe.png" in said.out
+    text = (out / "index.html").read_text()
+    assert "<script>" not in text and 'src="%FF%FE_image.jpg"' in text
+
+
 def test_scores_that_float16_does_not_hold_are_no_file(tmp_path: Path) -> None:
     place = (slice(0, 1), slice(0, 2))
     with (

@@ -13,6 +13,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 from PIL import Image
 
 from fcn.commands import infer
+from fcn.serve.server import CONNECTIONS
 from tests.toolkit.serve.conftest import Served, serving
 
 PNG = {"Content-Type": "image/png"}
@@ -231,6 +233,30 @@ def test_who_would_wait_too_long_is_told_to_come_again(brightest: Path, fcn_run:
         assert {status for status, _ in found} == {200, 503}
         assert all(int(headers["Retry-After"]) > 0 for status, headers in found if status == 503)
         assert asked(one, "POST", "/segment", image, PNG)[0] == 200  # there is room again
+
+
+@pytest.mark.slow
+def test_who_sends_a_byte_now_and_then_keeps_nobody_out_for_long(brightest: Path) -> None:
+    """As many as the server holds at a time open a connection and never finish what they ask."""
+    with serving(brightest) as running, ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(running.address)) for _ in range(CONNECTIONS)]
+        for one in silent:
+            one.sendall(b"POST /segment HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        over = threading.Event()
+
+        def drip() -> None:
+            while not over.wait(1):
+                for one in silent:
+                    with suppress(OSError):
+                        one.sendall(b"a")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            assert asked(running, "GET", "/about")[0] == 200  # within the 60 s that a client waits here
+        finally:
+            over.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

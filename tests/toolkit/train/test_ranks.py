@@ -23,7 +23,7 @@ from fcn.ranks.batch import announce_batch, images_a_step
 from fcn.runs import STATES, Run, read_rows
 from fcn.weights.caffemodel import arrays
 from nets import PythonData
-from tests.ranks import Ranks, same_weights, together
+from tests.ranks import Ranks, launched, ranks_of, same_weights
 from tests.source_tree import ROOT
 from tests.toolkit.conftest import WIDTH
 
@@ -60,14 +60,8 @@ def arguments(data: Path, weights: Path, runs: str, *more: object) -> list[str]:
 
 
 def training(count: int, line: list[str], **env: str) -> AbstractContextManager[Ranks]:
-    """Processes that carry out this command line, as a launcher starts them."""
-
-    def body(rank: int, uid: bytes) -> int:
-        told = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "FCN_RANKS_UID": uid.hex()}
-        os.environ.update({name: str(value) for name, value in told.items()})
-        return solve.main(line)
-
-    return together(count, body, **env)
+    """Processes that train."""
+    return launched(solve.main, count, line, **env)
 
 
 def of(data: Path, runs: str) -> Run:
@@ -145,7 +139,7 @@ def test_torchrun_starts_the_processes_anew_and_they_end_with_the_same_weights(
                 for kill in range(kills):
                     while max(run.snapshots(STATES), default=0) < 10 * (kill + 1):
                         time.sleep(0.02)
-                    ranks = _ranks_of(process.pid)
+                    ranks = ranks_of(process.pid, 2)
                     os.kill(ranks[1 - kill], signal.SIGKILL)
                 _, said = process.communicate()
             finally:
@@ -154,19 +148,6 @@ def test_torchrun_starts_the_processes_anew_and_they_end_with_the_same_weights(
         assert said.count("continuing from iteration") == kills
         ends[kills] = weights(run, 60)
     assert all(np.array_equal(a, b) for a, b in zip(ends[0], ends[2]))
-
-
-def _ranks_of(launcher: int) -> list[int]:
-    """The processes that it has started, in the order of their ranks."""
-    while True:
-        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-        found = {}
-        for child in children:
-            told = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            found |= {int(word.split(b"=")[1]): int(child) for word in told if word.startswith(b"RANK=")}
-        if len(found) == 2:
-            return [found[0], found[1]]
-        time.sleep(0.02)
 
 
 @pytest.mark.slow

@@ -39,15 +39,27 @@ def check_readable(path: str) -> None:
         raise CaffeError(could_not_open(path, error)) from error
 
 
+#: Bytes of a text, as of a list with millions of names; of a message, protobuf's own limit.
+TEXT, MESSAGE = 1 << 28, (1 << 31) - 1
+
+
+def check_size(path: str | os.PathLike[str], file: BinaryIO, most: int) -> None:
+    """Raise DataError where a file is far larger than one of its kind can be: a sparse one takes no disk."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        raise DataError(f"'{os.fspath(path)}' has {size:,} bytes; expected at most {most:,}")
+
+
 def read_list(path: str) -> str:
     """A list of files as text: UTF-8, or UTF-16 with the mark that Windows puts at its start.
 
     A mark is no part of the first name. Bytes of another encoding stay in the names of the files.
 
     Raises:
-        OSError: the file cannot be read. DataError: it is no text.
+        OSError: the file cannot be read. DataError: it is no text, or far too large.
     """
     with open(path, "rb") as file:
+        check_size(path, file, TEXT)
         data = file.read()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", "replace")

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from ..errors import ParseError
+from ..errors import DataError, ParseError
 from . import proto_text
-from .files import could_not_open
+from .files import MESSAGE, TEXT, check_size, could_not_open
 from .strange_text import LayerTypes
 
 M = TypeVar("M", bound=Message)
@@ -29,7 +29,7 @@ def read_text(path: str | os.PathLike[str], message: M, types: LayerTypes | None
     Raises:
         ParseError: the file cannot be opened, or `PATH:LINE:COLUMN: layer .., field ..: what is wrong`.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, TEXT)
     for sign, kind in _BINARY_SIGNS.items():
         if data.startswith(sign):
             raise ParseError(f"'{os.fspath(path)}' is {kind}, not a {message.DESCRIPTOR.name} in text")
@@ -58,15 +58,19 @@ def read_binary(path: str | os.PathLike[str], message: M) -> M:
     return message
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
+def read_bytes(path: str | os.PathLike[str], most: int = MESSAGE) -> bytes:
     """All of a file.
 
     Raises:
-        ParseError: "Could not open file PATH", as pycaffe words it, with the reason.
+        ParseError: "Could not open file PATH", as pycaffe words it, with the reason; or it has more than
+            `most` bytes.
     """
     try:
         with open(path, "rb") as file:
+            check_size(path, file, most)
             return file.read()
+    except DataError as error:
+        raise ParseError(str(error)) from error
     except OSError as error:
         raise ParseError(could_not_open(path, error)) from error
 

@@ -1,4 +1,4 @@
-"""The group of processes that train together: joining it, what it exchanges, and waiting for the others.
+"""The group of processes that train together: what it exchanges, and waiting for the others.
 
 A wait ends in one of three ways: the exchange is done; a rank is lost, has ended or hangs, and an error
 names it; or a rank is busy with something that it has announced, and is waited for, with a line now and then.
@@ -6,7 +6,6 @@ names it; or a rank is busy with something that it has announced, and is waited 
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sys
@@ -22,10 +21,11 @@ from torch import Tensor
 from torch import distributed as dist
 
 from .. import device
-from ..errors import DeviceError, SolverError
+from ..errors import SolverError
 from ..log import log
 from .heart import Heart
-from .meeting import REMINDER, Patience, Place, until
+from .meeting import PAUSE, REMINDER, Patience, Place
+from .post import Post
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -39,15 +39,28 @@ FOR_EVER = timedelta(days=365)
 WATCHED, MISSED = 5, 3
 
 
+class RankLost(SolverError):
+    """Another rank is lost, has ended or hangs. what: which, and how that is known."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. Solver {device.solver_rank()} of {device.solver_count()} ends; the training can go on "
+            "from its last snapshot"
+        )
+        self.what = what
+
+
 class Group:
-    """The processes that have met at a place; see `join`.
+    """The processes that have met at a place; see `joining.join`.
 
     Args:
         heart: of this rank, beating.
+        post: what the ranks send to rank 0.
     """
 
-    def __init__(self, place: Place, patience: Patience, heart: Heart, period: float) -> None:
+    def __init__(self, place: Place, patience: Patience, heart: Heart, period: float, post: Post) -> None:
         self._place, self._patience, self._heart, self._period = place, patience, heart, period
+        self._post = post
         self._reminded = 0.0
         self._under_way = 0  # exchanges that have begun and are not done
 
@@ -55,7 +68,7 @@ class Group:
         """Connect with all ranks. Torch does so as long as it takes, so a thread waits for that.
 
         Raises:
-            SolverError: it failed, or another rank was lost meanwhile.
+            RankLost: it failed, or another rank was lost meanwhile.
         """
         failed: list[RuntimeError] = []
 
@@ -97,6 +110,40 @@ class Group:
         self.finish(self._begun(lambda: dist.all_reduce(tensor, dist.ReduceOp.MAX, async_op=True)))
         return [int(value) for value in tensor.tolist()]
 
+    def send(self, message: bytes) -> None:
+        """Send a message to rank 0, which need not wait for it.
+
+        Raises:
+            RankLost: whoever keeps the meeting point is gone.
+        """
+        try:
+            self._post.send(message)
+        except RuntimeError as error:
+            raise self._broken(error) from error
+
+    def receive(self, ranks: Sequence[int] = ()) -> list[tuple[int, bytes]]:
+        """What has been sent to this rank 0; waits until something of these ranks has come, if there are any.
+
+        Raises:
+            RankLost: another rank is lost or has ended, or these have sent nothing for long; it is named.
+        """
+        begun = self._reminded = time.monotonic()
+        try:
+            while not (found := self._post.take()) and ranks:
+                waited = time.monotonic() - begun
+                self._look(waited)
+                if waited > self._patience.progress:
+                    raise RankLost(
+                        f"{', '.join(map(self._heart.who, ranks))} has sent nothing for "
+                        f"{self._patience.progress:g} s (CAFFE_RANK_PATIENCE): it lives, and does not come on"
+                    )
+                time.sleep(PAUSE)
+        except RuntimeError as error:
+            if isinstance(error, SolverError):
+                raise
+            raise self._broken(error) from error
+        return found
+
     def _begun(self, start: Callable[[], dist.Work]) -> dist.Work:
         try:
             work = start()
@@ -109,7 +156,7 @@ class Group:
         """Wait until an exchange is done.
 
         Raises:
-            SolverError: another rank is lost, has ended or hangs; it is named.
+            RankLost: another rank is lost, has ended or hangs; it is named.
         """
         self._heart.arrive()
         begun = self._reminded = time.monotonic()
@@ -140,24 +187,24 @@ class Group:
         return True
 
     def _look(self, waited: float) -> None:
-        """Raise SolverError where there is no use in waiting on."""
+        """Raise RankLost where there is no use in waiting on."""
         heart, patience = self._heart, self._patience
         if time.monotonic() - heart.contact > patience.silence:
-            raise self._ended(
+            raise RankLost(
                 f"{self._place.keeper}, which keeps the meeting point {self._place}, has not answered for "
                 f"{patience.silence:g} s (CAFFE_RANK_TIMEOUT)"
             )
         for rank in heart.silent(patience.silence):
-            raise self._ended(
+            raise RankLost(
                 f"{heart.who(rank)} has not been heard of for {patience.silence:g} s (CAFFE_RANK_TIMEOUT): "
                 "its process was stopped, or its computer or network is gone"
             )
         for rank in heart.left(WATCHED * self._period):
-            raise self._ended(f"{heart.who(rank)} has ended before the others: see its own message")
+            raise RankLost(f"{heart.who(rank)} has ended before the others: see its own message")
         late = heart.behind()
         busy = {rank: heart.heard[rank].beat.doing for rank in late if heart.heard[rank].beat.doing}
         if late and not busy and waited > patience.progress:
-            raise self._ended(
+            raise RankLost(
                 f"{', '.join(map(heart.who, late))} has kept the others waiting for {patience.progress:g} s "
                 "(CAFFE_RANK_PATIENCE): it lives, and does not come to the end of its step; as a rule its "
                 "data layer waits for a disk"
@@ -167,7 +214,7 @@ class Group:
             names = ", ".join(f"{heart.who(r)}{f', {busy[r]}' if r in busy else ''}" for r in late)
             log.warning("waiting for %s (%.0f s)", names or "the network", waited)
 
-    def _broken(self, error: RuntimeError) -> SolverError:
+    def _broken(self, error: RuntimeError) -> RankLost:
         """What to raise where a connection broke: who is gone shows within a few beats."""
         time.sleep(WATCHED * self._period)
         heart = self._heart
@@ -175,21 +222,14 @@ class Group:
         if time.monotonic() - heart.contact > MISSED * self._period and not self._place.launcher:
             silent.append(0)
         for rank in silent[:1]:
-            return self._ended(
+            return RankLost(
                 f"{heart.who(rank)} is gone: its process was killed (for want of memory?), or its computer "
                 "or network is lost"
             )
         for rank in heart.left()[:1]:
-            return self._ended(f"{heart.who(rank)} has ended before the others: see its own message")
+            return RankLost(f"{heart.who(rank)} has ended before the others: see its own message")
         first = (str(error).strip().splitlines() or ["no reason given"])[0]
-        return self._ended(f"the connection to another rank is lost ({first})")
-
-    @staticmethod
-    def _ended(what: str) -> SolverError:
-        return SolverError(
-            f"{what}. Solver {device.solver_rank()} of {device.solver_count()} ends; the training can go on "
-            "from its last snapshot"
-        )
+        return RankLost(f"the connection to another rank is lost ({first})")
 
     def close(self) -> None:
         """This rank ends. The threads of a group must not outlive the interpreter: that would abort.
@@ -213,89 +253,3 @@ class Group:
             yield
         finally:
             self._heart.do(before)
-
-
-#: The group that this process is in.
-_joined: Group | None = None
-
-
-def joined() -> Group | None:
-    """The group that this process is in, if it is in one."""
-    return _joined
-
-
-@contextmanager
-def busy(what: str) -> Iterator[None]:
-    """`Group.busy` of this process's group; nothing where it is in none."""
-    if _joined is None:
-        yield
-        return
-    with _joined.busy(what):
-        yield
-
-
-def join(address: str) -> Group:
-    """Meet the other solvers, as many as `set_solver_count` says; returns once all are there.
-
-    A process is in one group for as long as it lives: a second call returns it.
-
-    Args:
-        address: ``tcp://host:port``, the same for all.
-
-    Raises:
-        SolverError: the others do not come in time: who, and how long that is.
-        DeviceError: this build of PyTorch has no torch.distributed.
-    """
-    global _joined
-    if _joined is None:
-        _joined = _join(address, device.solver_rank(), device.solver_count())
-    return _joined
-
-
-def _join(address: str, rank: int, count: int) -> Group:
-    if not dist.is_available():
-        raise DeviceError("caffe.NCCL: this build of PyTorch has no torch.distributed")
-    if not 0 <= rank < count:
-        raise SolverError(f"caffe.NCCL: there is no solver {rank} of {count}: call caffe.set_solver_count")
-    place, patience = Place.of(address), Patience.from_environment()
-    store, period = place.open(rank, patience), min(1.0, patience.silence / 6)
-    heart = Heart(place.open(1, patience), rank, count, period)  # not as the one that makes it
-    heart.start()
-    _call_the_roll(store, heart, count, patience.progress)
-    group = Group(place, patience, heart, period)
-    atexit.register(group.close)
-    group.connect(store, rank, count)
-    return group
-
-
-def _call_the_roll(store: Store, heart: Heart, count: int, limit: float) -> None:
-    """Wait for all ranks; raise SolverError with the names of those that do not come."""
-    missing = list(range(count))
-
-    def all_here() -> bool:
-        try:
-            missing[:] = [rank for rank in missing if not store.check([f"beat/{rank}"])]
-        except RuntimeError as error:
-            raise SolverError(
-                f"{names()} did not start, and whoever keeps the meeting point is gone"
-            ) from error
-        return not missing
-
-    def names() -> str:
-        return f"rank{'s' if missing[1:] else ''} {', '.join(map(str, missing))} of {count}"
-
-    if not until(all_here, limit, lambda: f"waiting for {names()} to start"):
-        heart.stop()
-        raise SolverError(
-            f"{names()} did not start within {limit:g} s (CAFFE_RANK_PATIENCE): see what became of it where "
-            "it was started"
-        )
-
-
-def leave() -> None:
-    """Say farewell, for a process that ends without what Python does at the end."""
-    global _joined
-    if _joined is not None:
-        atexit.unregister(_joined.close)
-        _joined.close()
-        _joined = None

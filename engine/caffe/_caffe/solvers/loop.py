@@ -17,7 +17,7 @@ from ..errors import CaffeError, SolverError
 from ..graph.read import read_solver
 from ..log import log
 from ..net import Net
-from ..ranks import group as ranks
+from ..ranks import joining as ranks
 from ..watch import debug, shown
 from . import report, resume, state, updates
 from .build import check_prefix, check_settings, test_nets, train_net

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import SolverError
-from ..ranks import group as ranks
+from ..ranks import joining as ranks
 from ..ranks.buckets import Buckets
+from ..ranks.group import Group
 
 if TYPE_CHECKING:
     from . import Solver
@@ -70,7 +71,7 @@ class NCCL:
         """Meet the other solvers before there is a solver, so that one that does not come is missed early.
 
         Raises:
-            SolverError: see `ranks.group.join`.
+            SolverError: see `ranks.joining.join`.
         """
         ranks.join(_text(uid))
 
@@ -81,10 +82,29 @@ class NCCL:
         Raises:
             SolverError: this process has not met the others, or one of them is lost.
         """
-        group = ranks.joined()
-        if group is None:
-            raise SolverError("caffe.NCCL.most: this process has not met the others: call NCCL.meet or bcast")
-        return group.most(values)
+        return _met("most").most(values)
+
+    @staticmethod
+    def send(message: bytes) -> None:
+        """Send a message to solver 0, which takes it when it likes; for the others, each at its own pace.
+
+        Raises:
+            SolverError: this process has not met the others, or the meeting point is gone.
+        """
+        _met("send").send(message)
+
+    @staticmethod
+    def receive(ranks: Sequence[int] = ()) -> list[tuple[int, bytes]]:
+        """For solver 0: the messages that have come, (rank, message), each rank's in the order of sending.
+
+        Args:
+            ranks: wait until something has come, which one of these has still to send.
+
+        Raises:
+            SolverError: this process has not met the others, or one of them is lost, has ended, or sends
+                nothing for long; it is named.
+        """
+        return _met("receive").receive(ranks)
 
     @staticmethod
     def busy(what: str) -> AbstractContextManager[None]:
@@ -125,6 +145,13 @@ class NCCL:
             net.runner.hooks.gradients_done.append(lambda layer: buckets.layer_done(layer, group))
             self._buckets = buckets
         return self._buckets
+
+
+def _met(call: str) -> Group:
+    group = ranks.joined()
+    if group is None:
+        raise SolverError(f"caffe.NCCL.{call}: this process has not met the others: call NCCL.meet or bcast")
+    return group
 
 
 def _text(uid: bytes | str) -> str:
