@@ -2,6 +2,7 @@
 
     fcn infer cat.jpg dog.jpg --weights runs/voc-fcn8s -o out
     fcn infer photos/ 'more/2011_*.jpg' --weights runs/voc-fcn8s -o out --page --jobs 4
+    fcn infer photos/ --weights runs/voc-fcn8s -o out --gpu 0,1
     fcn infer cat.jpg --weights fcn8s-heavy-pascal.caffemodel --model voc-fcn8s -o out
     fcn infer scan.tif --tile 1024 --max-pixels 2000000000 --weights runs/voc-fcn8s -o out
     fcn infer clip.mp4 --weights runs/voc-fcn8s -o out
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from nets.arguments import real, whole
@@ -26,13 +27,14 @@ from voc_layers.reading import SampleError
 
 from ..infer import Batch, Done, Wishes
 from ..infer.images import find_files, is_video
-from ..infer.page import NAME, Entry, write_page
+from ..infer.page import NAME, Entry, Shown, write_page
 from ..infer.said import class_list
 from ..infer.scores import TYPES
 from ..outputs import check_folder, refuse_inputs
+from ..score.scoring import Setting
 from ..sharding import ShardError, sharded
 from ..trained import Trained
-from .options import add_class_file, add_device, add_net, add_precision, carry_out, computing, parser, tell
+from .options import add_class_file, add_devices, add_net, add_precision, carry_out, parser, settings, tell
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -51,9 +53,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     kinds = f"class scores too, NAME_scores.npz: as {' or '.join(TYPES)} (default: {TYPES[0]})"
     more.add_argument("--scores", nargs="?", const=TYPES[0], choices=TYPES, help=kinds)
     more.add_argument("--page", action="store_true", help=f"{NAME}: each image, its overlay and its classes")
-    processes = "share the images between N processes; each loads the net"
-    command.add_argument("--jobs", type=whole(1), default=1, metavar="N", help=processes)
-    add_device(command)
+    add_devices(command)
     add_precision(command)
     return command
 
@@ -63,6 +63,8 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     args = command.parse_args(argv)
     if bool(args.images) == (args.camera is not None):
         command.error("give images, or --camera N")
+    if args.camera is not None and (args.jobs or len(args.gpu or ()) > 1):
+        command.error("--camera: one process watches it; leave out --jobs, and name one GPU")
     if args.overlap is not None and args.tile is None:
         command.error("--overlap is of tiles: give --tile too")
     return args
@@ -87,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     films = [str(path) for path in files if is_video(path)]
     if films and args.scores:
         raise SampleError(f"--scores: there are none of videos ({', '.join(films)}); leave one of them out")
-    batch = _batch(args)
+    crew = settings(args)
+    batch = _batch(args, crew[0])
     given = [batch.trained.weights, batch.trained.net, args.classes]
     page = [args.out / NAME] if args.page else []
     refuse_inputs([*batch.outputs(files), *page], [*files, *filter(None, given)])
@@ -98,10 +101,10 @@ def run(args: argparse.Namespace) -> int:
     if tiling:
         print(tiling.describe())
     args.out.mkdir(parents=True, exist_ok=True)
-    return _segment(batch, files, args)
+    return _segment([replace(batch, computing=one) for one in crew], files, args.page)
 
 
-def _batch(args: argparse.Namespace) -> Batch:
+def _batch(args: argparse.Namespace, computing: Setting) -> Batch:
     """What is asked of each file."""
     trained = Trained.find(args.weights, args.net, args.model)
     wishes = Wishes(
@@ -115,21 +118,21 @@ def _batch(args: argparse.Namespace) -> Batch:
         args.max_pixels,
     )
     listed = class_list(trained, args.classes)
-    return Batch(trained, listed, wishes, partial(computing, args.gpu, args.precision))
+    return Batch(trained, listed, wishes, computing)
 
 
-def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace) -> int:
-    """Segment the files, and write the page of them; 1 where one could not be."""
+def _segment(batches: Sequence[Batch], files: Sequence[Path], page: bool) -> int:
+    """Segment the files, a process for each batch, and write the page of them; 1 where one could not be."""
     results: list[Done] = []
     lost: ShardError | None = None
     try:
-        for done in sharded(batch.opened, files, args.jobs):
+        for done in sharded([batch.opened for batch in batches], files):
             _report(done)
             results.append(done)
     except ShardError as error:
         lost = error
-    if args.page:
-        print(f"wrote {_page(batch, results)}")
+    if page:
+        print(f"wrote {_page(batches[0], results)}")
     turned = sum(done.turned for done in results)
     if turned:
         tell(f"{turned} of {len(files)} images lie on their side by their EXIF tag; --upright turns them")
@@ -142,20 +145,30 @@ def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace) -> i
 
 
 def _report(done: Done) -> None:
-    """What became of a file, on a line."""
+    """What became of a file, on a line; of several labelings one after the other."""
     if done.shares:
-        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in done.shares.items())
-        print(f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}", flush=True)
+        listed = (
+            ", ".join(f"{name} {100 * share:.1f} %" for name, share in one.items()) for one in done.shares
+        )
+        frames = f"{done.frames} frames, " if done.frames else ""
+        print(f"{done.path}: {frames}{'; '.join(listed)}", flush=True)
     if done.problem:
         tell(done.problem)
 
 
 def _page(batch: Batch, results: Iterable[Done]) -> Path:
-    names = batch.listed.names
-    entries = [Entry(done.path, done.shares, names, bool(done.frames)) for done in results if done.shares]
-    return write_page(
-        batch.wishes.out, f"Segmented by {batch.trained.model or batch.trained.weights.name}", entries
-    )
+    said = batch.said()
+    entries = [
+        Entry(
+            done.path,
+            [Shown(one.end, one.title, shares, one.classes) for one, shares in zip(said, done.shares)],
+            bool(done.frames),
+        )
+        for done in results
+        if done.shares
+    ]
+    title = f"Segmented by {batch.trained.model or batch.trained.weights.name}"
+    return write_page(batch.wishes.out, title, entries)
 
 
 def _watch(batch: Batch, number: int) -> int:

@@ -25,6 +25,7 @@ from ..report import of_score, write
 from ..report.page import template
 from ..runs import Run
 from ..score import ScoreRequest, score
+from ..score.trimap import USUAL
 from .options import add_devices, add_net, add_precision, carry_out, parser, settings
 
 
@@ -50,7 +51,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         type=several(whole(1)),
         default=(),
         metavar="W[,W...]",
-        help="score the pixels at most W from a boundary too, for each width",
+        help="score the pixels at most W from a boundary too, for each width (default: none; with --report "
+        f"{','.join(map(str, USUAL))})",
     )
     add_net(command)
     add_devices(command)
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         net=args.net,
         model=args.model,
         save=args.save,
-        trimap=args.trimap,
+        trimap=args.trimap or (USUAL if args.report else ()),
     )
     card = score(request, settings(args))
     print({"text": card.text, "json": card.json, "csv": card.csv}[args.format](), end="")
