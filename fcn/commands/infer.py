@@ -34,7 +34,19 @@ from ..outputs import check_folder, refuse_inputs
 from ..score.scoring import Setting
 from ..sharding import ShardError, sharded
 from ..trained import Trained
-from .options import add_class_file, add_devices, add_net, add_precision, carry_out, parser, settings, tell
+from ..waiting import aside, progress
+from .options import (
+    add_class_file,
+    add_devices,
+    add_net,
+    add_precision,
+    add_verbosity,
+    carry_out,
+    parser,
+    settings,
+    show_progress,
+    tell,
+)
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -55,6 +67,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     more.add_argument("--page", action="store_true", help=f"{NAME}: each image, its overlay and its classes")
     add_devices(command)
     add_precision(command)
+    add_verbosity(command)
     return command
 
 
@@ -126,7 +139,8 @@ def _segment(batches: Sequence[Batch], files: Sequence[Path], page: bool) -> int
     results: list[Done] = []
     lost: ShardError | None = None
     try:
-        for done in sharded([batch.opened for batch in batches], files):
+        segmented = sharded([batch.opened for batch in batches], files)
+        for done in progress(segmented, "segmenting", len(files), "files"):
             _report(done)
             results.append(done)
     except ShardError as error:
@@ -151,7 +165,7 @@ def _report(done: Done) -> None:
             ", ".join(f"{name} {100 * share:.1f} %" for name, share in one.items()) for one in done.shares
         )
         frames = f"{done.frames} frames, " if done.frames else ""
-        print(f"{done.path}: {frames}{'; '.join(listed)}", flush=True)
+        aside(f"{done.path}: {frames}{'; '.join(listed)}")
     if done.problem:
         tell(done.problem)
 
@@ -187,4 +201,5 @@ def _watch(batch: Batch, number: int) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:
     """Segment what the arguments name; returns the exit status."""
     args = parse(argv, prog)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

@@ -18,7 +18,7 @@ from nets.arguments import whole
 
 from ..outputs import check_folder
 from ..plotting import History, draw_histories, histories
-from .options import carry_out, parser
+from .options import add_verbosity, carry_out, parser, show_progress
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -46,6 +46,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         "--log", action="store_true", default=None, help="logarithmic values (default: of losses)"
     )
     scale.add_argument("--linear", dest="log", action="store_false", help="linear values, of losses too")
+    add_verbosity(command)
     return command
 
 
@@ -75,4 +76,5 @@ def _last_parts(path: Path, count: int) -> str:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn plot") -> int:
     """Draw the runs that the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

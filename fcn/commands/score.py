@@ -26,7 +26,17 @@ from ..report.page import template
 from ..runs import Run
 from ..score import ScoreRequest, score
 from ..score.trimap import USUAL
-from .options import add_devices, add_net, add_precision, carry_out, parser, settings
+from .options import (
+    add_devices,
+    add_format,
+    add_net,
+    add_precision,
+    add_verbosity,
+    carry_out,
+    parser,
+    settings,
+    show_progress,
+)
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -70,7 +80,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help="write report.html too, a page for people: see fcn report",
     )
-    command.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
+    add_format(command, "csv")
+    add_verbosity(command)
     return command
 
 
@@ -109,4 +120,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn score") -> int:
     """Score what the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

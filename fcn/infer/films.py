@@ -12,6 +12,7 @@ from PIL import Image
 
 from voc_layers.reading import SampleError
 
+from ..waiting import progress
 from . import pictures
 from .model import Model
 from .tiles import Tiling
@@ -37,7 +38,7 @@ def segment_film(model: Model, path: Path, wishes: Wishes, tiling: Tiling | None
         for one in model.said:
             file = wishes.out / f"{path.stem}{one.end}{FILM_END}"
             puts.append(stack.enter_context(film_file(way, file, film.fps)))
-        for count, frame in enumerate(film.frames(), 1):
+        for count, frame in enumerate(progress(film.frames(), path.name, film.length or None, "frames"), 1):
             for label, one, put, total in zip(model.labels([frame], tiling), model.said, puts, totals):
                 pictures.write_frame(label, wishes.out / f"{path.stem}{one.end}", count)
                 put(pictures.blend(frame, label, one.classes, wishes.alpha))

@@ -311,6 +311,40 @@ def test_a_run_from_the_command_line(data: Path, base: Path, capsys: pytest.Capt
     assert {"score layers", "predictions"} <= set(failed)
 
 
+def two_colours(root: Path) -> Path:
+    """Images of two halves, blue and red: of two classes that can be told by their colour."""
+    folder = root / "halves"
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / name).mkdir(parents=True)
+    for i in range(4):
+        label = np.zeros((64, 128), np.uint8)
+        label[:, 64 * (i % 2) :][:, :64] = 1
+        image = np.where(label[..., None] == 1, (220, 40, 40), (40, 40, 220)).astype(np.uint8)
+        Image.fromarray(image).save(folder / f"JPEGImages/{i}.png")
+        Image.fromarray(label).save(folder / f"SegmentationClass/{i}.png")
+    for name, ids in {"train": "0\n1\n", "val": "2\n3\n"}.items():
+        (folder / f"ImageSets/Segmentation/{name}.txt").write_text(ids)
+    (folder / "classes.txt").write_text("sea\nbrick\n")
+    return folder
+
+
+def test_a_net_that_has_learned_passes(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It tells two colours apart after a few steps, and is sound in all that can be looked at."""
+    args = ["voc-fcn32s", "--data", two_colours(tmp_path), "--weights", base, "--width", WIDTH]
+    steps = ["--runs", tmp_path / "runs", "--iters", 16, "--base-lr", 5e-3, "--test-every", 0]
+    assert solve.main([*map(str, (*args, *steps))]) == 0
+    capsys.readouterr()
+    assert command.main([str(tmp_path / "runs/voc-fcn32s"), "--json"]) == 0
+    checks = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["predictions"]["verdict"] == PASS and not checks["predictions"]["remedy"]
+    assert checks["predictions"]["evidence"].startswith(
+        "2 images of val: 2 classes predicted, 2 in the labels"
+    )
+    assert {row["verdict"] for row in checks.values()} == {PASS, UNKNOWN}
+
+
 @pytest.mark.parametrize("what", ["nothing", "data"])
 def test_what_is_no_run_is_refused(data: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(data.parent / what)]) == 1
