@@ -30,7 +30,6 @@ LEFT_OUT = {
     "submit": "needs a net of PASCAL VOC's classes; tests/toolkit/submit has one",
     "fcnscore": PUBLISHED.replace("train and score do", "cityscapes does"),
     "camvid": SET.replace("trains and scores on small ones", "runs others") + "; the page has its times",
-    "runs/camvid": SET,
     "runs/camvid/voc-fcn8s": SET,
     "runs/camvid-32s/voc-fcn32s": SET,
     "runs/siftflow-fcn8s": SET,
