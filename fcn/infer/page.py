@@ -34,7 +34,7 @@ article {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)) 15rem
 h2 {{ grid-column: 1 / -1; margin: 0; }}
 img {{ width: 100%; height: auto; max-height: 80vh; object-fit: contain; border-radius: 4px; }}
 fieldset {{ border: 0; margin: 0 0 1rem; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }}
-legend {{ float: left; padding: 0; margin-right: 1rem; }}
+legend {{ float: left; padding: 0; margin-right: 1rem; line-height: 2.25rem; }}
 label {{ display: flex; align-items: center; gap: .4rem; min-height: 2.25rem; cursor: pointer; }}
 @media (max-width: 50rem) {{ article {{ grid-template-columns: minmax(0, 1fr); }} }}
 </style>

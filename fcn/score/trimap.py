@@ -26,7 +26,7 @@ USUAL = (1, 2, 4, 8, 16, 32)
 #: The lines of a chart: pixels near a boundary, and all of them.
 NEAR, WHOLE = "near boundaries", "all pixels"
 #: Widths, ascending, and a number for each.
-Curve = tuple[list[int], list[float]]
+Curve = tuple[list[float], list[float]]
 #: What is measured, in words, for whoever compares it with other trimaps.
 RULE = (
     "pixels within so many of the nearest pixel of another true label (centre to centre; void is a label, "
@@ -92,7 +92,7 @@ def trimap_curves(near: Mapping[int, Scores], whole: Scores) -> dict[str, dict[s
         numbers = {width: 100 * scores.means()[name] for width, scores in near.items()}
         within = {width: number for width, number in numbers.items() if not np.isnan(number)}
         everywhere = [100 * whole.means()[name]] * len(within)
-        widths = list(within)
+        widths = [float(width) for width in within]
         panels[title] = {NEAR: (widths, [*within.values()]), WHOLE: (widths, everywhere)}
     return panels
 
