@@ -21,17 +21,13 @@ import surgery
 from fcn.commands import verify as command
 from fcn.data import TrainingData
 from fcn.engine import open_net
-from fcn.predictor import Predictor
 from fcn.runs import Run
 from fcn.train import Job
 from fcn.verify import Inputs, Subject, Verdict, check_inputs, check_net, check_start, verify
-from fcn.verify.predictions import predictions
 from fcn.weights import caffemodel
 from tests.toolkit.conftest import WIDTH
-from tests.toolkit.sets import nyud
 from voc_layers.facts import MEAN_BGR, VOC_CLASSES
 from voc_layers.folder import SbdFolder, VocFolder
-from voc_layers.sets.nyud import NyudFolder
 
 PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
 #: As wide as VGG16 in its first layer only.
@@ -311,40 +307,6 @@ def test_a_run_from_the_command_line(data: Path, base: Path, capsys: pytest.Capt
     assert {"score layers", "predictions"} <= set(failed)
 
 
-def two_colours(root: Path) -> Path:
-    """Images of two halves, blue and red: of two classes that can be told by their colour."""
-    folder = root / "halves"
-    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (folder / name).mkdir(parents=True)
-    for i in range(4):
-        label = np.zeros((64, 128), np.uint8)
-        label[:, 64 * (i % 2) :][:, :64] = 1
-        image = np.where(label[..., None] == 1, (220, 40, 40), (40, 40, 220)).astype(np.uint8)
-        Image.fromarray(image).save(folder / f"JPEGImages/{i}.png")
-        Image.fromarray(label).save(folder / f"SegmentationClass/{i}.png")
-    for name, ids in {"train": "0\n1\n", "val": "2\n3\n"}.items():
-        (folder / f"ImageSets/Segmentation/{name}.txt").write_text(ids)
-    (folder / "classes.txt").write_text("sea\nbrick\n")
-    return folder
-
-
-def test_a_net_that_has_learned_passes(
-    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It tells two colours apart after a few steps, and is sound in all that can be looked at."""
-    args = ["voc-fcn32s", "--data", two_colours(tmp_path), "--weights", base, "--width", WIDTH]
-    steps = ["--runs", tmp_path / "runs", "--iters", 16, "--base-lr", 5e-3, "--test-every", 0]
-    assert solve.main([*map(str, (*args, *steps))]) == 0
-    capsys.readouterr()
-    assert command.main([str(tmp_path / "runs/voc-fcn32s"), "--json"]) == 0
-    checks = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
-    assert checks["predictions"]["verdict"] == PASS and not checks["predictions"]["remedy"]
-    assert checks["predictions"]["evidence"].startswith(
-        "2 images of val: 2 classes predicted, 2 in the labels"
-    )
-    assert {row["verdict"] for row in checks.values()} == {PASS, UNKNOWN}
-
-
 @pytest.mark.parametrize("what", ["nothing", "data"])
 def test_what_is_no_run_is_refused(data: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(data.parent / what)]) == 1
@@ -372,11 +334,3 @@ def test_strict_stops_for_images_that_are_scored_and_trained_on(
     args = (*step(data, base), "--strict")
     assert solve.main([*map(str, (*args, "--runs", data.parent / "runs"))]) == 1
     assert "overlap" in capsys.readouterr().err and not (data.parent / "runs").exists()
-
-
-def test_a_net_of_two_inputs_is_run_on_both(tmp_path: Path) -> None:
-    """One that has not learned says class 0 everywhere."""
-    model, folder = "nyud-fcn32s-color-d", NyudFolder(nyud(tmp_path), views=("color", "depth"))
-    net = open_net(None, model, classes=len(folder.classes), arch=nets.get(model).arch.scaled(0.05))
-    found = predictions(Predictor(net, inputs=folder.inputs), folder.split("test"), 2)
-    assert found.verdict is FAIL and found.evidence.startswith("2 images of test: 1 classes predicted")
