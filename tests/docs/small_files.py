@@ -55,9 +55,8 @@ def smaller(words: list[str]) -> list[str]:
     """A command as it is run: a training is of a narrow net, and ends after a step."""
     if words[:2] != ["fcn", "train"]:
         return words
-    is_told = "--from" in words or words[2].startswith("voc-")  # which net, and how wide it is
-    given = [option for option in (WIDTH, STEPS, RUNS) if option[0] not in words]
-    more = [word for option in given if not (is_told and option is WIDTH) for word in option]
+    more = [word for option in (WIDTH, STEPS, RUNS) if option[0] not in words for word in option]
+    is_told = "--from" in words or words[2].startswith("voc-")  # which net
     return [*words, *more, *([] if is_told else ["voc-fcn32s"])]
 
 

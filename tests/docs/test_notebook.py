@@ -24,7 +24,7 @@ def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)  # on a machine that others use too
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what drives the kernel
 def test_the_notebook_trains_nets_of_which_the_finer_is_the_better(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
