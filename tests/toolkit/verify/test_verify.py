@@ -133,7 +133,8 @@ def test_the_classifiers_file_settles_what_was_transplanted(tmp_path: Path, suff
     drawn = {name: RNG.normal(size=made.net.params[name][0].data.shape) for name in ("fc6", "fc7")}
     caffemodel.write(path, {name: [array.reshape(len(array), -1)] for name, array in drawn.items()})
     for name, array in drawn.items():
-        made.net.params[name][0].data[...] = array + 0.1 * RNG.normal(size=array.shape)
+        learned = array + 2 * RNG.normal(size=array.shape)
+        made.net.params[name][0].data[...] = learned
     assert verdicts(made)["fc6 and fc7"] is PASS
     made.net.params["fc7"][0].data[...] = RNG.laplace(size=drawn["fc7"].shape)
     assert verdicts(made)["fc6 and fc7"] is FAIL
