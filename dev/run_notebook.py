@@ -15,7 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 
 #: Seconds that one cell may take.
-LONGEST = 600
+LONGEST = 1200
 
 
 def executed(notebook: Path, folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from pathlib import Path
 
 #: Makes a table of a header and rows of texts.
 Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
@@ -15,6 +16,14 @@ def percent(value: float | None, signed: bool = False) -> str:
     if value is None or math.isnan(value):
         return "-"
     return f"{100 * value:+.2f}" if signed else f"{100 * value:.2f}"
+
+
+def tails(paths: Sequence[Path]) -> list[str]:
+    """Names for paths: as much of the end of each as tells them apart."""
+    each, depth = [path.absolute().parts for path in paths], 1
+    while depth < max(map(len, each), default=0) and len({parts[-depth:] for parts in each}) < len(each):
+        depth += 1
+    return ["/".join(parts[-depth:]) for parts in each]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

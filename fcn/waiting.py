@@ -21,6 +21,12 @@ def progress(items: Iterable[T], what: str, total: int | None = None, unit: str 
     yield from tqdm(items, what, total, unit=f" {unit}", **_looks())
 
 
+def aside(text: str) -> None:
+    """A line on standard output, above the bar if one is drawn."""
+    tqdm.write(text)
+    sys.stdout.flush()
+
+
 def transfer(what: str, total: int | None, start: int = 0) -> tqdm[Any]:
     """A context whose `update(n)` says that n more bytes of `total` have come, `start` of which lay there."""
     return tqdm(None, what, total, unit="B", unit_scale=True, unit_divisor=1024, initial=start, **_looks())

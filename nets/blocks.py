@@ -53,11 +53,13 @@ class Labeling:
         name: what the labels are called where a net has more than one kind.
         loss: the blob with their loss.
         classes: how many, where that is not the number that the net is made for.
+        title: their name for people, where `name` is short for it.
     """
 
     name: str = ""
     loss: str = "loss"
     classes: int | None = None
+    title: str = ""
 
     @property
     def suffix(self) -> str:

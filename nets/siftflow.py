@@ -27,7 +27,8 @@ def siftflow(
     }
 
 
-SEMANTIC, GEOMETRIC = Labeling("sem"), Labeling("geo", "loss_geo", len(SIFTFLOW_GEOMETRY))
+SEMANTIC = Labeling("sem", title="semantic")
+GEOMETRIC = Labeling("geo", "loss_geo", len(SIFTFLOW_GEOMETRY), "geometric")
 SIFTFLOW = Task("siftflow", siftflow, ("siftflow_dir",), labelings=(SEMANTIC, GEOMETRIC), size=(256, 256))
 
 

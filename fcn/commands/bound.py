@@ -18,7 +18,7 @@ from nets.arguments import several, whole
 from voc_layers.folder import VocFolder
 
 from ..score.bound import PUBLISHED, bound
-from .options import carry_out, parser
+from .options import add_format, add_verbosity, carry_out, parser, show_progress
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -34,7 +34,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="F[,F...]",
         help=f"default: {','.join(map(str, PUBLISHED))}",
     )
-    command.add_argument("--format", choices=("text", "json"), default="text", help="what to print")
+    add_format(command)
+    add_verbosity(command)
     return command
 
 
@@ -51,4 +52,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn bound") -> int:
     """Print the bounds for the folder that the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

@@ -18,7 +18,16 @@ from nets.arguments import seed, whole
 from ..compare.comparison import compare
 from ..compare.found import find_score
 from ..outputs import replace_text
-from .options import add_devices, add_precision, carry_out, parser, settings
+from .options import (
+    add_devices,
+    add_format,
+    add_precision,
+    add_verbosity,
+    carry_out,
+    parser,
+    settings,
+    show_progress,
+)
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -34,8 +43,9 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     command.add_argument("--seed", type=seed, default=0, help="of the draws (0)")
     add_devices(command)
     add_precision(command)
-    command.add_argument("--format", choices=("text", "json"), default="text", help="what to print")
+    add_format(command)
     command.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON too")
+    add_verbosity(command)
     return command
 
 
@@ -60,4 +70,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn compare") -> int:
     """Compare the runs that the arguments name; returns the exit status."""
     args = parse(argv, prog)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

@@ -22,7 +22,7 @@ from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
 from ..engine import quiet
 from ..outputs import check_folder
 from ..score import summary
-from .options import add_device, add_precision, carry_out, computing, parser
+from .options import add_device, add_precision, add_verbosity, carry_out, computing, parser
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -33,6 +33,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="fail unless IU rises with each finer stride")
     add_device(command)
     add_precision(command)
+    add_verbosity(command)
     return command
 
 
@@ -65,5 +66,5 @@ def demonstrate(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn demo") -> int:
     """Run the demo; returns the exit status."""
     args = arguments(prog).parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=args.verbosity, format="%(message)s", stream=sys.stdout)
     return carry_out(prog, lambda: run(args))

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..cityscapes.evaluation import Judged, given_to_none, judge, protocol_text
 from ..cityscapes.labels import Generated, StreetLabels
 from ..outputs import check_folder, replace_text
-from .options import add_devices, add_precision, carry_out, parser, settings
+from .options import add_devices, add_precision, add_verbosity, carry_out, parser, settings, show_progress
 
 RESULTS = "evaluation_results.txt"
 
@@ -37,6 +37,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     command.add_argument("--save", type=Path, metavar="DIR", help="write the net's label maps, as train ids")
     add_devices(command)
     add_precision(command)
+    add_verbosity(command)
     return command
 
 
@@ -62,4 +63,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn fcnscore") -> int:
     """Score the images that the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

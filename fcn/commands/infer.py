@@ -2,6 +2,7 @@
 
     fcn infer cat.jpg dog.jpg --weights runs/voc-fcn8s -o out
     fcn infer photos/ 'more/2011_*.jpg' --weights runs/voc-fcn8s -o out --page --jobs 4
+    fcn infer photos/ --weights runs/voc-fcn8s -o out --gpu 0,1
     fcn infer cat.jpg --weights fcn8s-heavy-pascal.caffemodel --model voc-fcn8s -o out
     fcn infer scan.tif --tile 1024 --max-pixels 2000000000 --weights runs/voc-fcn8s -o out
     fcn infer clip.mp4 --weights runs/voc-fcn8s -o out
@@ -29,7 +30,7 @@ from voc_layers.reading import SampleError
 
 from ..infer import Batch, Done, Wishes
 from ..infer.images import find_files, is_video
-from ..infer.page import NAME, Entry, write_page
+from ..infer.page import NAME, Entry, Shown, write_page
 from ..infer.said import class_list
 from ..infer.scores import TYPES
 from ..outputs import check_folder, refuse_inputs
@@ -37,15 +38,18 @@ from ..ranks import ALONE, Team, collected, contribute
 from ..score.scoring import Setting
 from ..sharding import ShardError, sharded
 from ..trained import Trained
+from ..waiting import aside, progress
 from .options import (
     add_class_file,
     add_devices,
     add_net,
     add_precision,
+    add_verbosity,
     as_one,
     parser,
     plain,
     settings,
+    show_progress,
     tell,
 )
 
@@ -68,6 +72,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     more.add_argument("--page", action="store_true", help=f"{NAME}: each image, its overlay and its classes")
     add_devices(command)
     add_precision(command)
+    add_verbosity(command)
     return command
 
 
@@ -76,6 +81,8 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     args = command.parse_args(argv)
     if bool(args.images) == (args.camera is not None):
         command.error("give images, or --camera N")
+    if args.camera is not None and (args.jobs or len(args.gpu or ()) > 1):
+        command.error("--camera: one process watches it; leave out --jobs, and name one GPU")
     if args.overlap is not None and args.tile is None:
         command.error("--overlap is of tiles: give --tile too")
     return args
@@ -107,7 +114,7 @@ def run(args: argparse.Namespace, team: Team = ALONE) -> int:
     refuse_inputs([*batch.outputs(files), *page], [*files, *filter(None, given)])
     check_folder(args.out)
     if args.camera is not None:
-        if team.count > 1 or where[1:]:
+        if team.count > 1:
             raise ValueError("--camera: one process watches it; several cannot share its pictures")
         return _watch(batch, args.camera)
     tiling = batch.tiling()
@@ -118,9 +125,9 @@ def run(args: argparse.Namespace, team: Team = ALONE) -> int:
     if tiling:
         print(tiling.describe())
     if team.world.launched:
-        return _segment(batch, files, args, collected(team, batch.opened, files))
+        return _segment(batch, files, args.page, collected(team, batch.opened, files))
     crew = [replace(batch, computing=setting).opened for setting in where]
-    return _segment(batch, files, args, sharded(crew, files))
+    return _segment(batch, files, args.page, sharded(crew, files))
 
 
 def _batch(args: argparse.Namespace, computing: Setting) -> Batch:
@@ -140,17 +147,17 @@ def _batch(args: argparse.Namespace, computing: Setting) -> Batch:
     return Batch(trained, listed, wishes, computing)
 
 
-def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace, each: Iterable[Done]) -> int:
+def _segment(batch: Batch, files: Sequence[Path], page: bool, each: Iterable[Done]) -> int:
     """Report on each file as it is segmented, and write the page of them; 1 where one could not be."""
     results: list[Done] = []
     lost: ShardError | None = None
     try:
-        for done in each:
+        for done in progress(each, "segmenting", len(files), "files"):
             _report(done)
             results.append(done)
     except ShardError as error:
         lost = error
-    if args.page:
+    if page:
         print(f"wrote {_page(batch, results)}")
     turned = sum(done.turned for done in results)
     if turned:
@@ -164,21 +171,30 @@ def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace, each
 
 
 def _report(done: Done) -> None:
-    """What became of a file, on a line."""
+    """What became of a file, on a line; of several labelings one after the other."""
     if done.shares:
-        found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in done.shares.items())
-        line = f"{done.path}: {f'{done.frames} frames, ' if done.frames else ''}{found}"
-        print(plain(line), flush=True)
+        listed = (
+            ", ".join(f"{name} {100 * share:.1f} %" for name, share in one.items()) for one in done.shares
+        )
+        frames = f"{done.frames} frames, " if done.frames else ""
+        aside(plain(f"{done.path}: {frames}{'; '.join(listed)}"))
     if done.problem:
         tell(done.problem)
 
 
 def _page(batch: Batch, results: Iterable[Done]) -> Path:
-    names = batch.listed.names
-    entries = [Entry(done.path, done.shares, names, bool(done.frames)) for done in results if done.shares]
-    return write_page(
-        batch.wishes.out, f"Segmented by {batch.trained.model or batch.trained.weights.name}", entries
-    )
+    said = batch.said()
+    entries = [
+        Entry(
+            done.path,
+            [Shown(one.end, one.title, shares, one.classes) for one, shares in zip(said, done.shares)],
+            bool(done.frames),
+        )
+        for done in results
+        if done.shares
+    ]
+    title = f"Segmented by {batch.trained.model or batch.trained.weights.name}"
+    return write_page(batch.wishes.out, title, entries)
 
 
 def _watch(batch: Batch, number: int) -> int:
@@ -197,4 +213,5 @@ def _watch(batch: Batch, number: int) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn infer") -> int:
     """Segment what the arguments name; returns the exit status."""
     args = parse(argv, prog)
+    show_progress(args.verbosity)
     return as_one(prog, args, partial(run, args))

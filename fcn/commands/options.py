@@ -158,6 +158,13 @@ def as_one(prog: str, args: argparse.Namespace, work: Callable[[Team], int]) -> 
     return carry_out(prog, begin)
 
 
+def add_format(to: argparse.ArgumentParser, *others: str) -> None:
+    """--format and --json, as `args.format`: text, json, or one of `others`."""
+    to.add_argument("--format", choices=("text", "json", *others), default="text", help="what to print")
+    short = "for programs: as --format json"
+    to.add_argument("--json", dest="format", action="store_const", const="json", help=short)
+
+
 def add_net(to: argparse.ArgumentParser) -> None:
     """--net and --model: which net weights are for that lie in no run."""
     net = to.add_argument_group("the net")

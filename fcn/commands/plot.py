@@ -18,7 +18,8 @@ from nets.arguments import whole
 
 from ..outputs import check_folder
 from ..plotting import History, draw_histories, histories
-from .options import carry_out, parser
+from ..tables import tails
+from .options import add_verbosity, carry_out, parser, show_progress
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -46,6 +47,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         "--log", action="store_true", default=None, help="logarithmic values (default: of losses)"
     )
     scale.add_argument("--linear", dest="log", action="store_false", help="linear values, of losses too")
+    add_verbosity(command)
     return command
 
 
@@ -60,19 +62,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def named(found: dict[Path, list[History]]) -> list[History]:
-    """All histories, with names that tell them apart: as much of their paths as it takes."""
-    each = {stage.run.path.absolute(): stage for group in found.values() for stage in group}
-    stages, depth = list(each.values()), 1
-    while depth < 20 and len({_last_parts(stage.run.path, depth) for stage in stages}) < len(stages):
-        depth += 1
-    return [History(_last_parts(stage.run.path, depth), stage.run, stage.start) for stage in stages]
-
-
-def _last_parts(path: Path, count: int) -> str:
-    return "/".join(path.absolute().parts[-count:])
+    """All histories, with names that tell them apart."""
+    stages = list({one.run.path.absolute(): one for group in found.values() for one in group}.values())
+    names = tails([stage.run.path for stage in stages])
+    return [History(name, stage.run, stage.start) for name, stage in zip(names, stages)]
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "fcn plot") -> int:
     """Draw the runs that the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

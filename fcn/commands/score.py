@@ -29,7 +29,19 @@ from ..report import of_score, write
 from ..report.page import template
 from ..runs import Run
 from ..score import ScoreRequest, contribute, score
-from .options import add_devices, add_net, add_precision, as_one, parser, plain, settings
+from ..score.trimap import USUAL
+from .options import (
+    add_devices,
+    add_format,
+    add_net,
+    add_precision,
+    add_verbosity,
+    as_one,
+    parser,
+    plain,
+    settings,
+    show_progress,
+)
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -54,7 +66,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         type=several(whole(1)),
         default=(),
         metavar="W[,W...]",
-        help="score the pixels at most W from a boundary too, for each width",
+        help="score the pixels at most W from a boundary too, for each width (default: none; with --report "
+        f"{','.join(map(str, USUAL))})",
     )
     add_net(command)
     add_devices(command)
@@ -72,7 +85,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help="write report.html too, a page for people: see fcn report",
     )
-    command.add_argument("--format", choices=("text", "json", "csv"), default="text", help="what to print")
+    add_format(command, "csv")
+    add_verbosity(command)
     return command
 
 
@@ -95,7 +109,7 @@ def run(args: argparse.Namespace, team: Team = ALONE) -> int:
         net=args.net,
         model=args.model,
         save=args.save,
-        trimap=args.trimap,
+        trimap=args.trimap or (USUAL if args.report else ()),
     )
     if not team.root:
         contribute(request, team)
@@ -115,4 +129,5 @@ def run(args: argparse.Namespace, team: Team = ALONE) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn score") -> int:
     """Score what the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return as_one(prog, args, partial(run, args))

@@ -24,7 +24,18 @@ from ..infer.said import class_list
 from ..serve import Limits, serve
 from ..serve.guard import is_loopback
 from ..trained import Trained
-from .options import add_class_file, add_device, add_net, add_precision, carry_out, computing, parser, tell
+from .options import (
+    add_class_file,
+    add_device,
+    add_net,
+    add_precision,
+    add_verbosity,
+    carry_out,
+    computing,
+    parser,
+    show_progress,
+    tell,
+)
 
 RUN = Path("runs/voc-fcn8s")
 
@@ -56,6 +67,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     limits.add_argument("--waiting", type=whole(1, 200), default=few.waiting, help=waiting)
     add_device(command)
     add_precision(command)
+    add_verbosity(command)
     return command
 
 
@@ -89,4 +101,5 @@ def _announce(address: str) -> None:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn serve") -> int:
     """Show the page of the net that the arguments name; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

@@ -17,7 +17,16 @@ from pathlib import Path
 
 from ..submit.layout import COMPETITIONS, Submission
 from ..submit.making import Source, make
-from .options import add_devices, add_net, add_precision, carry_out, parser, settings
+from .options import (
+    add_devices,
+    add_net,
+    add_precision,
+    add_verbosity,
+    carry_out,
+    parser,
+    settings,
+    show_progress,
+)
 
 
 def year(text: str) -> str:
@@ -45,6 +54,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     add_net(command)
     add_devices(command)
     add_precision(command)
+    add_verbosity(command)
     return command
 
 
@@ -58,4 +68,5 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str = "fcn submit") -> int:
     """Make the submission that the arguments ask for; returns the exit status."""
     args = arguments(prog).parse_args(argv)
+    show_progress(args.verbosity)
     return carry_out(prog, lambda: run(args))

@@ -53,7 +53,16 @@ from ..train import (
 from ..train.events import need_tensorboard
 from ..train.session import EFFECTS
 from ..train.stopping import TIME_IS_UP
-from .options import add_device, add_precision, carry_out, computing, entered, parser, show_progress
+from .options import (
+    add_device,
+    add_precision,
+    add_verbosity,
+    carry_out,
+    computing,
+    entered,
+    parser,
+    show_progress,
+)
 
 #: What a run knows of itself, and the value that means "not given".
 KNOWN_TO_A_RUN: dict[str, object] = {
@@ -131,6 +140,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     add("--test-every", type=whole(), metavar="N", help="score every N steps and at the end; 0: never")
     add("--seed", type=seed, help="of the training order, dropout and fillers; default: 1337")
     add_session(command)
+    add_verbosity(command)
     return command
 
 
@@ -280,7 +290,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "fcn train") -> int:
 def start(args: argparse.Namespace, argv: Sequence[str] | None, prog: str) -> int:
     """Train in this process, or where several GPUs are named in one for each; returns the exit status."""
     world = World.of()
-    show_progress(logging.INFO if world.rank == 0 else logging.WARNING)
+    show_progress(args.verbosity if world.rank == 0 else logging.WARNING)
     if world.launched:
         return carry_out(f"{prog}, rank {world.rank} of {world.count}", lambda: run(args, world))
     if args.gpu == ():

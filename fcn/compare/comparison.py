@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from voc_layers.reading import SampleError
 from ..score.counts import Stored, Tally
 from ..score.metrics import METRICS, Scores
 from ..score.text import COLUMNS
-from ..tables import percent, table
+from ..tables import percent, table, tails
 from .bootstrap import interval, margins, resampled
 
 #: Of the intervals.
@@ -69,17 +70,18 @@ class Comparison:
     seed: int
 
     def text(self) -> str:
-        """Two tables: the numbers, and the differences to the first run."""
-        first, *others = self.rows
+        """Two tables: the numbers, and the differences to the first run; of paths what tells them apart."""
+        named = list(zip(tails([Path(row.name) for row in self.rows]), self.rows))
+        (first, _), *others = named
         parts = [
             f"{self.images} images; percent, with {100 * LEVEL:g} % intervals of {self.draws} draws of the "
             f"images (seed {self.seed})",
             "",
-            table(("", *COLUMNS), [(row.name, *(one.text() for one in row.numbers)) for row in self.rows]),
+            table(("", *COLUMNS), [(name, *(one.text() for one in row.numbers)) for name, row in named]),
             "",
             table(
-                (f"difference to {first.name}", *COLUMNS),
-                [(row.name, *map(_marked, row.differences or ())) for row in others],
+                (f"difference to {first}", *COLUMNS),
+                [(name, *map(_marked, row.differences or ())) for name, row in others],
             ),
             "",
             "*: the interval excludes 0. Intervals are about other images like these, not another training.",

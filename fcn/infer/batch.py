@@ -110,7 +110,8 @@ def segment_image(model: Model, path: Path, wishes: Wishes, tiling: Tiling | Non
     if wishes.page:
         page.write_small(views[0], wishes.out / f"{path.stem}{page.ENDS[0]}")
     turned = not wishes.upright and is_turned(path)
-    return Done(path, shares(labels[0], model.classes), turned=turned)
+    found = [shares(label, one.classes) for label, one in zip(labels, model.said)]
+    return Done(path, found, turned=turned)
 
 
 def _score_file(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from voc_layers.reading import SampleError
 
+from ..waiting import progress
 from . import pictures
 from .model import Model
 from .tiles import Tiling
@@ -31,23 +32,28 @@ def segment_film(model: Model, path: Path, wishes: Wishes, tiling: Tiling | None
     """
     model.require_photographs()
     way, count = backend(), 0
-    total = np.zeros(len(model.classes))
+    totals = [np.zeros(len(one.classes)) for one in model.said]
     with way.opened(path) as film, ExitStack() as stack:
         puts: list[Put] = []
         for one in model.said:
             file = wishes.out / f"{path.stem}{one.end}{FILM_END}"
             puts.append(stack.enter_context(film_file(way, file, film.fps)))
-        for count, frame in enumerate(film.frames(), 1):
-            for label, one, put in zip(model.labels([frame], tiling), model.said, puts):
+        for count, frame in enumerate(progress(film.frames(), path.name, film.length or None, "frames"), 1):
+            for label, one, put, total in zip(model.labels([frame], tiling), model.said, puts, totals):
                 pictures.write_frame(label, wishes.out / f"{path.stem}{one.end}", count)
                 put(pictures.blend(frame, label, one.classes, wishes.alpha))
-                if not one.end:
-                    total += np.bincount(label.ravel(), minlength=len(total))[: len(total)]
+                total += np.bincount(label.ravel(), minlength=len(total))[: len(total)]
         problem = film.problem(count)
     if not count:
         raise SampleError(f"{path}: expected a video, found no frame that decodes")
-    found = {model.classes[k]: total[k] / total.sum() for k in np.argsort(-total, kind="stable") if total[k]}
+    found = [_shares(total, one.classes) for total, one in zip(totals, model.said)]
     return Done(path, found, count, problem=f"{path}: {problem}" if problem else None)
+
+
+def _shares(pixels: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Class -> its part of all pixels, largest first; absent classes are left out."""
+    order = np.argsort(-pixels, kind="stable")
+    return {classes[k]: float(pixels[k] / pixels.sum()) for k in order if pixels[k]}
 
 
 def watch(model: Model, number: int, wishes: Wishes, tiling: Tiling | None = None) -> Iterator[Path]:

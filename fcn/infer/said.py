@@ -16,11 +16,12 @@ log = logging.getLogger("fcn")
 
 
 class Said(NamedTuple):
-    """A labeling of a net: what the names of its files end in, its blob of scores, its classes."""
+    """A labeling of a net: what the names of its files end in, its blob of scores, its classes, its name."""
 
     end: str
     layer: str
     classes: Sequence[str]
+    title: str = ""
 
 
 def class_list(trained: Trained, file: Path | None) -> ClassList:
@@ -48,5 +49,7 @@ def class_list(trained: Trained, file: Path | None) -> ClassList:
 def labelings(trained: Trained, classes: Sequence[str]) -> list[Said]:
     """All that the net says of a pixel; `classes` are those of its first labeling."""
     first, *others = trained.labelings
-    more = [Said(one.suffix, one.score, trained.folder.labeled(one.name).classes) for one in others]
-    return [Said("", first.score, classes), *more]
+    more = [
+        Said(one.suffix, one.score, trained.folder.labeled(one.name).classes, one.title) for one in others
+    ]
+    return [Said("", first.score, classes, first.title), *more]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import page, pictures, scores
@@ -41,14 +42,14 @@ class Done:
     """What became of a file.
 
     Attributes:
-        shares: class -> its part of the pixels, of the first labeling.
+        shares: class -> its part of the pixels, for each labeling; none where there is no result.
         frames: of a video.
         turned: its EXIF tag says that it lies on its side, and it was taken as it is stored.
         problem: why it could not be segmented, or not all of it.
     """
 
     path: Path
-    shares: dict[str, float] = field(default_factory=dict)
+    shares: Sequence[dict[str, float]] = ()
     frames: int | None = None
     turned: bool = False
     problem: str | None = None

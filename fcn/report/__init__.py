@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .page import NAME, Report, write
+from .page import NAME, Labeled, Report, write
 from .source import of_run, of_score
 
-__all__ = ["NAME", "Report", "of_run", "of_score", "write"]
+__all__ = ["NAME", "Labeled", "Report", "of_run", "of_score", "write"]

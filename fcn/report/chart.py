@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..plotting import Curve, smoothed
 
@@ -15,6 +15,8 @@ LEFT, RIGHT, TOP, BOTTOM = 52, WIDTH - 22, 14, HEIGHT - 44
 POINTS = 300
 #: A curve of more values is drawn pale, under the running mean of a twentieth of them.
 NOISY = 60
+#: Lines of so many points at most have dots, which say their numbers.
+DOTS = 25
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ class Scale:
         low, high, value = (math.log(v) for v in (self.low, self.high, value)) if self.log else (
             self.low, self.high, value)  # fmt: skip
         return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
+
+
+class Across(NamedTuple):
+    """The axis along a chart: its name, its ticks (by default round values), whether it is logarithmic."""
+
+    name: str = "step"
+    ticks: Sequence[float] = ()
+    log: bool = False
+
+
+STEPS = Across()
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -60,41 +73,68 @@ def thinned(curve: Curve, points: int = POINTS) -> Curve:
     return [sum(x[g]) / len(x[g]) for g in groups], [sum(y[g]) / len(y[g]) for g in groups]
 
 
-def chart(title: str, curve: Curve, log: bool = False, share: bool = False) -> dict[str, Any] | None:
-    """A chart of one curve, for the template; None where it has fewer than two points.
+def chart(
+    title: str, lines: Mapping[str, Curve], log: bool = False, share: bool = False, along: Across = STEPS
+) -> dict[str, Any] | None:
+    """A chart for the template; None where no line has two points.
 
     Args:
+        lines: name -> curve; the name of an only one is not shown. The first is what the chart is of, others
+            are drawn broken beside it.
         log: the values on a logarithmic axis, if all are above 0.
-        share: the values are fractions of 1 and shown in percent, on an axis from 0.
+        share: the values are percent, on an axis from 0.
     """
-    x, y = curve
-    if len(x) < 2:
+    lines = {name: curve for name, curve in lines.items() if len(curve[0]) > 1}
+    if not lines:
         return None
-    y = [100 * value for value in y] if share else list(y)
-    log = log and min(y) > 0
-    across = Scale(x[0], max(x[-1], x[0] + 1), LEFT, RIGHT)
-    up = Scale(*_range(y, log, share), BOTTOM, TOP, log)
-    lines = [_line((x, y), across, up, pale=len(x) > NOISY)]
-    if len(x) > NOISY:
-        lines.append(_line(smoothed((x, y), len(x) // 20), across, up))
+    values = [value for _, y in lines.values() for value in y]
+    first, last = min(x[0] for x, _ in lines.values()), max(x[-1] for x, _ in lines.values())
+    log = log and min(values) > 0
+    across = Scale(first, max(last, first + 1), LEFT, RIGHT, along.log)
+    up = Scale(*_range(values, log, share), BOTTOM, TOP, log)
     marks = log_ticks(up.low, up.high) if log else []
     marks = marks if len(marks) >= 3 else ticks(up.low, up.high)
     unit = " %" if share else ""
-    best = max(y) if share else min(y)
+    told = [_summary(name, curve, unit, along.name, max if share else min) for name, curve in lines.items()]
     return {
         "title": title,
         "unit": "%" if share else "logarithmic" if log else "",
-        "summary": f"{y[0]:.4g}{unit} at step {x[0]:g}, {y[-1]:.4g}{unit} at step {x[-1]:g}, "
-        f"{'highest' if share else 'lowest'} {best:.4g}{unit}",
+        "summary": "; ".join(told),
+        "key": [*lines] if len(lines) > 1 else [],
         "width": WIDTH,
         "height": HEIGHT,
         "left": LEFT,
         "right": RIGHT,
         "bottom": BOTTOM,
-        "x_ticks": [{"at": across.at(t), "text": f"{t:,.0f}"} for t in ticks(across.low, across.high, 4)],
+        "along": along.name,
+        "x_ticks": [
+            {"at": across.at(t), "text": f"{t:,.0f}"}
+            for t in along.ticks or ticks(across.low, across.high, 4)
+        ],
         "y_ticks": [{"at": up.at(t), "text": f"{t:.6g}"} for t in marks],
-        "lines": lines,
+        "lines": [
+            line
+            for place, curve in enumerate(lines.values())
+            for line in _drawn(curve, across, up, along.name, place > 0)
+        ],
     }
+
+
+def _summary(name: str, curve: Curve, unit: str, along: str, best: Callable[[Sequence[float]], float]) -> str:
+    """What a line shows, in words."""
+    x, y = curve
+    extreme = f"{'highest' if best is max else 'lowest'} {best(y):.4g}{unit}"
+    ends = f"{y[0]:.4g}{unit} at {along} {x[0]:g}, {y[-1]:.4g}{unit} at {along} {x[-1]:g}"
+    return f"{name + ': ' if name else ''}{ends}, {extreme}"
+
+
+def _drawn(curve: Curve, across: Scale, up: Scale, along: str, beside: bool) -> list[dict[str, Any]]:
+    """The lines of a curve: itself and, where it has many values, their running mean over it."""
+    noisy = len(curve[0]) > NOISY
+    lines = [_line(curve, across, up, along, "beside" if beside else "pale" if noisy else "")]
+    if noisy:
+        lines.append(_line(smoothed(curve, len(curve[0]) // 20), across, up, along, ""))
+    return lines
 
 
 def _range(y: Sequence[float], log: bool, share: bool) -> tuple[float, float]:
@@ -105,10 +145,10 @@ def _range(y: Sequence[float], log: bool, share: bool) -> tuple[float, float]:
     return (0.0 if share else low - room), high + room
 
 
-def _line(curve: Curve, across: Scale, up: Scale, pale: bool = False) -> dict[str, Any]:
+def _line(curve: Curve, across: Scale, up: Scale, along: str, look: str) -> dict[str, Any]:
     x, y = thinned(curve)
     places = [(across.at(a), up.at(b)) for a, b in zip(x, y)]
-    dots = [] if len(x) > 25 else [
-        {"x": px, "y": py, "text": f"step {a:g}: {b:.4g}"} for (px, py), a, b in zip(places, x, y)
+    dots = [] if len(x) > DOTS or look == "beside" else [
+        {"x": px, "y": py, "text": f"{along} {a:g}: {b:.4g}"} for (px, py), a, b in zip(places, x, y)
     ]  # fmt: skip
-    return {"points": " ".join(f"{px},{py}" for px, py in places), "dots": dots, "pale": pale}
+    return {"points": " ".join(f"{px},{py}" for px, py in places), "dots": dots, "look": look}

@@ -24,7 +24,6 @@ COLUMNS = (
 def card_context(card: Scorecard, colours: ClassColours) -> dict[str, Any]:
     """All of a scorecard, for the template."""
     return {
-        "name": card.labeling,
         "tiles": tiles(card),
         "note": _note(card),
         "columns": COLUMNS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,19 @@ from voc_layers.reading import SampleError
 from ..runs import Run
 from ..score import ImageScore, Scorecard, ScoreRequest, score
 from ..score.subject import Subject, resolve
+from ..score.trimap import USUAL
 from ..verify import verify
 from ..verify.finding import Finding
+from ..waiting import progress
 from .choice import chosen
-from .page import Report
+from .page import Labeled, Report
 from .pictures import Example
 from .stored import stored
 
 log = logging.getLogger("fcn")
 
+#: Images of each kind, best first.
+Chosen = Mapping[str, Sequence[ImageScore]]
 #: Images that `fcn verify` runs the net on for a page.
 CHECKED = 3
 
@@ -35,7 +39,7 @@ def of_run(folder: Path, split: str | None = None) -> Report:
         ValueError: files of the run that are damaged.
     """
     _check(Run(folder))
-    request = ScoreRequest(folder, split=split)
+    request = ScoreRequest(folder, split=split, trimap=USUAL)
     subject = resolve(request)
     place = folder / f"score-{subject.split}"
     card = stored(place, subject)
@@ -70,18 +74,30 @@ def of_score(request: ScoreRequest, card: Scorecard) -> Report:
 
 
 def _report(card: Scorecard, subject: Subject, run: Run | None) -> Report:
-    examples = _examples(chosen(card.per_image), subject)
-    return Report(card, examples, run, subject.weights, _findings(run) if run else ())
+    cards = (card, *card.more)
+    wanted = [chosen(one.per_image) for one in cards]
+    said = _said(wanted, subject)
+    labelings = [
+        Labeled(one, _examples(kinds, subject, place, said), subject.labelings[place].title)
+        for place, (one, kinds) in enumerate(zip(cards, wanted))
+    ]
+    return Report(subject.title, labelings, run, subject.weights, _findings(run) if run else ())
 
 
-def _examples(kinds: Mapping[str, Iterable[ImageScore]], subject: Subject) -> dict[str, list[Example]]:
-    """The images of each kind, with what the net says of them now."""
-    labels, maps = subject.labeler(), subject.truths[0].maps
-    picture = _photographs(maps)
+def _said(wanted: Iterable[Chosen], subject: Subject) -> dict[str, list[np.ndarray]]:
+    """What the net says now of the images of all kinds: name -> a label map for each labeling."""
+    labels = subject.labeler()
+    names = {one.name: None for kinds in wanted for scores in kinds.values() for one in scores}
+    return {name: [guess for guess, _ in labels(name)] for name in progress([*names], "predicting")}
+
+
+def _examples(
+    kinds: Chosen, subject: Subject, place: int, said: Mapping[str, Sequence[np.ndarray]]
+) -> dict[str, list[Example]]:
+    """The images of each kind, with the labels of the labeling at `place`."""
+    maps, picture = subject.truths[place].maps, _photographs(subject.truths[0].maps)
     return {
-        kind: [
-            Example(one, picture(one.name), maps.label(one.name), labels(one.name)[0][0]) for one in scores
-        ]
+        kind: [Example(one, picture(one.name), maps.label(one.name), said[one.name][place]) for one in scores]
         for kind, scores in kinds.items()
     }
 

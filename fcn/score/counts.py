@@ -17,6 +17,8 @@ from ..outputs import replacing
 
 #: What the file with the counts of each image is called in the folder of a score.
 COUNTS = "images.npz"
+#: What the names of its arrays start with that are of the pixels near boundaries.
+BAND = "band_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,21 +103,22 @@ class Stored:
     weights: str = ""
 
     def save(self, path: Path) -> None:
-        """Write an .npz file: names, void pixels and histogram of each image.
+        """Write an .npz file: names, void pixels and histogram of each image; those of its bands, by width.
 
         Raises:
             OSError: it cannot be written; names the file.
         """
         images = self.tally.images
+        widths = list(self.tally.bands)
         arrays: dict[str, Any] = {
             "classes": np.array(self.classes, np.str_),
             "unseen": np.array(self.unseen, np.str_),
             "weights": np.array(self.weights, np.str_),
             "names": np.array([image.name for image in images], np.str_),
             "void": np.array([image.void for image in images], np.int64),
-            "cells": np.array([image.cells.where.size for image in images], np.int64),
-            "where": np.concatenate([np.empty(0, np.int32), *(i.cells.where for i in images)]),
-            "pixels": np.concatenate([np.empty(0, np.int64), *(i.cells.pixels for i in images)]),
+            "widths": np.array(widths, np.int64),
+            **_flat([image.cells for image in images]),
+            **_flat([image.bands[width] for width in widths for image in images], BAND),
         }
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
@@ -142,16 +145,36 @@ class Stored:
             ) from error
 
 
-def _tally(arrays: Mapping[str, np.ndarray]) -> Tally:
-    """The tally of the arrays of a file. ValueError where they do not belong together."""
-    n, (names, void, cells) = len(arrays["classes"]), (arrays[key] for key in ("names", "void", "cells"))
-    where, pixels = arrays["where"], arrays["pixels"]
-    if any(array.dtype.kind not in "iu" for array in (void, cells, where, pixels)):
+def _flat(parts: Sequence[Cells], prefix: str = "") -> dict[str, np.ndarray]:
+    """Histograms one after the other: how many cells each has, then all their places and pixels."""
+    return {
+        f"{prefix}cells": np.array([part.where.size for part in parts], np.int64),
+        f"{prefix}where": np.concatenate([np.empty(0, np.int32), *(part.where for part in parts)]),
+        f"{prefix}pixels": np.concatenate([np.empty(0, np.int64), *(part.pixels for part in parts)]),
+    }
+
+
+def _parts(arrays: Mapping[str, np.ndarray], count: int, classes: int, prefix: str = "") -> list[Cells]:
+    """So many histograms of what `_flat` gave. ValueError where the arrays do not belong together."""
+    cells, where, pixels = (arrays[f"{prefix}{key}"] for key in ("cells", "where", "pixels"))
+    if any(array.dtype.kind not in "iu" for array in (cells, where, pixels)):
         raise ValueError("its counts are no whole numbers")
-    sizes = (len(names) == len(void) == len(cells), where.size == pixels.size == cells.sum())
-    if not all(sizes) or (where.size and not 0 <= where.min() <= where.max() < n * n):
+    fits = len(cells) == count and where.size == pixels.size == cells.sum()
+    if not fits or (where.size and not 0 <= where.min() <= where.max() < classes**2):
         raise ValueError("its arrays do not belong together")
     ends = np.cumsum(cells)
-    parts = [Cells(where[end - size : end], pixels[end - size : end]) for end, size in zip(ends, cells)]
-    images = (ImageCount(str(name), part, int(empty)) for name, part, empty in zip(names, parts, void))
-    return Tally(n, tuple(images))
+    return [Cells(where[end - size : end], pixels[end - size : end]) for end, size in zip(ends, cells)]
+
+
+def _tally(arrays: Mapping[str, np.ndarray]) -> Tally:
+    """The tally of the arrays of a file. ValueError where they do not belong together."""
+    classes, names, void = len(arrays["classes"]), arrays["names"], arrays["void"]
+    if len(names) != len(void) or void.dtype.kind not in "iu":
+        raise ValueError("its arrays do not belong together")
+    images = len(names)
+    parts = _parts(arrays, images, classes)
+    widths = [int(width) for width in arrays.get("widths", ())]  # older files have none
+    near = _parts(arrays, images * len(widths), classes, BAND) if widths else []
+    bands = [dict(zip(widths, near[k::images])) for k in range(images)]
+    counted = zip(names, parts, void, bands)
+    return Tally(classes, tuple(ImageCount(str(name), part, int(v), band) for name, part, v, band in counted))

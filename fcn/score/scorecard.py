@@ -72,6 +72,11 @@ class Scorecard:
     def scores(self) -> Scores:
         return Scores(self.hist, self._unseen)
 
+    @cached_property
+    def near(self) -> dict[int, Scores]:
+        """Width -> the scores of the pixels so near to a boundary; see `fcn.score.trimap`."""
+        return {width: Scores(hist, self._unseen) for width, hist in self.tally.bands.items()}
+
     @property
     def _unseen(self) -> tuple[int, ...]:
         return tuple(k for k, name in enumerate(self.classes) if name in self.unseen)
@@ -129,10 +134,9 @@ class Scorecard:
         return f"{self.images} images, {int(self.hist.sum())} pixels scored, {self.void} void"
 
     def _near_boundaries(self) -> list[str]:
-        hists = self.tally.bands
-        if not hists:
+        if not self.near:
             return []
-        return ["", trimap_table(hists, self.scores), textwrap.fill(f"Of the {TRIMAP_RULE}.", 110)]
+        return ["", trimap_table(self.near, self.scores), textwrap.fill(f"Of the {TRIMAP_RULE}.", 110)]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers are fractions of 1, published ones percent; what is not defined is None."""
@@ -163,7 +167,7 @@ class Scorecard:
             "classes": rows,
             "confusion": self.hist.tolist(),
             "per_image": [one.as_dict() for one in self.per_image],
-            **({"trimap": trimap_facts(self.tally.bands, self._unseen)} if self.tally.bands else {}),
+            **({"trimap": trimap_facts(self.near)} if self.near else {}),
             **more,
         }
 
@@ -218,12 +222,12 @@ class Scorecard:
         return folder
 
     def _draw(self, folder: Path) -> None:
-        matrix, near, bands = folder / "confusion.png", folder / "trimap.png", self.tally.bands
-        for path in (matrix, near):
+        matrix, trimap = folder / "confusion.png", folder / "trimap.png"
+        for path in (matrix, trimap):
             path.unlink(missing_ok=True)  # of an earlier score, that may not be drawn anew
         drawn(matrix, lambda: draw_confusion(self.hist, self.classes, matrix))
-        if bands:
-            drawn(near, lambda: draw_trimap(bands, self.scores, near))
+        if self.near:
+            drawn(trimap, lambda: draw_trimap(self.near, self.scores, trimap))
 
 
 def _none(value: float) -> float | None:

@@ -95,7 +95,7 @@ def _card(subject: Subject, place: int, tally: Tally) -> Scorecard:
     _warn_of_little(tally.hist, maps.classes, subject.where)
     named = subject.split is not None and labeling.name  # saved predictions are of one labeling, unnamed
     return Scorecard(
-        f"{subject.title}, {labeling.name}" if named else subject.title,
+        f"{subject.title}, {labeling.title}" if named else subject.title,
         tally,
         maps.classes,
         subject.model,

@@ -21,6 +21,12 @@ from ..tables import percent, table
 from .counts import Cells
 from .metrics import METRICS, Scores, fast_hist
 
+#: The widths of a page that is made without being told any, in pixels.
+USUAL = (1, 2, 4, 8, 16, 32)
+#: The lines of a chart: pixels near a boundary, and all of them.
+NEAR, WHOLE = "near boundaries", "all pixels"
+#: Widths, ascending, and a number for each.
+Curve = tuple[list[float], list[float]]
 #: What is measured, in words, for whoever compares it with other trimaps.
 RULE = (
     "pixels within so many of the nearest pixel of another true label (centre to centre; void is a label, "
@@ -55,9 +61,9 @@ def bands(truth: np.ndarray, guess: np.ndarray, widths: Sequence[int], classes: 
     return found
 
 
-def trimap_table(hists: Mapping[int, np.ndarray], whole: Scores) -> str:
+def trimap_table(near: Mapping[int, Scores], whole: Scores) -> str:
     """A row per width, in percent, and one for all pixels."""
-    rows = [(str(width), Scores(hist, whole.unseen)) for width, hist in hists.items()]
+    rows = [(str(width), scores) for width, scores in near.items()]
     return table(
         ("pixels to a boundary", "pixel acc.", "mean IU", "pixels"),
         [
@@ -67,23 +73,31 @@ def trimap_table(hists: Mapping[int, np.ndarray], whole: Scores) -> str:
     )
 
 
-def trimap_facts(hists: Mapping[int, np.ndarray], unseen: tuple[int, ...]) -> dict[str, Any]:
+def trimap_facts(near: Mapping[int, Scores]) -> dict[str, Any]:
     """For JSON: the rule, and for each width pixels and numbers, as fractions of 1."""
     rows = []
-    for width, hist in hists.items():
-        numbers = Scores(hist, unseen).numbers()
-        known = {name: None if np.isnan(value) else value for name, value in numbers.items()}
-        rows.append({"width": width, "pixels": int(hist.sum()), **known})
+    for width, scores in near.items():
+        known = {name: None if np.isnan(value) else value for name, value in scores.numbers().items()}
+        rows.append({"width": width, "pixels": int(scores.hist.sum()), **known})
     return {"rule": RULE, "widths": rows}
 
 
-def draw_trimap(hists: Mapping[int, np.ndarray], whole: Scores, path: Path) -> Path | None:
-    """Pixel accuracy and mean IU against the width, beside those of all pixels; see `curves`."""
-    widths = list(hists)
-    near = [Scores(hist, whole.unseen) for hist in hists.values()]
+def trimap_curves(near: Mapping[int, Scores], whole: Scores) -> dict[str, dict[str, Curve]]:
+    """Title -> line -> widths and numbers, in percent: near boundaries, and of all pixels beside them.
+
+    Widths without a number (no pixel is so near) are left out.
+    """
     panels = {}
-    for title, name in (("pixel accuracy, %", METRICS[0]), ("mean IU, %", METRICS[2])):
-        within = [100 * one.means()[name] for one in near]
-        everywhere = [100 * whole.means()[name]] * len(widths)
-        panels[title] = {"near boundaries": (widths, within), "all pixels": (widths, everywhere)}
+    for title, name in (("pixel accuracy", METRICS[0]), ("mean IU", METRICS[2])):
+        numbers = {width: 100 * scores.means()[name] for width, scores in near.items()}
+        within = {width: number for width, number in numbers.items() if not np.isnan(number)}
+        everywhere = [100 * whole.means()[name]] * len(within)
+        widths = [float(width) for width in within]
+        panels[title] = {NEAR: (widths, [*within.values()]), WHOLE: (widths, everywhere)}
+    return panels
+
+
+def draw_trimap(near: Mapping[int, Scores], whole: Scores, path: Path) -> Path | None:
+    """`trimap_curves` as a picture; see `fcn.figures.curves`."""
+    panels = {f"{title}, %": lines for title, lines in trimap_curves(near, whole).items()}
     return curves(panels, path, x_label="pixels to a boundary, at most")

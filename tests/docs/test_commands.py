@@ -1,10 +1,11 @@
-"""The commands in the documents: each is one that there is, with its options; those marked so are run."""
+"""The commands in the documents: each is one that there is, and is run or has a reason not to be."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,18 @@ from pathlib import Path
 import pytest
 
 from caffe import __main__ as caffe_command
+from fcn import __main__ as fcn_command
 from fcn.__main__ import COMMANDS
 from tests.docs.pages import PAGES, ROOT, blocks, name
+from tests.docs.small_files import LEFT_OUT, prepare, to_run
 
 #: Documents in which every block of commands says whether it is run, or what it needs.
 MARKED = [page for page in PAGES if page.parent.name in ("paper", "from")] + [
     ROOT / "docs" / "every-row.md",
     ROOT / "docs" / "completion.md",
 ]
+#: Documents with commands that are run on small files.
+SMALL = [page for page in PAGES if any(to_run(block) for block in blocks(page))]
 RUN = [page for page in PAGES if any(block.mark == "run" for block in blocks(page))]
 TARGETS = set(re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(), re.M)) | {
     word
@@ -65,6 +70,47 @@ def test_every_command_is_one_that_there_is(page: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("page", MARKED, ids=name)
 def test_every_block_of_commands_is_run_or_says_what_it_needs(page: Path) -> None:
     assert [block.text for block in blocks(page) if block.commands and not block.mark] == []
+
+
+def test_what_is_left_out_is_in_a_document() -> None:
+    """A reason that no command has any more is one too many."""
+    commands = [words for page in PAGES for block in blocks(page) for words in block.commands]
+    found = {next((word for word in LEFT_OUT if word in words), None) for words in commands}
+    assert set(LEFT_OUT) <= found
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        prepare()
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SMALL, ids=name)
+def test_the_commands_run_on_small_files(
+    page: Path,
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Those of `to_run`, one after the other; what they ask of a GPU is computed on the CPU."""
+    folder = shutil.copytree(prepared, tmp_path / "here")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("CAFFE_FALLBACK", "cpu")
+    for words in (words for block in blocks(page) for words in to_run(block)):
+        made = {"import": "my-data", "train": "trained"}
+        for word in made.keys() & words:
+            shutil.rmtree(made[word], ignore_errors=True)
+        if words[0] == "fcn":
+            status, told = fcn_command.main(words[1:]), ""
+        else:
+            done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
+            status, told = done.returncode, done.stderr
+        assert status == 0, f"{' '.join(words)}\n{told}{capsys.readouterr().err[-2000:]}"
 
 
 @pytest.mark.slow

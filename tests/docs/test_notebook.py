@@ -24,8 +24,14 @@ def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # on a machine that others use too
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what drives the kernel
-def test_the_notebook_trains_nets_of_which_the_finer_is_the_better(tmp_path: Path) -> None:
+def test_the_notebook_trains_nets_of_which_the_finer_is_the_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "OMP_NUM_THREADS", "1"
+    )  # threads that wait for each other cost more than they bring here
     pytest.importorskip("ipykernel", reason="the extra 'notebook' is not installed")
     pytest.importorskip("nbclient", reason="the extra 'notebook' is not installed")
     pytest.importorskip("jinja2", reason="the extra 'report' is not installed")

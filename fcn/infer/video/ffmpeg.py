@@ -28,6 +28,7 @@ class Stream:
 
     def __init__(self, path: Path, shape: tuple[int, int], fps: float) -> None:
         self._path, self._shape, self.fps = path, (*shape, 3), fps
+        self.length = _expected(path)
         self._said = ""
 
     def frames(self) -> Iterator[np.ndarray]:
@@ -47,10 +48,9 @@ class Stream:
 
     def problem(self, found: int) -> str | None:
         """Frames that are missing, or the first thing that ffmpeg complained of."""
-        expected = _expected(self._path)
-        if self._said or found + 1 < expected:
+        if self._said or found + 1 < self.length:
             why = f" ({self._said})" if self._said else ""
-            return f"{found} of {expected or 'more'} frames decode; the file is damaged or cut off{why}"
+            return f"{found} of {self.length or 'more'} frames decode; the file is damaged or cut off{why}"
         return None
 
 

@@ -18,10 +18,11 @@ LISTS = (b"#EXTM3U", b"ffconcat")
 class Film(Protocol):
     """A video that is open for reading.
 
-    fps: frames in a second.
+    fps: frames in a second. length: how many frames it says it has; 0 where it does not say so.
     """
 
     fps: float
+    length: int
 
     def frames(self) -> Iterator[np.ndarray]:
         """The frames, uint8 H x W x 3, RGB, one at a time."""

@@ -26,7 +26,7 @@ class Capture:
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if math.isfinite(fps) and 0 < fps <= MOST else USUAL
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._expected = int(count) if math.isfinite(count) and count > 0 else 0
+        self.length = int(count) if math.isfinite(count) and count > 0 else 0
 
     def frames(self) -> Iterator[np.ndarray]:
         """The frames, uint8 H x W x 3, RGB, until there is none."""
@@ -38,8 +38,8 @@ class Capture:
 
     def problem(self, found: int) -> str | None:
         """Frames that are missing. A container may be off by one, and some say nothing."""
-        if found + 1 < self._expected:
-            return f"{found} of {self._expected} frames decode; the file is damaged or cut off"
+        if found + 1 < self.length:
+            return f"{found} of {self.length} frames decode; the file is damaged or cut off"
         return None
 
 

@@ -2,7 +2,6 @@
 (() => {
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-  const { classes, clear, none } = JSON.parse(document.getElementById("classes-data").textContent);
   /* What a picture's longer side is drawn with at least, so that lines over small images are thin. */
   const SIDE = 640;
   const CORRECT = [0, 114, 178, 110], WRONG = [224, 106, 0, 235], VOID = [140, 150, 158, 200];
@@ -21,10 +20,6 @@
 
   // -- pictures ---------------------------------------------------------------------------------------
 
-  const index = new Map();
-  classes.forEach(({ rgb }, k) => index.set((255 << 24 | rgb[2] << 16 | rgb[1] << 8 | rgb[0]) >>> 0, k));
-  const named = (k) => k < classes.length ? classes[k].name : none;
-
   function canvasOf(width, height) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
@@ -32,8 +27,20 @@
     return [canvas, canvas.getContext("2d", { willReadFrequently: true })];
   }
 
+  /* The classes of a labeling, with their colours. */
+  class Palette {
+    constructor({ classes, clear, none }) {
+      Object.assign(this, { classes, clear, none });
+      this.index = new Map(classes.map(({ rgb }, k) => [(255 << 24 | rgb[2] << 16 | rgb[1] << 8 | rgb[0]) >>> 0, k]));
+    }
+
+    name(k) { return k < this.classes.length ? this.classes[k].name : this.none; }
+
+    css(k) { return k < this.classes.length ? this.classes[k].css : "transparent"; }
+  }
+
   /* The class of each pixel of a label map, whose colours are those of the classes; what is no class is void. */
-  function labels(image) {
+  function labels(image, { index, clear }) {
     const [canvas, pen] = canvasOf(image.naturalWidth, image.naturalHeight);
     pen.drawImage(image, 0, 0);
     const data = pen.getImageData(0, 0, canvas.width, canvas.height);
@@ -70,8 +77,8 @@
   }
 
   class Viewer {
-    constructor(figure) {
-      this.figure = figure;
+    constructor(figure, palette, opacity) {
+      Object.assign(this, { figure, palette, opacity });
       this.stage = figure.querySelector(".stage");
       this.slider = figure.querySelector("input");
       this.stops = all("[data-stop]", figure);
@@ -85,7 +92,7 @@
       const images = all("img", this.stage);
       await Promise.all(images.map((image) => image.decode()));
       const picture = (view) => images.find((image) => image.dataset.view === view);
-      const [truth, guess] = ["truth", "prediction"].map((view) => labels(picture(view)));
+      const [truth, guess] = ["truth", "prediction"].map((view) => labels(picture(view), this.palette));
       [this.width, this.height] = [truth.layer.width, truth.layer.height];
       this.truth = truth.map;
       this.guess = guess.map;
@@ -163,7 +170,7 @@
       pen.clearRect(0, 0, width, height);
       if (this.photo) pen.drawImage(this.photo, 0, 0, width, height);
       if (view !== "image") {
-        if (this.photo && view !== "errors") pen.globalAlpha = Number(opacity.value) / 100;
+        if (this.photo && view !== "errors") pen.globalAlpha = Number(this.opacity.value) / 100;
         pen.imageSmoothingEnabled = false;
         pen.drawImage(this.layers[view], 0, 0, width, height);
       }
@@ -203,7 +210,7 @@
 
     tell(x, y) {
       const at = y * this.width + x, truth = this.truth[at], guess = this.guess[at];
-      this.under.replaceChildren(chip("truth", truth), chip("prediction", guess));
+      this.under.replaceChildren(chip("truth", truth, this.palette), chip("prediction", guess, this.palette));
     }
 
     leave() {
@@ -214,28 +221,62 @@
     }
   }
 
-  function chip(what, k) {
+  function chip(what, k, palette) {
     const swatch = document.createElement("i");
-    swatch.style.background = k < classes.length ? classes[k].css : "transparent";
+    swatch.style.background = palette.css(k);
     const name = document.createElement("b");
-    name.textContent = named(k);
+    name.textContent = palette.name(k);
     const whole = document.createElement("span");
     whole.append(`${what}: `, swatch, name);
     return whole;
   }
 
-  const every = document.getElementById("every"), opacity = document.getElementById("opacity");
-  const viewers = all(".example").map((figure) => new Viewer(figure));
-  if (every) {
-    every.addEventListener("input", () => viewers.forEach((viewer) => viewer.canvas && viewer.show(every.value)));
-    opacity.addEventListener("input", () => viewers.forEach((viewer) => viewer.canvas && viewer.draw()));
-    const about = (input, text) => input.setAttribute("aria-valuetext", text);
-    opacity.addEventListener("input", () => about(opacity, `${opacity.value} %`));
+  /* The images of a labeling, and what is set for all of them. */
+  function gallery(labeling) {
+    const palette = new Palette(JSON.parse(labeling.querySelector(".palette").textContent));
+    const every = labeling.querySelector(".every"), opacity = labeling.querySelector(".opacity");
+    const viewers = all(".example", labeling).map((figure) => new Viewer(figure, palette, opacity));
+    if (every) {
+      every.addEventListener("input", () => viewers.forEach((viewer) => viewer.canvas && viewer.show(every.value)));
+      opacity.addEventListener("input", () => {
+        opacity.setAttribute("aria-valuetext", `${opacity.value} %`);
+        viewers.forEach((viewer) => viewer.canvas && viewer.draw());
+      });
+    }
+    return viewers;
   }
+
+  const labelings = all(".labeling");
+  const viewers = labelings.flatMap(gallery);
   (async () => {
     for (const viewer of viewers) await viewer.start();
     document.documentElement.dataset.ready = "";
   })();
+
+  // -- labelings --------------------------------------------------------------------------------------
+
+  const choice = document.querySelector(".choice");
+  function choose(number) {
+    labelings.forEach((one, k) => { one.hidden = k !== number; });
+    const { end } = labelings[number].dataset;
+    all("[data-part]").forEach((link) => link.setAttribute("href", `#${link.dataset.part}${end}`));
+  }
+  /* The labeling that has what the address names. */
+  function follow() {
+    const part = document.getElementById(location.hash.slice(1));
+    const number = labelings.indexOf(part && part.closest(".labeling"));
+    if (number < 0 || !labelings[number].hidden) return;
+    choice.elements[number].checked = true;
+    choose(number);
+    part.scrollIntoView();
+  }
+  if (choice) {
+    choice.hidden = false;
+    choice.addEventListener("change", () => choose(Number(choice.querySelector(":checked").value)));
+    choose(0);
+    follow();
+    addEventListener("hashchange", follow);
+  }
 
   // -- tables -----------------------------------------------------------------------------------------
 
@@ -256,7 +297,7 @@
     }));
   }
 
-  for (const section of all("section[id^=confusion]")) {
+  for (const section of all(".confused")) {
     const table = section.querySelector("table"), readout = section.querySelector(".readout");
     const counts = JSON.parse(section.querySelector(".counts").textContent);
     const columns = all("thead th", table), rows = [...table.tBodies[0].rows];

@@ -104,7 +104,7 @@ def test_scores_that_were_written_are_compared(
     capsys.readouterr()
     assert command.main([good, bad, "--out", str(tmp_path / "compared.json")]) == 0
     text, facts = capsys.readouterr().out, json.loads((tmp_path / "compared.json").read_text())
-    assert f"difference to {good}" in text and " *" in text
+    assert f"difference to {Path(good).name} " in text and " *" in text
     assert [run["run"] for run in facts["runs"]] == [good, bad] and facts["images"] == 5
     one, other = facts["runs"]
     assert one["metrics"]["mean IU"] == {"value": 1.0, "low": 1.0, "high": 1.0}

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fcn.commands import infer
@@ -46,6 +47,40 @@ def test_several_processes_write_and_say_what_one_does(
     assert said[0].out == said[1].out and said[0].out.count("\n") == 5
     assert said[0].err == said[1].err and "c2.png" in said[0].err and "1 of 6 images" in said[0].err
     assert labels(tmp_path / "1") == labels(tmp_path / "2") and len(labels(tmp_path / "1")) == 5
+
+
+def test_on_several_gpus_each_has_a_process(
+    fcn_run: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """On the CPU instead: both processes ask for a GPU, and say what one process says."""
+    monkeypatch.setenv("CAFFE_FALLBACK", "cpu")
+    said = []
+    for place, device in enumerate((["--cpu"], ["--gpu", "0,1"])):
+        given = [str(photos), "--weights", str(fcn_run), "-o", str(tmp_path / str(place)), "--page"]
+        assert infer.main([*given, *device]) == 1
+        said.append(capfd.readouterr())
+    assert said[0].out.splitlines()[:5] == said[1].out.splitlines()[:5]
+    assert labels(tmp_path / "0") == labels(tmp_path / "1") and len(labels(tmp_path / "0")) == 5
+    assert "c2.png" in said[1].err
+    monkeypatch.delenv("CAFFE_FALLBACK")
+    given = [str(photos / "a.png"), str(photos / "b.png"), "--weights", str(fcn_run), "-o"]
+    if not torch.cuda.is_available():
+        assert infer.main([*given, str(tmp_path / "none"), "--gpu", "0,1"]) == 1
+        told = capfd.readouterr().err
+        assert "--gpu 0: " in told and "--gpu 1: " in told and "a.png, " in told
+
+
+@pytest.mark.parametrize("options", [["--jobs", "2"], ["--gpu", "0,1"]])
+def test_a_camera_is_watched_by_one_process(
+    options: list[str], brightest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        infer.main(["--camera", "0", "--weights", str(brightest), "-o", str(tmp_path), *options])
+    assert "one process watches it" in capsys.readouterr().err
 
 
 def test_a_process_that_dies_is_told_with_what_it_left_undone(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +186,55 @@ def test_what_cannot_be_is_told(
     given = [one.format(clip=clip) for one in arguments]
     assert infer.main([*given, "--weights", str(brightest), "-o", str(tmp_path / "out")]) == 1
     assert said in capsys.readouterr().err
+
+
+OPENED = """
+import cv2, signal, sys
+from fcn.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests may have it ignored
+device, capture = sys.argv.pop(), cv2.VideoCapture
+cv2.VideoCapture = lambda number: capture(f"file:{device}", cv2.CAP_FFMPEG)
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg on PATH")
+@pytest.mark.parametrize("stopped", [False, True], ids=["that stops", "until Ctrl-C"])
+def test_a_camera_is_watched(stopped: bool, clip: Path, brightest: Path, tmp_path: Path) -> None:
+    """Its device is a pipe that ffmpeg plays a clip into, at its own pace: frames are waited for."""
+    device, out = tmp_path / "video7", tmp_path / "out"
+    os.mkfifo(device)
+    again = ["-stream_loop", "-1"] if stopped else []
+    playing = ["ffmpeg", "-v", "error", "-y", "-re", *again, "-i", str(clip), "-c", "copy", "-f", "matroska"]
+    command = [sys.executable, "-c", OPENED, "infer", "--camera", "7", "--weights", str(brightest), "-o"]
+    player = subprocess.Popen([*playing, str(device)], stderr=subprocess.DEVNULL)
+    try:
+        watching = subprocess.Popen(
+            [*command, str(out), str(device)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while stopped and not (out / "camera7/000003_overlay.png").is_file() and watching.poll() is None:
+            time.sleep(0.05)
+        if stopped:
+            watching.send_signal(signal.SIGINT)
+        said, told = watching.communicate()
+    finally:
+        player.kill()
+        player.wait()
+    found = sorted((out / "camera7").glob("??????.png"))
+    assert "Traceback" not in told and len(found) >= 3
+    assert [path.name for path in found] == [f"{number:06d}.png" for number in range(1, len(found) + 1)]
+    with Image.open(found[0]) as label:
+        assert (np.array(label) == 2).all() and label.mode == "P"
+    with Image.open(out / "camera7/000001_overlay.png") as overlay:
+        np.testing.assert_allclose(np.array(overlay).mean((0, 1)), (100, 64, 0), atol=12)
+    if stopped:
+        assert watching.returncode == 0 and f"{len(found)} label maps of camera 7 are in {out}" in said
+    else:
+        assert watching.returncode == 1 and "camera 7: gives no more pictures" in told and len(found) == 12
 
 
 def test_a_video_that_changes_nothing_stays_in_little_memory(clip: Path) -> None:

@@ -137,7 +137,7 @@ def test_nets_of_more_inputs_and_of_more_labelings(model: str, tmp_path: Path) -
     assert infer.main([str(file), *given, "--scores"]) == 0
     loaded = fcn.load(weights, net=net, model=model)
     found = loaded.predict(*views[: len(loaded.net.inputs)], scores=True)
-    ends = [end for end, _, _ in loaded.said]
+    ends = [one.end for one in loaded.said]
     for end, one in zip(ends, (found, *found.more), strict=True):
         with Image.open(tmp_path / f"out/7{end}.png") as label:
             np.testing.assert_array_equal(np.array(label), one.label)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fcn.report import Report
+from fcn.report import Labeled, Report
 from fcn.report.choice import chosen
 from fcn.report.pictures import Example
 from fcn.runs import Run
 from fcn.score import ImageCount, Scorecard, Tally, fast_hist
 from fcn.score.counts import Cells
+from fcn.score.trimap import bands
 
 #: A class that would run as a program where names were not escaped.
 EVIL = "<script>document.title='caught'</script>"
@@ -37,25 +40,40 @@ def sample(k: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return image, truth, guess
 
 
-def scorecard(classes: int, images: int = 12, model: str | None = None) -> Scorecard:
-    """The scorecard of so many samples."""
+def scorecard(
+    classes: int, images: int = 12, model: str | None = None, widths: Sequence[int] = ()
+) -> Scorecard:
+    """The scorecard of so many samples. widths: of the bands along boundaries."""
     counts = []
     for k in range(images):
         _, truth, guess = sample(k, classes)
-        counts.append(ImageCount(f"image-{k}", Cells.of(fast_hist(truth, guess, classes)), 8 * SIDE))
+        near, cells = bands(truth, guess, widths, classes), Cells.of(fast_hist(truth, guess, classes))
+        counts.append(ImageCount(f"image-{k}", cells, 8 * SIDE, near))
     return Scorecard(f"a net on {classes} classes", Tally(classes, tuple(counts)), names(classes), model)
 
 
-def report(classes: int, run: Run | None = None, photographs: bool = True) -> Report:
-    """The report of `scorecard`."""
-    card = scorecard(classes)
+def labeled(card: Scorecard, name: str = "", photographs: bool = True) -> Labeled:
+    """A scorecard of samples, with some of them to look into."""
     examples = {}
     for kind, scores in chosen(card.per_image).items():
         examples[kind] = []
         for one in scores:
-            image, truth, guess = sample(int(one.name.partition("-")[2]), classes)
+            image, truth, guess = sample(int(one.name.partition("-")[2]), len(card.classes))
             examples[kind].append(Example(one, image if photographs else None, truth, guess))
-    return Report(card, examples, run)
+    return Labeled(card, examples, name)
+
+
+def report(classes: int, run: Run | None = None, photographs: bool = True) -> Report:
+    """The report of `scorecard`."""
+    card = scorecard(classes, widths=(1, 2, 4, 8))
+    return Report(card.title, [labeled(card, photographs=photographs)], run)
+
+
+def report_of_two(run: Run | None = None) -> Report:
+    """A net that says two things of a pixel: of 5 classes, and of 3, the first of which is the ground."""
+    first, second = scorecard(5, widths=(1, 2, 4)), scorecard(3, widths=(1, 2, 4))
+    second = replace(second, classes=("background", "upright", "flat"))
+    return Report("a net of two labelings", [labeled(first, "semantic"), labeled(second, "geometric")], run)
 
 
 def run_with_curves(folder: Path) -> Run:

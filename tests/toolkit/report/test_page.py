@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fcn.report import write
+from fcn.tables import percent
 from tests.browser import DESKTOP, PHONE, Watched, chromium, watched
-from tests.toolkit.report.cards import EVIL, report, run_with_curves
+from tests.toolkit.report.cards import EVIL, report, report_of_two, run_with_curves, scorecard
 
 pytest.importorskip("jinja2", reason="the extra 'report' is not installed")
 
@@ -69,7 +70,8 @@ def test_the_page_fits_the_screen_and_asks_nobody(
         assert page.title() == f"a net on {classes} classes"
         assert page.locator("table.classes tbody tr").count() == classes
         assert page.locator("table.confusion tbody td").count() == classes**2
-        assert page.locator(".example canvas").count() == 9 and page.locator(".chart svg").count() == 2
+        assert page.locator(".example canvas").count() == 9
+        assert page.locator("#curves svg").count() == page.locator("#boundaries svg").count() == 2
         assert (seen.errors, seen.requests) == ([], [])
 
 
@@ -219,5 +221,61 @@ def test_every_control_has_a_name(page: Any) -> None:
         || one.closest('label'))).length"""
     assert page.locator("button, input, canvas, [role='region'], svg[role='img']").evaluate_all(nameless) == 0
     assert page.locator("main h2").all_inner_texts() == [
-        "Score", "Images", "Classes", "Confusion", "Learning curves"
+        "Score", "Images", "Classes", "Confusion", "Boundaries", "Learning curves"
     ]  # fmt: skip
+
+
+def test_the_scores_near_boundaries_are_charts_and_a_table(page: Any) -> None:
+    section = page.locator("#boundaries")
+    summary = str(section.locator("svg").last.get_attribute("aria-label"))
+    assert summary.startswith("mean IU: near boundaries: ") and "; all pixels: " in summary
+    dots = section.locator("svg").last.locator("circle title").all_text_contents()
+    assert [text.split(": ")[0].split()[-1] for text in dots] == ["1", "2", "4", "8"]
+    circles = section.locator("svg").last.locator("circle")
+    places = circles.evaluate_all("all => all.map(one => one.cx.baseVal.value)")
+    steps = [b - a for a, b in zip(places, places[1:])]
+    assert max(steps) - min(steps) < 1  # widths that double lie equally far apart
+    section.locator("summary").focus()
+    page.keyboard.press("Enter")
+    rows = section.locator("tbody tr").all_inner_texts()
+    assert [row.split("\t")[0] for row in rows] == [f"at most {width}" for width in (1, 2, 4, 8)] + ["all"]
+    card = scorecard(3, widths=(1, 2, 4, 8))
+    ious = [percent(scores.mean_iu) for scores in (*card.near.values(), card.scores)]
+    assert [row.split("\t")[2] for row in rows] == ious
+
+
+def test_of_several_labelings_one_is_chosen(browser: Any, tmp_path: Path) -> None:
+    path = write(report_of_two(run_with_curves(tmp_path / "run")), tmp_path)
+    with watched(browser) as seen:
+        page = opened(seen, path)
+        heads = page.locator("main h2:visible")
+        assert heads.all_inner_texts()[:2] == ["Score: semantic", "Images: semantic"]
+        assert page.locator(".example:visible").count() == 9
+        first = pixel(page.locator(".example:visible").first, 0.25, 0.5)
+        page.get_by_label("semantic", exact=True).focus()
+        page.keyboard.press("ArrowRight")
+        assert page.get_by_label("geometric", exact=True).is_checked()
+        assert heads.all_inner_texts() == [
+            *(f"{part}: geometric" for part in ("Score", "Images", "Classes", "Confusion", "Boundaries")),
+            "Learning curves",
+        ]  # fmt: skip
+        shown = page.locator(".example:visible")
+        assert shown.count() == 9 and page.locator("table.confusion:visible tbody td").count() == 9
+        ground = pixel(shown.first, 0.25, 0.5)  # which the second labeling leaves clear
+        assert near(ground, (200, 30, 30), 15) and not near(ground, first, 15)
+        shown.first.locator("canvas").hover(position={"x": 10, "y": 10})
+        assert shown.first.locator(".under").inner_text().startswith("truth: background")
+        page.get_by_label("view of all images").and_(page.locator(":visible")).fill("1")
+        assert shown.last.locator("[aria-pressed='true'][data-stop]").inner_text() == "truth"
+        page.locator("nav").get_by_role("link", name="Confusion").click()
+        assert page.url.endswith("#confusion-2")
+        page.goto(path.as_uri() + "#classes")
+        assert page.get_by_label("semantic", exact=True).is_checked()
+        assert heads.first.inner_text() == "Score: semantic"
+        assert (seen.errors, seen.requests) == ([], [])
+    with watched(browser, PHONE) as seen:
+        page = opened(seen, path.rename(tmp_path / "other.html"))
+        assert seen.width_of_content() <= PHONE[0]
+    with watched(browser, java_script_enabled=False) as seen:
+        seen.page.goto((tmp_path / "other.html").as_uri())
+        assert seen.page.locator("h2:visible").count() == 11 and not seen.page.locator(".choice").is_visible()

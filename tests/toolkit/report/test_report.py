@@ -79,9 +79,9 @@ def test_thinned_curves_keep_their_mean(values: list[float], points: int) -> Non
 
 
 def test_charts_of_nothing_and_of_constants() -> None:
-    assert chart("loss", ([], [])) is None and chart("loss", ([1], [2])) is None
+    assert chart("loss", {"": ([], [])}) is None and chart("loss", {"": ([1], [2])}) is None
     for values in ([2.0, 2.0], [0.0, 0.0], [-1.0, 3.0]):
-        drawn = chart("loss", ([0.0, 10.0], values), log=True)
+        drawn = chart("loss", {"": ([0.0, 10.0], values)}, log=True)
         assert drawn is not None and drawn["y_ticks"] and "nan" not in drawn["lines"][0]["points"]
 
 
@@ -153,7 +153,13 @@ def test_a_run_is_reported(run: Run, capsys: pytest.CaptureFixture[str]) -> None
     assert report_command.main([str(run.path), "-q"]) == 0
     assert capsys.readouterr().out == f"{page}\n"
     text = unescape(page.read_text())
-    for shown in ("voc-fcn32s on data val", "3 images, Segmentation/train.txt", "class balance", "1 of 1"):
+    for shown in (
+        "voc-fcn32s on data val",
+        "3 images, Segmentation/train.txt",
+        "class balance",
+        "1 of 1",
+        "at most 32",
+    ):
         assert shown in text
     score = json.loads((run.path / "score-val/score.json").read_text())
     assert f"{100 * score['metrics']['mean IU']:.2f}" in text

@@ -38,20 +38,22 @@ layer { name: "score" type: "Convolution" bottom: "data" top: "score" convolutio
 
 
 def test_processes_write_the_files_of_one(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
     caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST).save(str(tmp_path / "w.caffemodel"))
     net = [str(tmp_path / "w.caffemodel"), "--net", str(tmp_path / "net.prototxt")]
     command = [*net, "--data", str(data), "--split", "train", "--trimap", "1,3", "--format", "json"]
+    monkeypatch.setenv("CAFFE_FALLBACK", "cpu")  # what GPUs are asked for is computed on the CPU
     written, printed = [], []
-    for jobs in ("1", "2"):
-        out, save = tmp_path / f"score{jobs}", tmp_path / f"saved{jobs}"
-        assert script.main([*command, "--jobs", jobs, "--out", str(out), "--save", str(save)]) == 0
+    for place, processes in enumerate((["--jobs", "1"], ["--jobs", "2"], ["--gpu", "0,1"])):
+        out, save = tmp_path / f"score{place}", tmp_path / f"saved{place}"
+        assert script.main([*command, *processes, "--out", str(out), "--save", str(save)]) == 0
         files = [path for path in sorted(out.iterdir()) if path.suffix != ".png"]
         written.append({path.name: path.read_bytes() for path in [*files, *sorted(save.iterdir())]})
         printed.append(capsys.readouterr().out)
-    assert written[0] == written[1] and len(written[0]) == 6 + 3 and printed[0] == printed[1]
+    assert written[0] == written[1] == written[2] and len(written[0]) == 6 + 3
+    assert printed[0] == printed[1] == printed[2]
     facts = json.loads(printed[0])
     assert [row["name"] for row in facts["per_image"]] == ["0", "1", "2"]
     assert len([row for row in facts["classes"] if row["predicted_pixels"]]) == 3

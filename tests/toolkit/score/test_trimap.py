@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 import score
+from fcn.score.counts import COUNTS, Stored
 from fcn.score.metrics import fast_hist
 from fcn.score.trimap import bands, boundary_distance
 
@@ -72,6 +73,8 @@ def test_a_score_has_the_numbers_of_each_width(
     assert "void is a label" in facts["rule"] and "void is a label" in text
     with Image.open(out / "trimap.png") as picture:
         assert picture.width > 400
+    kept = Stored.load(out / COUNTS).tally.bands
+    assert {width: int(hist.sum()) for width, hist in kept.items()} == {1: 16, 2: 32, 4: 64}
     assert score.main(command) == 0
     assert "trimap" not in json.loads((out / "score.json").read_text())
     assert not (out / "trimap.png").exists()
