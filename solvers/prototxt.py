@@ -44,6 +44,8 @@ def solver(
         message.test_interval = NEVER
     if recipe.type != "SGD":
         message.type = recipe.type
+    if recipe.power is not None:
+        message.power = recipe.power
     if seed is not None:
         message.random_seed = seed
     return message

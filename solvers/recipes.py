@@ -28,6 +28,7 @@ class Recipe:
     Attributes:
         normalize: the loss is a mean over the pixels instead of their sum.
         double_bias: biases learn twice as fast as weights, in models that do not say so of themselves.
+        power: of the rate policy `poly`: in step i the rate is base_lr (1 - i / max_iter) ^ power.
         max_iter: the last step.
         solver_max_iter: what the release's solver file says, where its script stops at another step.
         snapshot: 0: where the net is scored.
@@ -47,6 +48,7 @@ class Recipe:
     weight_decay: float = 0.0005
     type: str = "SGD"
     lr_policy: str = "fixed"
+    power: float | None = None
     max_iter: int = 100_000
     snapshot: int = 4000
     test_every: int = 4000

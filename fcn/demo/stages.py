@@ -31,15 +31,16 @@ STAGES = {
     "voc-fcn16s": "3. FCN-16s, from FCN-32s, with a skip from pool4",
     "voc-fcn8s": "4. FCN-8s, from FCN-16s, with a skip from pool3",
 }
-CLASSIFIER_RATE = 1e-3  # of Adam; those of the FCNs are of the recipe `light`
-#: Of ARCH beside VGG16, whose convolutions are 64 to 512 wide.
-WIDTH = 0.25
+#: Of ARCH beside VGG16 where it is narrowest, 64 channels of 512.
+WIDTH = 0.125
 ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4, dropout=0.1, overhang=3)
 # He's filler keeps the size of what passes; colours come in at about 60 and scores should start near 1.
 GAIN = 0.6
 #: Images of a batch of the classifier, and how many batches of how many images it is scored on.
 BATCH, VAL_BATCHES, VAL_BATCH = 16, 8, 50
-#: MiB of memory for the classifier's decoded images: all of them.
+#: Scenes of a batch of the FCNs.
+SCENES = 4
+#: MiB of memory for a stage's decoded images: all of them.
 CACHE = 256
 
 
@@ -61,18 +62,19 @@ class Setting:
     lead: float = 15
 
 
-FULL = Setting(train=480, val=100, crops=4000, steps=(800, 900, 900, 1200))
-QUICK = Setting(train=240, val=40, crops=2400, steps=(500, 300, 300, 400), step=1, lead=5)
+FULL = Setting(train=2000, val=100, crops=5000, steps=(700, 900, 400, 750))
+QUICK = Setting(train=400, val=40, crops=2400, steps=(400, 250, 120, 180), step=1, lead=5)
 
 
 def recipe(model: str, setting: Setting) -> solvers.Recipe:
     """The stage's recipe: `light`, fitted to the scenes, in the steps that the setting gives it.
 
+    The rate of the FCNs falls linearly to zero: few steps gain most where the last of them are small.
     A classifier has no recipe of its own: it is given the light one, and a mean loss, as by Caffe's default.
     """
     steps = dict(zip(STAGES, setting.steps))[model]
     first = model == CLASSIFIER
-    load = solvers.Load(setting.train, SIDES[0] * SIDES[1], setting.val, width=WIDTH)
+    load = solvers.Load(setting.train, SIDES[0] * SIDES[1], setting.val, SCENES, WIDTH)
     if first:
         load = solvers.Load(setting.crops, CROP**2, VAL_BATCHES, BATCH, WIDTH)
     row = replace(
@@ -84,7 +86,7 @@ def recipe(model: str, setting: Setting) -> solvers.Recipe:
         display=50,
         average_loss=50,
     )
-    return replace(row, normalize=True, base_lr=CLASSIFIER_RATE) if first else row
+    return replace(row, normalize=True) if first else replace(row, lr_policy="poly", power=1.0)
 
 
 def classifier_layers(folder: Path, mean: Sequence[float], seed: int) -> dict[str, nets.PythonData]:
@@ -112,7 +114,10 @@ def train(
     for model, title in STAGES.items():
         log.info("-- %s", title)
         first = model == CLASSIFIER
-        layers = classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed)
+        scenes = {"batch": SCENES, "cache": CACHE}
+        layers = (
+            classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed, scenes)
+        )
         job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=(weights,), seed=seed)
         weights = found[model] = train_stage(replace(job, precision=precision), Run(root / model))
     return found

@@ -63,6 +63,13 @@ def test_text_is_the_message_with_a_header() -> None:
     assert not parsed.test_net and not parsed.test_iter and parsed.random_seed == 3 and parsed.max_iter == 7
 
 
+def test_a_rate_that_falls_is_in_the_solver_that_caffe_reads() -> None:
+    row = replace(solvers.recipe("voc-fcn8s", "light"), lr_policy="poly", power=0.9)
+    parsed = text_format.Parse(solvers.text(row), caffe_pb2.SolverParameter())
+    assert (parsed.lr_policy, parsed.power) == ("poly", pytest.approx(0.9))
+    assert not solvers.solver(solvers.recipe("voc-fcn8s")).HasField("power")
+
+
 def test_a_command_of_several_lines_stays_a_comment() -> None:
     text = solvers.text(solvers.recipe("voc-fcn8s"), command="python -c '\nimport solve\n'")
     assert text_format.Parse(text, caffe_pb2.SolverParameter()).max_iter == 100_000
