@@ -115,9 +115,7 @@ def train(
         log.info("-- %s", title)
         first = model == CLASSIFIER
         scenes = {"batch": SCENES, "cache": CACHE}
-        layers = (
-            classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed, scenes)
-        )
+        layers = classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed, scenes)
         job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=(weights,), seed=seed)
         weights = found[model] = train_stage(replace(job, precision=precision), Run(root / model))
     return found
