@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import nets
-from nets.arguments import whole
+from nets.arguments import several, whole
 
 from ..engine import PRECISIONS, multiplying, use_device
 from ..ranks import ALONE, Team, World
@@ -42,10 +42,10 @@ def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def add_device(to: argparse.ArgumentParser, several: bool = False) -> None:
-    """--gpu N or --cpu, as `args.gpu`: a number or None; `several`: numbers (see `gpus`) or None."""
+def add_device(to: argparse.ArgumentParser, many: bool = False) -> None:
+    """--gpu N or --cpu, as `args.gpu`: a number or None; `many`: numbers (see `gpus`) or None."""
     device = to.add_mutually_exclusive_group()
-    if several:
+    if many:
         device.add_argument("--gpu", type=gpus, metavar="N[,N...]", help="train on these GPUs, a process on "
             "each; with torchrun those of this computer, or all")  # fmt: skip
     else:
@@ -57,12 +57,7 @@ def add_device(to: argparse.ArgumentParser, several: bool = False) -> None:
 
 def gpus(text: str) -> tuple[int, ...]:
     """The type of an option that names GPUs: '0,1,2'; () for 'all', for what torchrun starts."""
-    if text == "all":
-        return ()
-    words = text.split(",")
-    if not all(word.isdecimal() for word in words) or len({*map(int, words)}) != len(words):
-        raise argparse.ArgumentTypeError(f"'{text}': expected a list of numbers such as 0,1,2, or all")
-    return tuple(map(int, words))
+    return () if text == "all" else several(whole())(text)
 
 
 def compute_on(gpu: int | None) -> None:

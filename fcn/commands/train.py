@@ -84,7 +84,7 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="MODEL",
         help=f"of {', '.join(solvers.RECIPES)}; default: {' '.join(nets.CHAIN)}",
     )
-    add_device(command, several=True)
+    add_device(command, many=True)
     add_precision(command, default=None)
     add(
         "--checkpoint",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe._caffe.ranks import group
+from caffe._caffe.ranks import joining
 from caffe._caffe.ranks.buckets import Buckets
 from tests.ranks import same_weights, together
 
@@ -105,7 +105,7 @@ def test_a_bucket_sets_off_as_soon_as_its_gradients_are_whole() -> None:
     def body(rank: int, uid: bytes) -> list[int]:
         caffe.NCCL.meet(uid)
         net = caffe.SGDSolver(solver_file(1)).net
-        team = group.joined()
+        team = joining.joined()
         buckets = Buckets(net.plan, net.learnable, passes=1, size=1)
         buckets.start()
         seen = [buckets.sent]
@@ -126,7 +126,7 @@ def test_gradients_of_all_passes_travel_once() -> None:
     def body(rank: int, uid: bytes) -> list[int]:
         caffe.NCCL.meet(uid)
         net = caffe.SGDSolver(solver_file(1)).net
-        team, sent = group.joined(), []
+        team, sent = joining.joined(), []
         buckets = Buckets(net.plan, net.learnable, passes=2, size=1 << 20)
         buckets.start()
         for _ in range(2):

@@ -55,7 +55,7 @@ def arguments(data: Path, weights: Path, runs: str, *more: object) -> list[str]:
         "--runs",
         data.parent / runs,
     ]
-    options += ["--recipe", "heavy", "--base-lr", 1e-6, "--seed", 3, "--test-every", 0, *more]
+    options += ["--recipe", "heavy", "--base-lr", 1e-6, "--seed", 5, "--test-every", 0, *more]
     return [str(option) for option in options]
 
 

@@ -135,6 +135,7 @@ class Geometry:
         self.tiles = source.batch * len(rows.reads) * self.across
         self.depth = self.channels if tile else self.channels * self.high * self.wide
         self.products = tile.products**2 if tile else 1
+        self._splits: dict[Pair, Pair] = {}
 
     @property
     def cost(self) -> float:
@@ -146,12 +147,17 @@ class Geometry:
         moved = self.products * (self.depth + wide) * (MOVE if self.tile else MOVE / 4)
         return self.products * self.depth * wide * (rounded(tiles, FEW) + READ) + tiles * moved
 
-    def split(self, threads: int, cache: int) -> tuple[int, int]:
+    def split(self, threads: int, cache: int) -> Pair:
         """How many tiles and how many output channels a piece has.
 
         Each thread gets as many pieces. They are parts of the tiles, unless those are so few that parts of
         the channels, for which the input is transformed as often, take less.
         """
+        if (threads, cache) not in self._splits:
+            self._splits[threads, cache] = self._split(threads, cache)
+        return self._splits[threads, cache]
+
+    def _split(self, threads: int, cache: int) -> Pair:
         outputs, found, least = rounded(self.outputs, COLUMNS), (0, 0), inf
         for parts in (2**n for n in range(threads.bit_length()) if 2**n <= outputs // COLUMNS):
             wide = rounded(-(-outputs // parts), COLUMNS)
