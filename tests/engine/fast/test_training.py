@@ -26,6 +26,9 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "score" bottom: "target" top:
 """
 
 
+FRAME = 9  # pixels around the image, more than kernels need: there all are equal
+
+
 @st.composite
 def layers(draw: Callable) -> tuple[list[int], str, str]:
     """The input's shape, layers over `data`, and the name of the last top."""
@@ -35,10 +38,11 @@ def layers(draw: Callable) -> tuple[list[int], str, str]:
         *draw(st.tuples(*[st.integers(8, 20)] * 2)),
     ]
     text, top = [], "data"
+    framed = draw(st.booleans())
     for number in range(draw(st.integers(1, 4))):
         kernel = draw(st.sampled_from([1, 3, 3, 5, 7]))
         outputs = draw(st.sampled_from([5, 16, 24, 48, 256]))
-        pad = draw(st.sampled_from([kernel // 2, kernel // 2, 9])) if not number else kernel // 2
+        pad = FRAME if framed and not number else kernel // 2
         made = f"conv{number}"
         text.append(
             f'layer {{ name: "{made}" type: "Convolution" bottom: "{top}" top: "{made}" '
@@ -118,9 +122,12 @@ def test_gradients(
     for name, blobs in reference.params.items():
         for index, blob in enumerate(blobs):
             close(fast.params[name][index].diff, blob.diff, f"{name} {index}")
+    # Which of equal pixels a pooling takes hangs on the last bit; parameters' gradients are the same for all.
+    moves = f"pad: {FRAME} " in drawn[1] and "Pooling" in drawn[1]
     for name, blob in reference.blobs.items():
         close(fast.blobs[name].data, blob.data, name)
-        close(fast.blobs[name].diff, blob.diff, f"{name}, diff")
+        if not moves:
+            close(fast.blobs[name].diff, blob.diff, f"{name}, diff")
 
 
 @SETTINGS
