@@ -171,6 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             run(args, results, Path(work))
     except Failure as failure:
         problems.append(f"ended early: {failure}")
+    except KeyboardInterrupt:
+        problems.append("ended early: interrupted; what was run until then is written")
     for path in report.write(results, args.out):
         print(path)
     failed = [outcome.title for outcome in results.outcomes if outcome.rows[0].reason]
