@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from .case import INFERENCE
 from .contest import Row
@@ -59,6 +60,9 @@ def _ratios(results: Results, axes: Axes) -> None:
             axes.plot(*zip(*points), "o", color=f"C{number}", label=contestant.label)
     axes.axvline(1, color="black", linewidth=1)
     axes.set(title="Time over the engine's (right of the line the engine is faster)", xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(base=2))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(titles)), titles)
     axes.invert_yaxis()
     axes.grid(alpha=0.3, axis="x", which="both")
