@@ -19,9 +19,11 @@ NYUDv2.
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -70,6 +72,8 @@ def arguments(prog: str) -> argparse.ArgumentParser:
     kinds = f"class scores too, NAME_scores.npz: as {' or '.join(TYPES)} (default: {TYPES[0]})"
     more.add_argument("--scores", nargs="?", const=TYPES[0], choices=TYPES, help=kinds)
     more.add_argument("--page", action="store_true", help=f"{NAME}: each image, its overlay and its classes")
+    as_json = "for programs: print a list of what became of each file, and nothing else on standard output"
+    more.add_argument("--json", action="store_true", help=as_json)
     add_devices(command)
     add_precision(command)
     add_verbosity(command)
@@ -83,6 +87,8 @@ def parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
         command.error("give images, or --camera N")
     if args.camera is not None and (args.jobs or len(args.gpu or ()) > 1):
         command.error("--camera: one process watches it; leave out --jobs, and name one GPU")
+    if args.camera is not None and args.json:
+        command.error("--json: a camera has no end; its label maps are in the folder")
     if args.overlap is not None and args.tile is None:
         command.error("--overlap is of tiles: give --tile too")
     return args
@@ -123,11 +129,11 @@ def run(args: argparse.Namespace, team: Team = ALONE) -> int:
         contribute(team, batch.opened, files)
         return 0
     if tiling:
-        print(tiling.describe())
+        print(tiling.describe(), file=sys.stderr if args.json else sys.stdout)
     if team.world.launched:
-        return _segment(batch, files, args.page, collected(team, batch.opened, files))
+        return _segment(batch, files, args, collected(team, batch.opened, files))
     crew = [replace(batch, computing=setting).opened for setting in where]
-    return _segment(batch, files, args.page, sharded(crew, files))
+    return _segment(batch, files, args, sharded(crew, files))
 
 
 def _batch(args: argparse.Namespace, computing: Setting) -> Batch:
@@ -147,18 +153,20 @@ def _batch(args: argparse.Namespace, computing: Setting) -> Batch:
     return Batch(trained, listed, wishes, computing)
 
 
-def _segment(batch: Batch, files: Sequence[Path], page: bool, each: Iterable[Done]) -> int:
+def _segment(batch: Batch, files: Sequence[Path], args: argparse.Namespace, each: Iterable[Done]) -> int:
     """Report on each file as it is segmented, and write the page of them; 1 where one could not be."""
     results: list[Done] = []
     lost: ShardError | None = None
     try:
         for done in progress(each, "segmenting", len(files), "files"):
-            _report(done)
+            _report(done, quietly=args.json)
             results.append(done)
     except ShardError as error:
         lost = error
-    if page:
-        print(f"wrote {_page(batch, results)}")
+    if args.page:
+        print(f"wrote {_page(batch, results)}", file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print(json.dumps([{**asdict(done), "path": str(done.path)} for done in results], indent=2))
     turned = sum(done.turned for done in results)
     if turned:
         tell(f"{turned} of {len(files)} images lie on their side by their EXIF tag; --upright turns them")
@@ -170,9 +178,9 @@ def _segment(batch: Batch, files: Sequence[Path], page: bool, each: Iterable[Don
     return int(failed > 0)
 
 
-def _report(done: Done) -> None:
-    """What became of a file, on a line; of several labelings one after the other."""
-    if done.shares:
+def _report(done: Done, quietly: bool) -> None:
+    """What became of a file, on a line; of several labelings one after the other. Quietly: problems alone."""
+    if done.shares and not quietly:
         listed = (
             ", ".join(f"{name} {100 * share:.1f} %" for name, share in one.items()) for one in done.shares
         )

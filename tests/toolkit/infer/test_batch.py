@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -47,6 +48,19 @@ def test_several_processes_write_and_say_what_one_does(
     assert said[0].out == said[1].out and said[0].out.count("\n") == 5
     assert said[0].err == said[1].err and "c2.png" in said[0].err and "1 of 6 images" in said[0].err
     assert labels(tmp_path / "1") == labels(tmp_path / "2") and len(labels(tmp_path / "1")) == 5
+
+
+def test_a_program_reads_what_became_of_each_file(
+    fcn_run: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = [str(photos), "--weights", str(fcn_run), "-o", str(tmp_path / "out"), "--json", "--page"]
+    assert infer.main([*line, "--tile", "500"]) == 1
+    found = {Path(one["path"]).name: one for one in json.loads(capfd.readouterr().out)}
+    assert found.keys() == {path.name for path in photos.iterdir()}
+    assert found["c2.png"]["problem"] and not found["c2.png"]["shares"]
+    for one in (one for name, one in found.items() if name != "c2.png"):
+        (shares,) = one["shares"]
+        assert one["problem"] is None and sum(shares.values()) == pytest.approx(1)
 
 
 def test_on_several_gpus_each_has_a_process(
