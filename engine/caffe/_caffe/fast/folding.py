@@ -10,6 +10,9 @@ from .operation import Kept
 from .planes import Plane, PlaneLayout, whole
 
 PARTS = 4  # of a row that may stand for many
+_Table = np.ndarray
+#: Of `passing.fold`, in the order of its arguments.
+Tables = tuple[_Table, _Table, _Table, _Table, _Table, _Table, _Table, _Table]
 
 
 def opened(layout: PlaneLayout) -> PlaneLayout:
@@ -58,10 +61,7 @@ class Folder:
         return self._folded
 
 
-_A = np.ndarray
-
-
-def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> tuple[_A, _A, _A, _A, _A, _A, _A, _A]:
+def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> Tables:
     """Of `passing.fold`."""
     values, grads, folded = key
     batch, (rows, columns) = folded.batch, (np.array(folded.rows), np.array(folded.columns))
