@@ -54,6 +54,7 @@ CHANGED = {
     "fcn.commands.serve: signal.signal": "SIGTERM ends the server as Ctrl-C does",
     "fcn.commands.demo: logging.basicConfig": "a command line: it shows its progress",
     "fcn.commands.data: signal.signal": "SIGTERM ends an import, and removes what is half done",
+    "fcn.infer.films: signal.signal": "Ctrl-C waits until a camera's frame is written; put back after it",
     "fcn.infer.images: warnings.simplefilter": "Pillow's warning of large images that are wanted; put back",
     "fcn.sharding: os.environ": "the processes that are started get their part of the cores; put back",
     "fcn.sharding: signal.signal": "while processes start, which inherit that they ignore Ctrl-C; put back",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +75,25 @@ def watch(model: Model, number: int, wishes: Wishes, tiling: Tiling | None = Non
         for count, frame in enumerate(source.frames(), 1):
             for label, one in zip(model.labels([frame], tiling), model.said):
                 folder = wishes.out / f"camera{number}{one.end}"
-                yield pictures.write_frame(label, folder, count)
                 blended = pictures.blend(frame, label, one.classes, wishes.alpha)
-                Image.fromarray(blended).save(folder / f"{count:06d}_overlay.png")
+                with _whole():
+                    path = pictures.write_frame(label, folder, count)
+                    Image.fromarray(blended).save(folder / f"{count:06d}_overlay.png")
+                    yield path
     raise SampleError(f"camera {number}: gives no more pictures")
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Ctrl-C is heard after what is inside: a label map has its overlay and is counted, or is not there."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears it
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
