@@ -10,6 +10,7 @@ import time
 import pytest
 
 import caffe
+from caffe._caffe.ranks.group import Group
 from caffe._caffe.ranks.meeting import Patience, Place
 from tests.ranks import together
 
@@ -85,6 +86,38 @@ def test_a_rank_that_says_it_is_busy_is_waited_for() -> None:
 
     with together(2, body, **SOON) as ranks:
         assert ranks.all_say == [[1], [1]]
+
+
+def test_the_patience_begins_when_a_rank_is_no_longer_busy() -> None:
+    def body(rank: int, uid: bytes) -> object:
+        caffe.NCCL.meet(uid)
+        if rank == 1:
+            with caffe.NCCL.busy("scoring"):
+                time.sleep(4)
+            time.sleep(2)
+        return caffe.NCCL.most([rank])
+
+    with together(2, body, **{**SOON, "CAFFE_RANK_PATIENCE": "4"}) as ranks:
+        assert ranks.all_say == [[1], [1]]
+
+
+class _JustTooLate:
+    """An exchange that ends right after the wait for it has given up."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def wait(self, timeout: object = None) -> None:
+        if not self.ended:
+            self.ended = True
+            raise RuntimeError("Operation timed out!")
+
+    def is_completed(self) -> bool:
+        return self.ended
+
+
+def test_an_exchange_that_ends_as_a_look_at_it_gives_up_is_done() -> None:
+    assert Group._done(_JustTooLate())
 
 
 @pytest.mark.parametrize("absent", [0, 2])

@@ -61,7 +61,7 @@ class Group:
     def __init__(self, place: Place, patience: Patience, heart: Heart, period: float, post: Post) -> None:
         self._place, self._patience, self._heart, self._period = place, patience, heart, period
         self._post = post
-        self._reminded = 0.0
+        self._waiting = self._idle = self._reminded = 0.0  # since when; see `_wait`
         self._under_way = 0  # exchanges that have begun and are not done
 
     def connect(self, store: Store, rank: int, count: int) -> None:
@@ -87,14 +87,14 @@ class Group:
         thread = threading.Thread(target=connect, name="caffe connect", daemon=True)
         self._under_way += 1
         self._heart.arrive()
-        begun = self._reminded = time.monotonic()
+        self._wait()
         thread.start()
         while thread.is_alive():
-            self._look(time.monotonic() - begun)
+            self._look()
             thread.join(LOOK)
         if failed:
             raise self._broken(failed[0]) from failed[0]
-        self._under_way -= 1
+        self._ended()
 
     def reduce(self, tensor: Tensor) -> dist.Work:
         """Begin to add up a tensor over all ranks, in place; `finish` ends it."""
@@ -127,12 +127,11 @@ class Group:
         Raises:
             RankLost: another rank is lost or has ended, or these have sent nothing for long; it is named.
         """
-        begun = self._reminded = time.monotonic()
+        self._wait()
         try:
             while not (found := self._post.take()) and ranks:
-                waited = time.monotonic() - begun
-                self._look(waited)
-                if waited > self._patience.progress:
+                self._look()
+                if time.monotonic() - self._waiting > self._patience.progress:
                     raise RankLost(
                         f"{', '.join(map(self._heart.who, ranks))} has sent nothing for "
                         f"{self._patience.progress:g} s (CAFFE_RANK_PATIENCE): it lives, and does not come on"
@@ -159,15 +158,19 @@ class Group:
             RankLost: another rank is lost, has ended or hangs; it is named.
         """
         self._heart.arrive()
-        begun = self._reminded = time.monotonic()
+        self._wait()
         try:
             while not self._done(work):
-                self._look(time.monotonic() - begun)
+                self._look()
         except RuntimeError as error:
             if isinstance(error, SolverError):
                 raise
             raise self._broken(error) from error
+        self._ended()
+
+    def _ended(self) -> None:
         self._under_way -= 1
+        self._heart.leave()
 
     @staticmethod
     def _done(work: dist.Work) -> bool:
@@ -181,12 +184,16 @@ class Group:
         try:
             work.wait(timedelta(seconds=LOOK))
         except RuntimeError:
-            if work.is_completed():
-                raise
-            return False
+            if not work.is_completed():
+                return False
+            work.wait()  # it was too late for that look only, or says what broke it
         return True
 
-    def _look(self, waited: float) -> None:
+    def _wait(self) -> None:
+        """A wait begins."""
+        self._waiting = self._idle = self._reminded = time.monotonic()
+
+    def _look(self) -> None:
         """Raise RankLost where there is no use in waiting on."""
         heart, patience = self._heart, self._patience
         if time.monotonic() - heart.contact > patience.silence:
@@ -203,7 +210,10 @@ class Group:
             raise RankLost(f"{heart.who(rank)} has ended before the others: see its own message")
         late = heart.behind()
         busy = {rank: heart.heard[rank].beat.doing for rank in late if heart.heard[rank].beat.doing}
-        if late and not busy and waited > patience.progress:
+        if busy:
+            self._idle = time.monotonic()
+        # By what was heard last, not by the clock: this process may have been stopped itself meanwhile.
+        if late and heart.contact - self._idle > patience.progress:
             raise RankLost(
                 f"{', '.join(map(heart.who, late))} has kept the others waiting for {patience.progress:g} s "
                 "(CAFFE_RANK_PATIENCE): it lives, and does not come to the end of its step; as a rule its "
@@ -212,7 +222,7 @@ class Group:
         if time.monotonic() - self._reminded > REMINDER:
             self._reminded = time.monotonic()
             names = ", ".join(f"{heart.who(r)}{f', {busy[r]}' if r in busy else ''}" for r in late)
-            log.warning("waiting for %s (%.0f s)", names or "the network", waited)
+            log.warning("waiting for %s (%.0f s)", names or "the network", time.monotonic() - self._waiting)
 
     def _broken(self, error: RuntimeError) -> RankLost:
         """What to raise where a connection broke: who is gone shows within a few beats."""
@@ -237,6 +247,8 @@ class Group:
         In the middle of an exchange it ends the process, with status 1: torch waits for the others even when
         it is asked to let go, and they may never come.
         """
+        if not self._under_way:
+            self._heart.see_off(self._patience.silence)
         self._heart.stop()
         if self._under_way:
             logging.shutdown()

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from .meeting import PAUSE
+
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
@@ -28,12 +30,14 @@ class Beat:
     Attributes:
         number: grows with every beat.
         arrived: how many exchanges with the others it has come to.
+        done: how many of them have ended.
         doing: what keeps it from the next one, if it may take long; `LEFT` where it has ended.
         who: its process and computer.
     """
 
     number: int = 0
     arrived: int = 0
+    done: int = 0
     doing: str = ""
     who: str = ""
 
@@ -58,7 +62,8 @@ class Heart:
         self._store, self._rank, self._period = store, rank, period
         self._others = [other for other in range(count) if other != rank]
         self._beat = Beat(who=f"process {os.getpid()} on {socket.gethostname()}")
-        self._stop = threading.Event()
+        self._wake, self._over = threading.Event(), False
+        self._changing = threading.Lock()  # the beat: by the thread that beats, and by the one that trains
         self._thread = threading.Thread(target=self._run, name="caffe heartbeat", daemon=True)
         #: When the store last answered.
         self.contact = time.monotonic()
@@ -72,17 +77,41 @@ class Heart:
 
     def stop(self) -> None:
         """Say that this rank has ended; the last beat."""
-        self._stop.set()
+        self._over = True
+        self._wake.set()
         self._thread.join(2 * self._period + 1)
+
+    def see_off(self, seconds: float) -> None:
+        """Wait, at most so long, until the others too are through the exchanges that this rank is through.
+
+        One that still is in the last of them would take this rank's end for a loss.
+        """
+        limit = time.monotonic() + seconds
+        self._period = PAUSE
+        self._wake.set()
+        while self._within() and self._thread.is_alive() and time.monotonic() < limit:
+            time.sleep(PAUSE)
+
+    def _within(self) -> list[int]:
+        """The ranks that are not through the exchanges that this one is through."""
+        beats = {rank: heard.beat for rank, heard in self.heard.items()}
+        return [r for r, beat in beats.items() if beat.doing != LEFT and beat.done < self._beat.done]
 
     def arrive(self) -> None:
         """This rank has come to the next exchange."""
-        self._beat = replace(self._beat, arrived=self._beat.arrived + 1)
+        with self._changing:
+            self._beat = replace(self._beat, arrived=self._beat.arrived + 1)
+
+    def leave(self) -> None:
+        """The exchange that this rank has come to has ended."""
+        with self._changing:
+            self._beat = replace(self._beat, done=self._beat.arrived)
 
     def do(self, what: str) -> str:
         """This rank is busy with something that may take long; "" for no more. Returns what it was before."""
-        before = self._beat.doing
-        self._beat = replace(self._beat, doing=what)
+        with self._changing:
+            before = self._beat.doing
+            self._beat = replace(self._beat, doing=what)
         return before
 
     @property
@@ -112,7 +141,11 @@ class Heart:
     def _run(self) -> None:
         from torch.distributed import DistNetworkError
 
-        while not self._stop.wait(self._period):
+        while True:
+            self._wake.wait(self._period)
+            self._wake.clear()
+            if self._over:
+                break
             try:
                 self._say()
                 self._listen()
@@ -128,8 +161,9 @@ class Heart:
             pass  # nobody is there to hear it
 
     def _say(self) -> None:
-        self._beat = replace(self._beat, number=self._beat.number + 1)
-        self._store.set(f"beat/{self._rank}", json.dumps(asdict(self._beat)))
+        with self._changing:
+            self._beat = beat = replace(self._beat, number=self._beat.number + 1)
+        self._store.set(f"beat/{self._rank}", json.dumps(asdict(beat)))
 
     def _listen(self) -> None:
         there = [rank for rank in self._others if rank in self.heard or self._store.check([f"beat/{rank}"])]
