@@ -116,10 +116,12 @@ def multiply_panels(a: Address, b: Address, c: Address, count: int, depth: int, 
                 if count - t >= ROWS:
                     product(left, panel, right, depth, 1, COLUMNS, wide, deep, adds, soon, pace)
                     t += ROWS
+                    soon += deep * pace
                 else:
-                    product_of_few(left, panel, right, depth, 1, COLUMNS, wide, deep, adds, soon, pace)
+                    part = pace * FEW // ROWS
+                    product_of_few(left, panel, right, depth, 1, COLUMNS, wide, deep, adds, soon, part)
                     t += FEW
-                soon += deep * pace
+                    soon += deep * part
 
 
 @njit(inline="always")

@@ -45,6 +45,7 @@ _FLOAT = ir.FloatType()
 _INT = ir.IntType(64)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _ITEM = 4  # bytes of a float32
+_LINE = 64  # bytes of a cache line
 
 
 class VectorType(types.Type):
@@ -185,7 +186,7 @@ def _product(rows: int) -> Any:
 
     Arguments: addresses of A, B, C; how many numbers apart are A's rows and the steps of its depth, the
     steps of B's depth, the rows of C; the depth; 0, or 1 to add to what C holds; an address that is read
-    soon, and how many bytes of what follows it each step of the depth asks the memory for.
+    soon, and how many bytes of what follows it, two cache lines at most, each step of the depth asks for.
     """
 
     def emit(builder: Any, a: Any, b: Any, c: Any, *rest: Any) -> None:
@@ -206,7 +207,9 @@ def _product(rows: int) -> Any:
         with cgutils.for_range(builder, depth) as loop:
             left = builder.add(a, builder.mul(loop.index, deep_a))
             right = builder.add(b, builder.mul(loop.index, deep_b))
-            _ask(builder, builder.add(soon, builder.mul(loop.index, pace)))
+            asked = builder.add(soon, builder.mul(loop.index, pace))
+            _ask(builder, asked)
+            _ask(builder, builder.add(asked, _INT(_LINE)))
             columns = [_load(builder, _plus(builder, right, LANES * v)) for v in range(VECTORS)]
             for row, total_row in zip(rows_a, sums):
                 factor = _spread(builder, _load(builder, builder.add(left, row), _FLOAT))
