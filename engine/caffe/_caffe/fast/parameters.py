@@ -16,7 +16,6 @@ from ..layers.normalization import BatchNorm
 from ..machine import moves
 from ..machine.simd import COLUMNS
 from ..machine.toom import Short
-from ..machine.workers import in_pieces
 
 T = TypeVar("T")
 
@@ -66,21 +65,42 @@ def pack(
         kept: memory of that shape, of any contents, which is written over: new memory costs more than what is
             written there.
     """
-    outputs, channels, *taps = weight.shape
-    panels = -(-outputs // COLUMNS)
+    channels, outputs = weight.shape[1], weight.shape[0]
     made = torch.empty(packed_shape(weight, tile, lanes)) if kept is None else kept
     if lanes > channels or outputs % COLUMNS:
         made.zero_()
-    source, packed = weight.contiguous().numpy(), made.numpy()
-
-    def run(first: int, count: int) -> None:
-        if tile:
-            moves.pack_tiles(source, tile.kernel, packed, first, count)
-        else:
-            moves.pack_taps(source, packed, lanes, first, count)
-
-    in_pieces(panels * channels, COLUMNS * math.prod(taps), run)
+    by = _transform(tile) if tile else None
+    for panel, part in enumerate(torch.split(weight.flatten(2), COLUMNS)):
+        used = part.permute(2, 1, 0)  # (taps, channels, outputs of a panel)
+        into = made[:, panel] if tile else made[0, panel].view(len(used), lanes, COLUMNS)
+        if by is not None:
+            used = (by @ used.double().flatten(1)).view(-1, *used.shape[1:])
+        into[:, :channels, : len(part)] = used
     return made
+
+
+def unpack(sums: torch.Tensor, tile: Short | None, lanes: int, target: torch.Tensor, adds: int) -> None:
+    """target (O, C, kh, kw) = or += the weights' gradient of which `sums` are those of products.
+
+    Args:
+        sums: (rows, products, outputs), rows for each `lanes` of a tap; the first C and O of them are used.
+    """
+    outputs, channels, *taps = target.shape
+    flat = target.view(outputs, channels, -1)
+    put = torch.Tensor.add_ if adds else torch.Tensor.copy_
+    if tile is None:
+        rows = sums[: math.prod(taps) * lanes].view(-1, lanes, sums.shape[2])
+        put(flat, rows[:, :channels, :outputs].permute(2, 1, 0))
+        return
+    by = _transform(tile).T
+    for part, into in zip(torch.split(sums[:channels], COLUMNS), torch.split(flat, COLUMNS, dim=1)):
+        put(into, (by @ part.double())[..., :outputs].permute(2, 0, 1))
+
+
+def _transform(tile: Short) -> torch.Tensor:
+    """(products, taps) of both axes, float64."""
+    axis = torch.from_numpy(tile.kernel)
+    return torch.kron(axis, axis)
 
 
 class Epilogue:

@@ -13,7 +13,7 @@ from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .products import multiply_panels
-from .simd import COLUMNS, FEW, LANES, ROWS, fma, load, product, product_of_few, spread, store
+from .simd import COLUMNS, FEW, LANES, ROWS, load, product, product_of_few, store
 
 DEPTH = 256  # how much of a product's depth is done before the next
 
@@ -140,14 +140,14 @@ class Lines(NamedTuple):
 
 
 LINES = types.NamedUniTuple(int64, len(Lines._fields), Lines)
-_FLOATS = float32[:, :, :, ::1]
 
 
 @compiled(void(LINES, int64, int64, int64, int64, int64))
 def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first: int, count: int) -> None:
-    """made (products, blocks, rows, outputs) = x (products, rows, depth) times weights in panels of COLUMNS.
+    """made (products, blocks, rows, outputs) = x (products, rows, depth) times weights.
 
-    Bands `first` to `first + count` of the blocks of all products; weights are as `pack_lines` puts them.
+    Bands `first` to `first + count` of the blocks of all products; weights are (products, outputs / COLUMNS,
+    depth, COLUMNS), of all blocks' outputs.
     """
     for item in range(first, first + count):
         block, row = item // g.bands, item % g.bands * g.band
@@ -155,31 +155,3 @@ def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first:
         right = weights + 4 * block * g.depth * g.outputs
         target = made + 4 * (block * g.rows + row) * g.outputs
         multiply_panels(left, right, target, min(g.band, g.rows - row), g.depth, g.outputs)
-
-
-@compiled(void(_FLOATS, int64, float32[:, ::1], _FLOATS, int64, int64))
-def pack_lines(weight: Array, axis: int, g: Array, target: Array, first: int, count: int) -> None:
-    """Weights (O, C, kh, kw), their rows (axis 0) or columns (1) transformed by g (p x taps).
-
-    To (p, O/COLUMNS, taps of the other axis * C, COLUMNS). Items `first` to `first + count`, of which there
-    are O/COLUMNS times C.
-    """
-    channels, products, taps = weight.shape[1], g.shape[0], g.shape[1]
-    others, panels = weight.shape[3 - axis], target.shape[1]
-    kernels = np.empty((others, taps, COLUMNS), np.float32)
-    for item in range(first, first + count):
-        panel, c = item // channels, item % channels
-        for lane in range(COLUMNS):
-            kernel = weight[panel * COLUMNS + lane, c]
-            for i in range(taps):
-                for j in range(others):
-                    kernels[j, i, lane] = kernel[i, j] if axis == 0 else kernel[j, i]
-        for f in range(products):
-            for j in range(others):
-                row = ((f * panels + panel) * others + j) * channels + c
-                for lane in range(0, COLUMNS, LANES):
-                    source = kernels.ctypes.data + 4 * (j * taps * COLUMNS + lane)
-                    total = spread(float32(0))
-                    for i in range(taps):
-                        total = fma(spread(g[f, i]), load(source + 4 * i * COLUMNS), total)
-                    store(total, target.ctypes.data + 4 * (row * COLUMNS + lane))

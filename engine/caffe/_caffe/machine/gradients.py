@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, float64, int64, njit, types, void
+from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .dense import DENSE, DEPTH, Dense, product_of_rows
@@ -90,54 +90,6 @@ def correlate(g: Correlation, first: int, count: int) -> None:
             product(
                 left, right + column, place + column, 1, g.depth, g.outputs, apart, g.tiles, g.adds, left, 0
             )
-
-
-_FLOATS = float32[:, :, :, ::1]
-
-
-@compiled(void(float32[:, :, ::1], float64[:, ::1], _FLOATS, int64, int64, int64))
-def unpack_tiles(sums: Array, g: Array, target: Array, adds: int, first: int, count: int) -> None:
-    """target (O, C, r, r) = or += g' s g of the sums s, (rows, n * n, outputs).
-
-    Items `first` to `first + count`, of which there are C times O/COLUMNS.
-    """
-    outputs, channels, taps = target.shape[:3]
-    n, panels = g.shape[0], (outputs + COLUMNS - 1) // COLUMNS
-    half, made = np.empty((taps, n, COLUMNS)), np.empty((taps, taps, COLUMNS))
-    for item in range(first, first + count):
-        c, start = item // panels, item % panels * COLUMNS
-        for i in range(taps):
-            for m in range(n):
-                for lane in range(COLUMNS):
-                    half[i, m, lane] = 0
-                for k in range(n):
-                    for lane in range(COLUMNS):
-                        half[i, m, lane] += g[k, i] * sums[c, k * n + m, start + lane]
-            for j in range(taps):
-                for lane in range(COLUMNS):
-                    made[i, j, lane] = 0
-                for m in range(n):
-                    for lane in range(COLUMNS):
-                        made[i, j, lane] += half[i, m, lane] * g[m, j]
-        for lane in range(min(COLUMNS, outputs - start)):
-            kernel = target[start + lane, c]
-            for i in range(taps):
-                for j in range(taps):
-                    kernel[i, j] = made[i, j, lane] + kernel[i, j] if adds else made[i, j, lane]
-
-
-@compiled(void(float32[:, :, ::1], int64, _FLOATS, int64, int64, int64))
-def unpack_taps(sums: Array, lanes: int, target: Array, adds: int, first: int, count: int) -> None:
-    """The same of sums (rows, 1, outputs) over all taps, whose rows are (kh * kw, lanes)."""
-    outputs, channels, high, wide = target.shape
-    panels = (outputs + COLUMNS - 1) // COLUMNS
-    for item in range(first, first + count):
-        c, start = item // panels, item % panels * COLUMNS
-        for lane in range(start, min(start + COLUMNS, outputs)):
-            for i in range(high):
-                for j in range(wide):
-                    value = sums[(i * wide + j) * lanes + c, 0, lane]
-                    target[lane, c, i, j] = value + target[lane, c, i, j] if adds else value
 
 
 _TABLE = int64[:, ::1]

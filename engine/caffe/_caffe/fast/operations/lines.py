@@ -118,12 +118,11 @@ class Lines:
         outputs, channels, *kernel = weight.shape
         panels, depth = outputs // COLUMNS, kernel[1 - axis] * channels
         packed = torch.empty(by.products, panels, depth, COLUMNS) if kept is None else kept
-        source, target, rows = weight.numpy(), packed.numpy(), by.kernel.astype(np.float32)
-        in_pieces(
-            panels * channels,
-            COLUMNS * kernel[0] * kernel[1],
-            lambda first, count: dense.pack_lines(source, axis, rows, target, first, count),
-        )
+        rows = torch.from_numpy(by.kernel).float()
+        for panel, part in enumerate(torch.split(weight, COLUMNS)):
+            # taps of the axis, by those of the other one, channels and outputs
+            taps = part.permute(2 + axis, 3 - axis, 1, 0).contiguous().flatten(1)
+            packed[:, panel] = (rows @ taps).view(by.products, depth, COLUMNS)
         return packed
 
 

@@ -26,7 +26,7 @@ from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
 from ..folding import Folder, opened
 from ..operation import Chain, Kept, Operation, Room
-from ..parameters import pack, packed_shape
+from ..parameters import pack, packed_shape, unpack
 from ..planes import Plane, PlaneLayout
 from .convolve import Convolve, address, convolve, pixel_tables, work_of
 from .dense import Dense
@@ -140,22 +140,8 @@ class TrainedConvolve(Convolve, Trained):
                 int(first > 0),
             )
             in_pieces(now.products * rows // ROWS, ROWS * outputs, partial(gradients.correlate, products))
-        self._add(now, weight, sums.numpy())
-
-    @staticmethod
-    def _add(now: Geometry, weight: Blob, sums: np.ndarray) -> None:
-        """Add the products' sums, turned back into kernels, to the weight's gradient."""
         target, adds = _place(weight)
-        made = target.numpy()
-
-        def run(first: int, count: int) -> None:
-            if now.tile:
-                gradients.unpack_tiles(sums, now.tile.kernel, made, adds, first, count)
-            else:
-                gradients.unpack_taps(sums, now.channels, made, adds, first, count)
-
-        panels = -(-len(made) // COLUMNS)
-        in_pieces(panels * made.shape[1], now.products * COLUMNS, run)
+        unpack(sums, now.tile, now.channels, target, adds)
         weight.put_grad(target)
 
     def _bottom_gradient(self, source: Plane, grad: Plane) -> None:
