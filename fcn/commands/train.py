@@ -48,6 +48,7 @@ from ..train import (
     recipes,
     resume_run,
     suited_kind,
+    suited_trunk,
     train_chain,
 )
 from ..train.events import need_tensorboard
@@ -128,7 +129,12 @@ def arguments(prog: str) -> argparse.ArgumentParser:
         metavar="N",
         help="default: lines of classes.txt, or PASCAL VOC's 21",
     )
-    add("--width", type=positive, metavar="X", help="multiply all widths of the trunk")
+    add(
+        "--width",
+        type=positive,
+        metavar="X",
+        help="multiply all widths of the trunk; default: 1, with --from the run's",
+    )
     add(
         "--base-lr",
         type=real(0),
@@ -259,7 +265,7 @@ def train(args: argparse.Namespace, precision: str, team: Team = ALONE) -> int:
         raise FileNotFoundError(f"--from {args.start}: neither a file nor the folder of a run")
     data = read_data(args)
     reading = {key: getattr(args, key) for key in READING if getattr(args, key) is not None}
-    width = 1.0 if args.width is None else args.width
+    width, trunk = suited_trunk(args.width, args.start)
     models = args.models or (default_models(args.start) if args.start else nets.CHAIN)
     load = load_of(data, width, reading)
     kind = args.recipe or (suited_kind(width, args.start) if load else None)
@@ -272,6 +278,7 @@ def train(args: argparse.Namespace, precision: str, team: Team = ALONE) -> int:
         seed=1337 if args.seed is None else args.seed,
         reading=reading,
     )
+    jobs = [replace(job, trunk=trunk) for job in jobs]
     if args.start is not None:
         jobs[0] = from_other_classes(jobs[0], args.keep_classes or ())
     if load is not None:

@@ -12,7 +12,7 @@ from .numbers import Diverged
 from .session import Session
 from .stage import train
 from .stopping import Interrupted
-from .suited import announce, load_of, suited_kind
+from .suited import announce, load_of, suited_kind, suited_trunk
 from .trouble import OutOfMemory
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "recipes",
     "resume_run",
     "suited_kind",
+    "suited_trunk",
     "train",
     "train_chain",
 ]

@@ -115,29 +115,22 @@ def default_models(weights: Path) -> list[str]:
     Raises:
         ValueError: they lie in none.
     """
-    run = _run_of(weights)
-    job = run.job() if run else None
+    job = job_before(weights)
     if job is None:
         trained = ", ".join(name for name, row in nets.MODELS.items() if row.stride)
         raise ValueError(f"--from {weights}: it lies in no run, so name the model to train: one of {trained}")
     return [job.model]
 
 
-def kind_of(weights: Path) -> str | None:
-    """The kind of recipe that the run was trained by which the weights lie in; None if they lie in none."""
-    run = _run_of(weights)
-    job = run.job() if run else None
-    return job.recipe.kind if job else None
-
-
-def _run_of(weights: Path) -> Run | None:
-    return Run(weights) if weights.is_dir() else Run.holding(weights)
+def job_before(weights: Path) -> Job | None:
+    """What the run was to do that the weights lie in; None if they lie in none."""
+    run = Run(weights) if weights.is_dir() else Run.holding(weights)
+    return run.job() if run else None
 
 
 def _old_names(weights: Path) -> tuple[str, ...] | None:
     """The classes of the net that the weights were trained in, if that can be known."""
-    run = _run_of(weights)
-    job = run.job() if run else None
+    job = job_before(weights)
     if job is not None:
         return job.class_names
     scores = caffemodel.shapes(weights).get("score_fr") if weights.is_file() else None

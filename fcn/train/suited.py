@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import nets
 import solvers
 from solvers.fitting import PIXELS
 from voc_layers.augment import Augmentation
@@ -27,8 +28,19 @@ def suited_kind(width: float, start: Path | None) -> str | None:
     Args:
         start: a net for other classes that is gone on from.
     """
-    before = finetune.kind_of(start) if start else None
-    return before or ("light" if width < 1 else None)
+    before = finetune.job_before(start) if start else None
+    return before.recipe.kind if before else "light" if width < 1 else None
+
+
+def suited_trunk(width: float | None, start: Path | None) -> tuple[float, nets.Trunk | None]:
+    """The width to train in, and the trunk where it is none of the models' own: the run's, unless given.
+
+    Args:
+        width: what was asked for, or None.
+        start: as in `suited_kind`.
+    """
+    before = finetune.job_before(start) if start and width is None else None
+    return (before.width, before.trunk) if before else (1.0 if width is None else width, None)
 
 
 def load_of(data: TrainingData, width: float, reading: Mapping[str, Any]) -> solvers.Load | None:

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 import caffe
+import nets
 import solve
 import solvers
 from fcn.data import TrainingData
 from fcn.runs import Run
 from fcn.train import chain, recipes, timing, train
+from fcn.weights import save_random
 from tests.toolkit.conftest import WIDTH
 
 Train = Callable[..., int]
@@ -27,7 +29,8 @@ def run_train(data: Path) -> Train:
 
     def call(*args: object) -> int:
         given = list(map(str, args))
-        for option, value in (("--data", data), ("--width", WIDTH), ("--iters", 1)):
+        narrow = [] if "--from" in given else [("--width", WIDTH)]
+        for option, value in (("--data", data), *narrow, ("--iters", 1)):
             given += [] if option in given else [option, str(value)]
         return solve.main(given)
 
@@ -117,6 +120,21 @@ def test_a_finer_net_starts_from_a_coarser_one_of_other_classes(
     assert run_train("voc-fcn16s", "voc-fcn8s", *args) == 0
     old, new = params(coarse), params(Run(tmp_path / "new/voc-fcn8s"))
     assert np.array_equal(old["fc7"][0], new["fc7"][0]) and not new["score_fr"][0].any()
+
+
+def test_a_net_of_another_trunk_is_gone_on_from_as_it_is(
+    run_train: Train, data: Path, others: Path, tmp_path: Path
+) -> None:
+    trunk = nets.VGG(stages=((4,), (4,), (6,), (6,), (8,)), fc=8, fc_kernel=7)
+    rows = recipes(["voc-fcn32s"], "light", max_iter=1, test_every=0)
+    (job,) = chain(rows, TrainingData.own(data))
+    base = tmp_path / "base.caffemodel"
+    save_random("vgg16", base, arch=trunk)
+    run = Run(tmp_path / "old")
+    train(replace(job, trunk=trunk, weights=(base,)), run)
+    assert run_train("--from", run.path, "--data", others, "--runs", tmp_path / "new", "--base-lr", 0) == 0
+    old, new = params(run), params(Run(tmp_path / "new/voc-fcn32s"))
+    assert np.array_equal(old["fc7"][0], new["fc7"][0])
 
 
 @pytest.mark.parametrize(("args", "says"), [
