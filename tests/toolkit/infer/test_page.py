@@ -66,9 +66,8 @@ def test_one_labeling_is_shown_and_the_keyboard_chooses(
             return [link for link in links if link.endswith("_overlay.png")]
 
         assert pictures() == ["coast_overlay.png", "street_overlay.png"]
-        seen.page.get_by_label("semantic").focus()
-        seen.page.keyboard.press("ArrowRight")
-        assert seen.page.get_by_label("geometric").is_checked()
+        seen.page.get_by_label("semantic").press("ArrowRight")
+        seen.page.get_by_label("geometric").and_(seen.page.locator(":checked")).wait_for()
         assert pictures() == ["coast_geo_overlay.png", "street_geo_overlay.png"]
         loaded = "all => Promise.all(all.map(one => one.decode().then(() => one.naturalWidth)))"
         assert seen.page.locator("img:visible").evaluate_all(loaded) == [80] * 4
