@@ -68,13 +68,23 @@ def logistic() -> Run:
     return trained(nn.Linear(4, 2), batch, nn.CrossEntropyLoss())
 
 
+def lenet(*end: nn.Module) -> nn.Module:
+    """LeNet, and what comes after its last product."""
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10), *end,
+    )  # fmt: skip
+
+
+def digits_learned(batch: int) -> Run:
+    """An iteration of LeNet at the given batch size."""
+    images, labels = torch.randn(batch, 1, 28, 28), torch.arange(batch) % 10
+    return trained(lenet(), lambda: (images, labels), nn.CrossEntropyLoss())
+
+
 def digits(batch: int) -> Run:
     """A forward of LeNet at the given batch size."""
-    images = torch.randn(batch, 1, 28, 28)
-    module = nn.Sequential(
-        nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10), nn.Softmax(1),
-    )  # fmt: skip
+    images, module = torch.randn(batch, 1, 28, 28), lenet(nn.Softmax(1))
 
     def run(count: int) -> None:
         with torch.no_grad():
@@ -90,6 +100,8 @@ EAGER: dict[str, Callable[[], Run]] = {
     "logistic regression, iteration": logistic,
     "LeNet, forward of 1": lambda: digits(1),
     "LeNet, forward of 64": lambda: digits(64),
+    "LeNet, iteration of 1": lambda: digits_learned(1),
+    "LeNet, iteration of 64": lambda: digits_learned(64),
 }
 
 

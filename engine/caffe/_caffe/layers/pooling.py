@@ -24,7 +24,7 @@ from ..layer import Arity, Layer
 from ..registry import register
 
 FLOOR = -torch.finfo(torch.float32).max  # C's -FLT_MAX: what a maximum starts from
-_QUICK_FROM = 1 << 14  # numbers; with fewer, the many calls of `max_values` cost more than they save
+_QUICK_FROM = 1 << 13  # numbers; with fewer, the many calls of `max_values` cost more than they save
 Pair = tuple[int, int]
 
 
