@@ -116,6 +116,39 @@ def read_labels(
     return Labels(ids, ignored, counted - sum(left_out))
 
 
+class KeptLabels:
+    """Labels of bottom 1, none of them ignored, read again and again into the same memory.
+
+    Args:
+        shape: (O, K, I); bottom 1 holds O*I labels.
+    """
+
+    def __init__(self, layer: Layer, bottom: Sequence[Blob], shape: tuple[int, int, int]) -> None:
+        outer, classes, inner = shape
+        self._layer, self._bottom, self._shape = layer, bottom, shape
+        self._raw = bottom[1].value_as((outer, 1, inner))
+        self.labels = Labels(torch.zeros((outer, 1, inner), dtype=torch.int64), None, outer * inner)
+        self._ids = self.labels.ids.numpy().reshape(outer, inner)
+        self._unsigned = self._ids.reshape(-1).view(np.uint64)  # where negative numbers are large ones
+        self._first = np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)
+        #: (O*I) where the score of each label is among the O*K*I scores
+        self.places = np.zeros(outer * inner, np.int64)
+        self._places = self.places.reshape(outer, inner)
+
+    def read(self) -> None:
+        """Read the labels.
+
+        Raises:
+            LayerError: a label is no class.
+        """
+        _, classes, inner = self._shape
+        self.labels.ids.copy_(self._raw)
+        if np.maximum.reduce(self._unsigned) >= classes:
+            read_labels(self._layer, self._bottom, self._shape, None)
+        np.multiply(self._ids, inner, self._places)
+        np.add(self._places, self._first, self._places)
+
+
 def _whole(raw: Tensor, ignore: int | None) -> tuple[Tensor, Tensor | None]:
     """Labels cut to integers, 0 for those that are ignored, and which these are."""
     ids = raw.long()

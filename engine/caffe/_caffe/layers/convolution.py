@@ -9,8 +9,9 @@ A Convolution is a cross-correlation: the kernel is not flipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 
 from .. import rounding
 from ..blob import Blob
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..log import log
 from ..registry import register
 
@@ -307,14 +308,16 @@ class _Correlation(_WindowLayer):
         weight = self.blobs[0].value
         return weight if self.window.kernel else weight.unsqueeze(-1)
 
+    def _bias(self) -> torch.Tensor | None:
+        return self.blobs[1].value if len(self.blobs) > 1 else None
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        weight = self._weight()
-        bias = self.blobs[1].value if len(self.blobs) > 1 else None
+        weight, bias = self._weight(), self._bias()
         for source, target in zip(bottom, top):
             x = self._folded(source.value)
             if self.native and not self.rounds:
                 if self.few_channels and x.is_cpu:
-                    target.put(self._few(x, weight, bias, self._folded(target.value)))
+                    target.put(self._few(x, weight, bias, self._folded(target.value))())
                 else:
                     target.put(torch.convolution(x, weight, bias, **self.torch_args))
                 continue
@@ -323,12 +326,18 @@ class _Correlation(_WindowLayer):
 
     def _few(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, out: torch.Tensor
-    ) -> torch.Tensor:
-        window = self.window
-        made: torch.Tensor = torch.ops.aten._slow_conv2d_forward.output(
-            x, weight, window.kernel, bias, window.stride, window.pad, output=out
-        )
-        return made
+    ) -> Callable[[], torch.Tensor]:
+        window, forward = self.window, torch.ops.aten._slow_conv2d_forward.output
+        return partial(forward, x, weight, window.kernel, bias, window.stride, window.pad, output=out)
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        if not self.few_channels or self.rounds:
+            return None
+        weight, bias = self._weight(), self._bias()
+        return [
+            self._few(self._folded(source.value), weight, bias, self._folded(target.value))
+            for source, target in zip(bottom, top)
+        ]
 
     def _product(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
         """The layer without its bias; `size` is the top's spatial size."""
