@@ -265,8 +265,9 @@ class Memory:
         target = device.current()
         if self._hidden is not None:
             self._reveal()
-        if target is HOST and self.stays and self._fits(tensor):
-            self.settled.copy_(tensor)  # type: ignore[union-attr]  # views of it are good for the next pass
+        kept = self.settled
+        if target is HOST and kept is not None and self.stays and _alike(kept, tensor):
+            kept.copy_(tensor)  # views of it are good for the next pass
             return
         self._unsettle()
         self.size = tensor.numel()
@@ -277,9 +278,17 @@ class Memory:
             self._host, self._device, self._host_fresh = None, tensor.to(target), False
             self._where, self._host_leads = target, False
 
-    def _fits(self, tensor: torch.Tensor) -> bool:
-        kept = self.settled
-        return kept is not None and (kept.dtype, self.size) == (tensor.dtype, tensor.numel())
+    def settle(self, place: torch.Tensor) -> bool:
+        """Keep the contents in `place`, a flat host tensor of `size` numbers, from now on, if nobody is in the way.
+
+        Nobody is who holds no array over the memory, and computes on the host.
+        """
+        if self.exported or device.current() is not HOST or not _alike(place, self.read()):
+            return False
+        place.copy_(self.read())
+        self._unsettle()
+        self._host = self.settled = place
+        return True
 
     def bring(self, tensor: torch.Tensor) -> None:
         """`adopt` a tensor that is on the host and may be kept there; a device gets it when it asks."""
@@ -355,6 +364,10 @@ def zeros(size: int) -> torch.Tensor:
     """A flat tensor of zeros on the current device; on the host it costs nothing until it is written."""
     target = device.current()
     return _host_zeros(size) if target is HOST else torch.zeros(size, dtype=device.dtype(), device=target)
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and one.numel() == other.numel()
 
 
 def _sent(values: torch.Tensor, target: torch.device) -> torch.Tensor:

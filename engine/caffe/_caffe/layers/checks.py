@@ -124,16 +124,14 @@ class KeptLabels:
     """
 
     def __init__(self, layer: Layer, bottom: Sequence[Blob], shape: tuple[int, int, int]) -> None:
-        outer, classes, inner = shape
-        self._layer, self._bottom, self._shape = layer, bottom, shape
-        self._raw = bottom[1].value_as((outer, 1, inner))
+        outer, classes, inner = self._shape = shape
+        self._layer, self._bottom = layer, bottom
+        self._raw = bottom[1].value_as((outer * inner,)).numpy()
         self.labels = Labels(torch.zeros((outer, 1, inner), dtype=torch.int64), None, outer * inner)
-        self._ids = self.labels.ids.numpy().reshape(outer, inner)
-        self._unsigned = self._ids.reshape(-1).view(np.uint64)  # where negative numbers are large ones
-        self._first = np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)
-        #: (O*I) where the score of each label is among the O*K*I scores
-        self.places = np.zeros(outer * inner, np.int64)
-        self._places = self.places.reshape(outer, inner)
+        self._ids = self.labels.ids.numpy().reshape(-1)
+        self._first = score_places(np.zeros(outer * inner, np.int64), shape)
+        #: (O*I), see `score_places`
+        self.places = self._first.copy()
 
     def read(self) -> None:
         """Read the labels.
@@ -142,11 +140,20 @@ class KeptLabels:
             LayerError: a label is no class.
         """
         _, classes, inner = self._shape
-        self.labels.ids.copy_(self._raw)
-        if np.maximum.reduce(self._unsigned) >= classes:
+        if not (np.minimum.reduce(self._raw) > -1 and np.maximum.reduce(self._raw) < classes):  # NaN neither
             read_labels(self._layer, self._bottom, self._shape, None)
-        np.multiply(self._ids, inner, self._places)
-        np.add(self._places, self._first, self._places)
+        np.copyto(self._ids, self._raw, "unsafe")
+        if inner == 1:
+            np.add(self._ids, self._first, self.places)
+        else:
+            np.add(np.multiply(self._ids, inner, self.places), self._first, self.places)
+
+
+def score_places(ids: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """(O*I) where among O*K*I scores those of the labels `ids`, O*I of them, are."""
+    outer, classes, inner = shape
+    first = np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)
+    return ids.reshape(-1) * inner + first.reshape(-1)
 
 
 def _whole(raw: Tensor, ignore: int | None) -> tuple[Tensor, Tensor | None]:

@@ -22,7 +22,16 @@ from ..formats.proto_io import read_binary
 from ..layer import Arity, Call, Layer
 from ..memory import scalar
 from ..registry import register
-from .checks import KeptLabels, Labels, check_legacy, item_labels, predictions, read_labels, shown
+from .checks import (
+    KeptLabels,
+    Labels,
+    check_legacy,
+    item_labels,
+    predictions,
+    read_labels,
+    score_places,
+    shown,
+)  # fmt: skip
 
 FLT_MIN = torch.finfo(torch.float32).tiny
 LOG_THRESHOLD = 1e-20
@@ -98,6 +107,7 @@ class _Counted(NamedTuple):
     labels: Labels
     norm: int
     any_nan: Tensor | bool = True  #: whether a probability of a label is not a number
+    places: np.ndarray | None = None  #: where the scores of the labels are, if that is known
 
 
 class _SoftmaxLoss(_Loss):
@@ -153,7 +163,7 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         self._reshape(bottom, top, self.layer_param.softmax_param.axis)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
+        prob, ((ids, ignored, _), norm, *_) = self._predict(bottom)
         logs = prob.gather(1, ids).clamp_min_(FLT_MIN).log_()
         if ignored is not None:
             self.saved = self.saved._replace(any_nan=logs.sum().isnan())
@@ -162,7 +172,7 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         top[0].put(torch.div(logs.sum().abs_(), scalar(norm, logs.dtype), out=top[0].value))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, ((ids, ignored, _), norm, any_nan) = self._predicted()
+        prob, ((ids, ignored, _), norm, any_nan, _) = self._predicted()
         scale = weight / scalar(norm, weight.dtype)
         if ignored is not None:
             scale = torch.where(ignored, 0, scale)
@@ -179,15 +189,16 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         if self._ignore is not None or not 0 < outer * inner <= _FEW or len(top) > 1:
             return None
         kept = KeptLabels(self, bottom, self._shape)
-        counted = _Counted(kept.labels, _normaliser(self._mode, outer, inner, outer * inner))
+        norm = _normaliser(self._mode, outer, inner, outer * inner)
+        counted = _Counted(kept.labels, norm, places=kept.places)
         return [kept.read, *self._few_calls(kept.places, counted, bottom[0], top[0])]
 
     def _few_calls(self, places: np.ndarray, counted: _Counted, scores: Blob, top: Blob) -> list[Call]:
-        """What `forward` does once the labels are read, the numbers of which lie at `places` among all."""
+        """What `forward` does once the labels are read, the scores of which lie at `places`."""
         prob, value = self._prob.value_as(self._shape), top.value_as((1,)).numpy()
-        flat, logs = prob.view(-1).numpy(), torch.zeros(len(places), dtype=prob.dtype)
-        total, norm, lowest = torch.zeros((), dtype=prob.dtype), value.dtype.type(counted.norm), value.dtype.type(FLT_MIN)
-        picked, summed = logs.numpy(), total.numpy()
+        logs, total = torch.zeros(len(places), dtype=prob.dtype), torch.zeros((), dtype=prob.dtype)
+        flat, picked, summed = prob.view(-1).numpy(), logs.numpy(), total.numpy()
+        lowest, norm = value.dtype.type(FLT_MIN), value.dtype.type(counted.norm)
 
         def pick() -> None:
             flat.take(places, None, picked, "clip")
@@ -209,13 +220,15 @@ class SoftmaxWithLoss(_SoftmaxLoss):
             return None
         weight, prob = top[0].grad_as((1,)).numpy(), self._prob.value_as((self._prob.count,)).numpy()
         grad = bottom[0].grad_as((bottom[0].count,)).numpy()
-        first = np.arange(outer)[:, None] * (self._shape[1] * inner) + np.arange(inner)
 
         def descend() -> None:
-            (ids, _, _), norm, _ = self.recall(_Counted)
-            scale = weight[0] / weight.dtype.type(norm)
+            counted = self.recall(_Counted)
+            places = counted.places
+            if places is None:  # another pass has gone forward
+                places = score_places(counted.labels.ids.numpy(), self._shape)
+            scale = weight[0] / weight.dtype.type(counted.norm)
             np.multiply(prob, scale, grad)
-            grad[ids.numpy().reshape(outer, inner) * inner + first] -= scale
+            grad[places] = grad.take(places) - scale
 
         return [descend]
 
@@ -262,14 +275,14 @@ class InfogainLoss(_SoftmaxLoss):
         return matrix.reshape(self._shape[1], -1)[ids[:, 0]].movedim(-1, 1)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
+        prob, ((ids, ignored, _), norm, *_) = self._predict(bottom)
         gain = (self._rows(bottom, ids) * prob.clamp_min(LOG_THRESHOLD).log_()).sum(1, keepdim=True)
         if ignored is not None:
             gain.masked_fill_(ignored, 0)
         top[0].put((0 - gain.sum()) / norm)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, ((ids, ignored, _), norm, _) = self._predicted()
+        prob, ((ids, ignored, _), norm, *_) = self._predicted()
         rows = self._rows(bottom, ids)
         grad = (prob * rows.sum(1, keepdim=True) - rows) * (weight / norm)
         return grad if ignored is None else grad.masked_fill_(ignored, 0)
