@@ -1,6 +1,6 @@
 """The fixed cost of a pass: nets with next to nothing to compute, the engine against eager PyTorch.
 
-    python -m benchmarks.parts.small [--runs 21] [--threads 1] [--engine FOLDER]
+    python -m benchmarks.parts.small [--runs 21] [--threads 1] [--only LeNet] [--engine FOLDER]
     CAFFE_ROOT=~/caffe CAFFE_PYTHON=python3 python -m benchmarks.parts.small      # BVLC Caffe's turns too
 
 All sides take turns: the figures are medians of the CPU time of an iteration and of the paired ratios engine
@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument(
         "--engine", type=Path, default=ROOT / "engine", help="the folder that has the package caffe"
     )
+    parser.add_argument("--only", default="", help="the tasks that have this in their name")
     args = parser.parse_args()
     sys.path.insert(0, str(args.engine.resolve()))
     import caffe
@@ -174,7 +175,7 @@ def main() -> None:
         small_nets.write(folder, ROWS)
         os.chdir(folder)
         with bvlc(folder, args.threads) as other:
-            for task in small_nets.TASKS:
+            for task in (task for task in small_nets.TASKS if args.only in task):
                 print(compare(task, args.runs, other), flush=True)
         os.chdir(here)
 

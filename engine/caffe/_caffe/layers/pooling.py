@@ -378,17 +378,27 @@ class Pooling(_Pool):
         self.saved = pooled if self.wants_gradient or self.draws_random else None
 
     def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
-        plain = self._method == PoolingParameter.MAX and len(top) == 1 and not self.wants_gradient
-        x, y = bottom[0].value, top[0].value
-        if not (plain and x.numel() < _NUMPY_TO and _by_rows(x, self.window)):
+        window, x, y = self.window, bottom[0].value, top[0].value
+        picks = self.wants_gradient and window.native
+        if self._method != PoolingParameter.MAX or len(top) > 1 or not (picks or self._few(x)):
             return None
-        values = y.numpy()
+        values, saved = y.numpy(), None
 
         def check() -> None:
+            self.saved = saved
             if not values.min() > FLOOR:  # also where it is NaN
                 self.forward(bottom, top)
 
-        return [*_max_calls(x.numpy(), values, self.window), check]
+        if not self.wants_gradient:
+            return [*_max_calls(x.numpy(), values, window), check]
+        index = torch.zeros(y.shape, dtype=torch.int64)
+        saved = Pooled(y, index, native=True)
+        pool = torch.ops.aten.max_pool2d_with_indices.out
+        args = x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
+        return [partial(pool, *args, out=y, indices=index), check]
+
+    def _few(self, x: torch.Tensor) -> bool:
+        return not self.wants_gradient and x.numel() < _NUMPY_TO and _by_rows(x, self.window)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
@@ -397,6 +407,24 @@ class Pooling(_Pool):
         lost = self.saved is None and not self.draws_random
         pooled = self._pool(x, self.window, self._method) if lost else self.recall(Pooled)
         bottom[0].put_grad(self._unpool(top[0].grad, x, pooled, self.window, self._method))
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        if not (propagate_down[0] and isinstance(self.saved, Pooled) and self.saved.native):
+            return None
+        window, x, dy, dx = self.window, bottom[0].value, top[0].grad, bottom[0].grad
+        unpool = torch.ops.aten.max_pool2d_with_indices_backward.grad_input
+        args = dy, x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
+
+        def pass_on() -> None:
+            pooled = self.recall(Pooled)
+            if pooled.native:
+                unpool(*args, pooled.picks, grad_input=dx)
+            else:
+                self.backward(top, propagate_down, bottom)
+
+        return [pass_on]
 
 
 @register("SPP")
