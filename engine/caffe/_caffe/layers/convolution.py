@@ -381,6 +381,25 @@ class _Correlation(_WindowLayer):
         )
         return grads
 
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        if not self.few_channels or self.rounds or len(bottom) > 1:
+            return None
+        wanted = [propagate_down[0], *map(bool, self.param_flags[: len(self.blobs)])]
+        wanted += [False] * (3 - len(wanted))
+        x, dy, weight = self._folded(bottom[0].value), self._folded(top[0].grad), self._weight()
+        blobs = [bottom[0], *self.blobs]
+        targets = [blob.grad if flag else None for blob, flag in zip(blobs, wanted)]
+
+        def descend() -> None:
+            grads = self._few_gradients(x, weight, dy, wanted)
+            for target, grad in zip(targets, grads):
+                if target is not None:
+                    target.copy_(grad.view(target.shape))
+
+        return [descend]
+
     def _few_gradients(
         self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]
     ) -> tuple[Any, ...]:

@@ -191,9 +191,8 @@ class Solver:
         rate = self._rate()
         if param.display and self._iter % param.display == 0 and device.root_solver():
             log.info("Iteration %d, lr = %g", self._iter, rate)
-        with torch.no_grad():
-            self._clip()
-            self._updates.apply(param, rate, self._iter)
+        self._clip()
+        self._updates.apply(param, rate, self._iter)
         self._iter += 1
 
     def snapshot(self) -> None:
