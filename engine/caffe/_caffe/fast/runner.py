@@ -59,7 +59,6 @@ class Runner(ReferencePath):
         self._replays: replay.Replays | None = None
         self._saving = False
         self._tape: Tape | None = None
-        self._algorithms = ""  # that were chosen when it was made
         self._taped = (-1, 0)  # the shapes of the last pass layer by layer, and how many tapes were made for them
         self._can = True  # until Numba turns out to be missing
         self._asked: tuple[str, int] | None = None  # the algorithms and shapes that `_pays` was found for
@@ -118,14 +117,14 @@ class Runner(ReferencePath):
 
     def _tapes(self) -> bool:
         """Whether passes may be calls of a tape: nobody looks on, and the host computes as ever."""
-        return not self.hooks.any and device.plain() and chosen() == self._algorithms
+        return not self.hooks.any and device.plain()
 
     def _record(self) -> None:
         """A pass has run layer by layer: the next is one of a tape, if this is the second of its kind."""
-        (version, made), self._algorithms = self._taped, chosen()
+        version, made = self._taped
         if version != self.layout.version:
             self._taped = self.layout.version, 0
-        elif made < CHANCES and self._algorithms != "reference" and self._tapes():
+        elif made < CHANCES and self._tapes() and chosen() != "reference":
             self._taped = version, made + 1
             with suppress(Moved):
                 self._tape = Tape(self)

@@ -386,7 +386,7 @@ class Pooling(_Pool):
 
         def check() -> None:
             self.saved = saved
-            if not values.min() > FLOOR:  # also where it is NaN
+            if not np.minimum.reduce(values, None) > FLOOR:  # also where it is NaN
                 self.forward(bottom, top)
 
         if not self.wants_gradient:

@@ -290,9 +290,10 @@ class Solver:
 
     def _rate(self) -> float:
         rate, step = learning_rate(self._message, self._iter, self._current_step)
-        if self._message.lr_policy == "multistep" and step != self._current_step:
-            log.info("MultiStep Status: Iteration %d, step = %d", self._iter, step)
-        self._current_step = step
+        if step != self._current_step:
+            if self._message.lr_policy == "multistep":
+                log.info("MultiStep Status: Iteration %d, step = %d", self._iter, step)
+            self._current_step = step
         return rate
 
     def _clip(self) -> None:
