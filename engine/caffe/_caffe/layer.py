@@ -140,7 +140,7 @@ class Layer:
     def backward_calls(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> Sequence[Call] | None:
-        """The same of `backward`, where the diffs of the parameters are zero; they are written, not added to."""
+        """The same of `backward`, for diffs of parameters that are zero: they are written, not added to."""
         return None
 
     def close(self) -> None:

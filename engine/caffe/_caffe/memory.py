@@ -279,9 +279,10 @@ class Memory:
             self._where, self._host_leads = target, False
 
     def settle(self, place: torch.Tensor) -> bool:
-        """Keep the contents in `place`, a flat host tensor of `size` numbers, from now on, if nobody is in the way.
+        """Keep the contents in `place`, a flat host tensor of `size` numbers, from now on.
 
-        Nobody is who holds no array over the memory, and computes on the host.
+        Returns:
+            False: nothing is done, as somebody holds an array over the memory, or it is on a device.
         """
         if self.exported or device.current() is not HOST or not _alike(place, self.read()):
             return False

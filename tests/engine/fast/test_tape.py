@@ -1,4 +1,4 @@
-"""Small nets run from tapes: whatever happens between passes, each blob is what layer by layer it would be."""
+"""Small nets run from tapes: whatever happens between passes, blobs are what they are layer by layer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import caffe
 
 def dense(name: str, bottom: str, outputs: int, more: str = "") -> str:
     return (
-        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" inner_product_param {{ '
-        f'num_output: {outputs} weight_filler {{ type: "xavier" }} }} {more} }}'
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" '
+        f'inner_product_param {{ num_output: {outputs} weight_filler {{ type: "xavier" }} }} {more} }}'
     )
 
 
@@ -178,7 +178,8 @@ def test_every_number_is_that_of_layer_by_layer(net, actions, in_tmp: Path, monk
 def test_every_solver_ends_where_layer_by_layer_it_does(more: str, in_tmp: Path, monkeypatch) -> None:
     Path("net.prototxt").write_text(TWO_LOSSES)
     Path("solver.prototxt").write_text(SOLVER + more)
-    found, wanted = (run(["three steps"] * 3, algorithms, monkeypatch) for algorithms in ("auto", "reference"))
+    program = ["three steps"] * 3
+    found, wanted = (run(program, algorithms, monkeypatch) for algorithms in ("auto", "reference"))
     for name, array in found.items():
         np.testing.assert_array_equal(array, wanted[name], name)
 
@@ -200,7 +201,8 @@ def test_a_wrong_label_is_refused_and_the_net_goes_on(net_of, monkeypatch) -> No
 def test_maxima_of_nothing_are_caffes(net_of, monkeypatch) -> None:
     """NaN is never picked, and what is below all floats is -FLT_MAX."""
     monkeypatch.setenv("CAFFE_ALGORITHMS", "auto")
-    pool = 'layer { name: "p" type: "Pooling" bottom: "x" top: "p" pooling_param { kernel_size: 2 stride: 2 } }'
+    pool = """layer { name: "p" type: "Pooling" bottom: "x" top: "p"
+        pooling_param { kernel_size: 2 stride: 2 } }"""
     for phase in (caffe.TEST, caffe.TRAIN):
         net = net_of(inputs(x=(1, 1, 2, 4)) + "force_backward: true " + pool, phase)
         for _ in range(4):
@@ -216,7 +218,8 @@ def test_rows_of_a_file_come_in_order_and_start_over(net_of, monkeypatch) -> Non
         with h5py.File(f"{number}.h5", "w") as file:
             file["data"] = np.array(rows, np.float32)[:, None]
     Path("list.txt").write_text("0.h5\n1.h5\n")
-    data = 'layer { name: "d" type: "HDF5Data" top: "data" hdf5_data_param { source: "list.txt" batch_size: 3 } }'
+    data = """layer { name: "d" type: "HDF5Data" top: "data"
+        hdf5_data_param { source: "list.txt" batch_size: 3 } }"""
     net = net_of(data + dense("out", "data", 1))
     found = [int(row[0]) for _ in range(7) for row in net.forward(["data"])["data"]]
     assert found == [number % 7 for number in range(21)]

@@ -59,7 +59,8 @@ class Runner(ReferencePath):
         self._replays: replay.Replays | None = None
         self._saving = False
         self._tape: Tape | None = None
-        self._taped = (-1, 0)  # the shapes of the last pass layer by layer, and how many tapes were made for them
+        #: the layout's version at the last pass layer by layer, and how many tapes were made for it
+        self._taped = (-1, 0)
         self._can = True  # until Numba turns out to be missing
         self._asked: tuple[str, int] | None = None  # the algorithms and shapes that `_pays` was found for
         self._pays = False

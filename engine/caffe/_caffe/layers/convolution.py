@@ -69,7 +69,7 @@ def columns(x: torch.Tensor, window: ConvWindow) -> torch.Tensor:
 
 
 def _taps(x: torch.Tensor, window: ConvWindow, places: Ints) -> torch.Tensor:
-    """(N, C, kernel..., placements...): what each tap of the kernel meets; in `x` itself where nothing pads it."""
+    """(N, C, kernel..., placements...): what each tap of the kernel meets, in one padded copy of `x`."""
     batch, channels, *size = x.shape
     margins = [
         (p, (o - 1) * s + e - n - p)

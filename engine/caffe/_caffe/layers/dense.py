@@ -149,9 +149,7 @@ class InnerProduct(_Dense):
         return calls
 
 
-def _outer(
-    left: torch.Tensor, right: torch.Tensor, out: torch.Tensor | None
-) -> Callable[[], torch.Tensor]:
+def _outer(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor | None) -> Callable[[], torch.Tensor]:
     """left (A, M) times right (M, B); where M is 1 by a multiplication, which takes less time."""
     return partial(torch.mul if left.shape[1] == 1 else torch.mm, left, right, out=out)
 

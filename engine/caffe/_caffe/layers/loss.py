@@ -183,7 +183,6 @@ class SoftmaxWithLoss(_SoftmaxLoss):
             grad.masked_fill_(ignored, 0)
         return grad
 
-
     def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
         outer, _, inner = self._shape
         if self._ignore is not None or not 0 < outer * inner <= _FEW or len(top) > 1:

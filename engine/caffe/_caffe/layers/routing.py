@@ -159,7 +159,8 @@ class Split(Layer):
 
     def _sums(self, top: Sequence[Blob], total: torch.Tensor) -> list[Call]:
         first, second, *others = (blob.grad for blob in top)
-        return [partial(torch.add, first, second, out=total), *(partial(total.add_, other) for other in others)]
+        more = [partial(total.add_, other) for other in others]
+        return [partial(torch.add, first, second, out=total), *more]
 
     def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call]:
         return []

@@ -74,10 +74,10 @@ def _grouped(parameters: Sequence[Parameter], blobs: Sequence[Blob]) -> Iterable
 
 
 class _Group:
-    """Parameters with the multipliers of `parameter`: their histories lie side by side, and they themselves too.
+    """Parameters with the multipliers of `parameter`, their histories side by side.
 
-    On the host data and diffs of several small parameters are kept in one piece of memory each, so that no
-    number has to be moved for an update. Those that are elsewhere are copied there and back.
+    On the host their data are kept side by side too, and their diffs, so that no number has to be moved for
+    an update. Those that are elsewhere are copied there and back.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class _Group:
         self._blobs, self._rule = blobs, rule
         self._lr_mult, self._decay_mult = parameter.lr_mult, parameter.decay_mult
         self._flat = [(blob.count,) for blob in blobs]
-        self._room = [-(-blob.count // _ALIGNED) * _ALIGNED if len(blobs) > 1 else blob.count for blob in blobs]
+        align = _ALIGNED if len(blobs) > 1 else 1
+        self._room = [-(-blob.count // align) * align for blob in blobs]
         self._history = [zeros(sum(self._room)) for _ in range(histories)]
         self._rests = self._may_rest = self._lr_mult == 0 and rule in _RESTING
         #: of all, one after the other, where there are several
@@ -133,18 +134,19 @@ class _Group:
         """data -= diff."""
         if self._rests:
             return
-        data, gradient = self._data, self._gradient
-        if data is None or gradient is None or not all(map(self._is_there, self._blobs, data.parts, gradient.parts)):
+        if self._data is None or self._gradient is None or not self._side_by_side(self._data, self._gradient):
             for blob in self._blobs:
                 blob.update()
             return
-        data.whole.sub_(gradient.whole)
+        self._data.whole.sub_(self._gradient.whole)
         for blob in self._blobs:
             blob.data_memory.touched()
 
-    @staticmethod
-    def _is_there(blob: Blob, data: Tensor, diff: Tensor) -> bool:
-        return blob.data_memory.settled is data and blob.diff_memory.settled is diff
+    def _side_by_side(self, data: _Flat, gradient: _Flat) -> bool:
+        return all(
+            blob.data_memory.settled is value and blob.diff_memory.settled is grad
+            for blob, value, grad in zip(self._blobs, data.parts, gradient.parts)
+        )
 
     def _gathered(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The gradients side by side, and those that are elsewhere, beside their copies."""
