@@ -137,7 +137,7 @@ class Tape:
         return torch.no_grad() if self._no_grad else nullcontext()
 
     def _run(self, parts: Sequence[_Part]) -> bool:
-                if left is not None and (self._layout.version != self._version or not _in_place(left)):
+        """Run parts; False if the last ones ran layer by layer, as results of one are elsewhere now."""
         done = 0
         try:
             for _, calls, diffs, left in parts:
