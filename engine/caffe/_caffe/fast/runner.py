@@ -70,9 +70,9 @@ class Runner(ReferencePath):
     def launch(self, first: int = 0, last: int | None = None) -> torch.Tensor | float:
         everything = first == 0 and last in (None, len(self.steps) - 1)
         if everything and self._tape is not None:
-            loss = self._tape.forward() if self._tapes() else None
-            if loss is not None:
-                return loss
+            taped = self._tape.forward() if self._tapes() else None
+            if taped is not None:
+                return taped
             self._tape = None
         self._training = None
         hooked = self.hooks.before_forward or self.hooks.after_forward

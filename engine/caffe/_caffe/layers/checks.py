@@ -153,7 +153,8 @@ def score_places(ids: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """(O*I) where among O*K*I scores those of the labels `ids`, O*I of them, are."""
     outer, classes, inner = shape
     first = np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)
-    return ids.reshape(-1) * inner + first.reshape(-1)
+    places: np.ndarray = ids.reshape(-1) * inner + first.reshape(-1)
+    return places
 
 
 def _whole(raw: Tensor, ignore: int | None) -> tuple[Tensor, Tensor | None]:

@@ -89,7 +89,7 @@ def uncolumns(cols: torch.Tensor, size: Sequence[int], window: ConvWindow) -> to
     if cols.numel() == 0:
         return cols.new_zeros(batch, channels, *size)
     taps = cols.reshape(batch, channels, *window.kernel, *places)
-    cut = []
+    cut: list[slice] = []
     for axis in reversed(range(len(places))):  # one by one: kernel_h + kernel_w sums, not their product
         stride, pad, dilation = window.stride[axis], window.pad[axis], window.dilation[axis]
         length = max((places[axis] - 1) * stride + window.extent[axis], pad + size[axis])
@@ -100,7 +100,8 @@ def uncolumns(cols: torch.Tensor, size: Sequence[int], window: ConvWindow) -> to
             line[(slice(None),) * at + (_reach(tap * dilation, places[axis], stride),)] += part
         taps = line
         cut.insert(0, slice(pad, pad + size[axis]))
-    return taps[(slice(None), slice(None), *cut)]
+    inside = (slice(None), slice(None), *cut)
+    return taps[inside]
 
 
 def _reach(first: int, count: int, stride: int) -> slice:
