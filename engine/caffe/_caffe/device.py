@@ -158,7 +158,7 @@ def current() -> torch.device:
 
 def plain() -> bool:
     """Whether passes run on the host, in full precision, and keep all their blobs."""
-    return not (_state.gpu or _state.checkpointing or _state.precision == "bfloat16")
+    return current() is HOST and not (_state.checkpointing or _state.precision == "bfloat16")
 
 
 def synchronize() -> None:

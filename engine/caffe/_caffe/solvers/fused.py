@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .. import device
 from ..errors import SolverError
 from ..memory import zeros
 from . import updates
@@ -86,7 +87,8 @@ class _Group:
         self._blobs, self._rule = blobs, rule
         self._lr_mult, self._decay_mult = parameter.lr_mult, parameter.decay_mult
         self._flat = [(blob.count,) for blob in blobs]
-        align = _ALIGNED if len(blobs) > 1 else 1
+        self._on_host = device.current() is device.HOST
+        align = _ALIGNED if self._on_host and len(blobs) > 1 else 1
         self._room = [-(-blob.count // align) * align for blob in blobs]
         self._history = [zeros(sum(self._room)) for _ in range(histories)]
         self._rests = self._may_rest = self._lr_mult == 0 and rule in _RESTING
@@ -152,6 +154,9 @@ class _Group:
         """The gradients side by side, and those that are elsewhere, beside their copies."""
         if self._gradient is None:
             return self._blobs[0].grad_as(self._flat[0]), []
+        if not self._on_host:
+            diffs = [blob.grad_as(flat) for blob, flat in zip(self._blobs, self._flat)]
+            return torch.cat(diffs, out=self._gradient.whole), list(zip(diffs, self._gradient.parts))
         elsewhere = []
         for blob, flat, part in zip(self._blobs, self._flat, self._gradient.parts):
             if blob.diff_memory.settled is not part:
@@ -164,6 +169,8 @@ class _Group:
         """The data side by side."""
         if self._data is None:
             return self._blobs[0].value_as(self._flat[0])
+        if not self._on_host:
+            return torch.cat([blob.value_as(flat) for blob, flat in zip(self._blobs, self._flat)])
         for blob, flat, part in zip(self._blobs, self._flat, self._data.parts):
             if blob.data_memory.settled is not part:
                 part.copy_(blob.value_as(flat))
