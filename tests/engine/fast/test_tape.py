@@ -189,6 +189,7 @@ def test_a_wrong_label_is_refused_and_the_net_goes_on(net_of, monkeypatch) -> No
     net = net_of(TWO_LOSSES, caffe.TRAIN)
     feed(net)
     loss = [float(net.forward()["loss"]) for _ in range(4)][-1]
+    assert net.runner._tape is not None
     for wrong in (3, -1, np.nan):
         labels = net.blobs["label"].data.copy()
         net.blobs["label"].data[2] = wrong
