@@ -125,6 +125,7 @@ LIBRARIES = {
     "_fields",
     "_is_view",
     "_replace",
+    "_slow_conv2d_backward",
     "_slow_conv2d_forward",
     "_softmax_backward_data",
     "_version",

@@ -1,6 +1,6 @@
 """The fixed cost of a pass: nets with next to nothing to compute, the engine against eager PyTorch.
 
-    python -m benchmarks.parts.small [--runs 21] [--threads 1] [--engine FOLDER]
+    python -m benchmarks.parts.small [--runs 21] [--threads 1] [--only LeNet] [--engine FOLDER]
     CAFFE_ROOT=~/caffe CAFFE_PYTHON=python3 python -m benchmarks.parts.small      # BVLC Caffe's turns too
 
 All sides take turns: the figures are medians of the CPU time of an iteration and of the paired ratios engine
@@ -68,13 +68,23 @@ def logistic() -> Run:
     return trained(nn.Linear(4, 2), batch, nn.CrossEntropyLoss())
 
 
+def lenet(*end: nn.Module) -> nn.Module:
+    """LeNet, and what comes after its last product."""
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10), *end,
+    )  # fmt: skip
+
+
+def digits_learned(batch: int) -> Run:
+    """An iteration of LeNet at the given batch size."""
+    images, labels = torch.randn(batch, 1, 28, 28), torch.arange(batch) % 10
+    return trained(lenet(), lambda: (images, labels), nn.CrossEntropyLoss())
+
+
 def digits(batch: int) -> Run:
     """A forward of LeNet at the given batch size."""
-    images = torch.randn(batch, 1, 28, 28)
-    module = nn.Sequential(
-        nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10), nn.Softmax(1),
-    )  # fmt: skip
+    images, module = torch.randn(batch, 1, 28, 28), lenet(nn.Softmax(1))
 
     def run(count: int) -> None:
         with torch.no_grad():
@@ -90,6 +100,8 @@ EAGER: dict[str, Callable[[], Run]] = {
     "logistic regression, iteration": logistic,
     "LeNet, forward of 1": lambda: digits(1),
     "LeNet, forward of 64": lambda: digits(64),
+    "LeNet, iteration of 1": lambda: digits_learned(1),
+    "LeNet, iteration of 64": lambda: digits_learned(64),
 }
 
 
@@ -150,6 +162,7 @@ def main() -> None:
     parser.add_argument(
         "--engine", type=Path, default=ROOT / "engine", help="the folder that has the package caffe"
     )
+    parser.add_argument("--only", default="", help="the tasks that have this in their name")
     args = parser.parse_args()
     sys.path.insert(0, str(args.engine.resolve()))
     import caffe
@@ -162,7 +175,7 @@ def main() -> None:
         small_nets.write(folder, ROWS)
         os.chdir(folder)
         with bvlc(folder, args.threads) as other:
-            for task in small_nets.TASKS:
+            for task in (task for task in small_nets.TASKS if args.only in task):
                 print(compare(task, args.runs, other), flush=True)
         os.chdir(here)
 

@@ -36,8 +36,8 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 """
 
 
-def lenet(batch: int) -> str:
-    """LeNet as Caffe's tutorial has it, for `batch` digits."""
+def lenet(batch: int, end: str) -> str:
+    """LeNet as Caffe's tutorial has it, for `batch` digits; `end` are the layers after the last product."""
 
     def convolution(number: int, bottom: str, outputs: int) -> str:
         return f"""
@@ -59,8 +59,15 @@ layer {{ name: "ip{number}" type: "InnerProduct" bottom: "{bottom}" top: "ip{num
         + dense(1, "pool2", 500)
         + '\nlayer { name: "relu1" type: "ReLU" bottom: "ip1" top: "ip1" }'
         + dense(2, "ip1", 10)
-        + '\nlayer { name: "prob" type: "Softmax" bottom: "ip2" top: "prob" }'
+        + end
     )
+
+
+#: What comes after LeNet's last product: in use, and in training.
+SOFTMAX = '\nlayer { name: "prob" type: "Softmax" bottom: "ip2" top: "prob" }'
+LOSS = """
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: %d } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }"""
 
 
 def write(folder: Path, rows: np.ndarray) -> None:
@@ -70,7 +77,11 @@ def write(folder: Path, rows: np.ndarray) -> None:
     with h5py.File(folder / "rows.h5", "w") as file:
         file["data"], file["label"] = rows, (rows[:, 0] > 0).astype(np.float32)
     (folder / "rows.txt").write_text("rows.h5\n")
-    for name, net in {"mlp": MLP, "logistic": LOGISTIC, "lenet1": lenet(1), "lenet64": lenet(64)}.items():
+    nets = {"mlp": MLP, "logistic": LOGISTIC}
+    for batch in (1, 64):
+        nets[f"lenet{batch}"] = lenet(batch, SOFTMAX)
+        nets[f"lenet{batch}_train"] = lenet(batch, LOSS % batch)
+    for name, net in nets.items():
         (folder / f"{name}.prototxt").write_text(net)
         (folder / f"{name}_solver.prototxt").write_text(
             f'net: "{name}.prototxt" base_lr: 0.01 momentum: 0.9 lr_policy: "fixed" '
@@ -79,10 +90,15 @@ def write(folder: Path, rows: np.ndarray) -> None:
 
 
 def iterations(name: str) -> Callable[[int], None]:
-    """What runs so many iterations of training."""
+    """What runs so many iterations of training; inputs are noise, and their labels the digits in turn."""
     import caffe
 
-    step: Callable[[int], None] = caffe.SGDSolver(f"{name}_solver.prototxt").step
+    solver = caffe.SGDSolver(f"{name}_solver.prototxt")
+    noise = np.random.default_rng(0)
+    for top in solver.net.inputs:
+        values = solver.net.blobs[top].data
+        values[...] = np.arange(values.size) % 10 if top == "label" else noise.standard_normal(values.shape)
+    step: Callable[[int], None] = solver.step
     return step
 
 
@@ -107,6 +123,8 @@ TASKS: dict[str, tuple[Callable[[], Callable[[int], None]], int]] = {
     "logistic regression, iteration": (lambda: iterations("logistic"), 200),
     "LeNet, forward of 1": (lambda: forwards("lenet1"), 50),
     "LeNet, forward of 64": (lambda: forwards("lenet64"), 5),
+    "LeNet, iteration of 1": (lambda: iterations("lenet1_train"), 30),
+    "LeNet, iteration of 64": (lambda: iterations("lenet64_train"), 3),
 }
 
 

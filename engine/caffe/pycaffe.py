@@ -121,8 +121,8 @@ class Net(_caffe.Net):
             ValueError: no such layer, or values that do not fit. KeyError: no such blob.
         """
         first = self._layer_index(start, 0)
-        last = self._layer_index(end, len(self.layers) - 1)
-        wanted = set(self.top_names[end] if end is not None else self.outputs) | set((blobs or []) + [])
+        last = self._layer_index(end, len(self.plan.layers) - 1)
+        wanted = {*(self.outputs if end is None else self.top_names[end]), *((blobs or []) + [])}
         self._feed(kwargs, self.inputs, "data", "Input blob arguments do not match net inputs.", "Input")
         self._forward(first, last)
         return {name: self.blobs[name].data for name in wanted}
@@ -147,9 +147,9 @@ class Net(_caffe.Net):
             Exception: `kwargs` are not exactly the outputs, or have another batch size than the blobs.
             ValueError: no such layer, or values that do not fit. KeyError: no such blob.
         """
-        first = self._layer_index(start, len(self.layers) - 1)
+        first = self._layer_index(start, len(self.plan.layers) - 1)
         last = self._layer_index(end, 0)
-        wanted = set(self.bottom_names[end] if end is not None else self.inputs) | set((diffs or []) + [])
+        wanted = {*(self.inputs if end is None else self.bottom_names[end]), *((diffs or []) + [])}
         self._feed(kwargs, self.outputs, "diff", "Top diff arguments do not match net outputs.", "Diff")
         self._backward(first, last)
         return {name: self.blobs[name].diff for name in wanted}

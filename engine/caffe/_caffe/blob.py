@@ -298,7 +298,8 @@ class Blob:
 
     def taken(self) -> torch.Tensor:
         """The data, for a layer that replaces them in place and still needs them: `put` leaves them alone."""
-        return self.value.clone() if self._data.exported else self.value
+        kept = self.value
+        return kept.clone() if self._data.exported or self._data.stays else kept
 
     def put(self, tensor: torch.Tensor) -> None:
         """data := `tensor`, taking it over. It must hold as many values as the blob.

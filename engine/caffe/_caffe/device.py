@@ -156,6 +156,11 @@ def current() -> torch.device:
     return torch.device(kind, _state.device_id) if kind == "cuda" else torch.device(kind or "cpu")
 
 
+def plain() -> bool:
+    """Whether passes run on the host, in full precision, and keep all their blobs."""
+    return current() is HOST and not (_state.checkpointing or _state.precision == "bfloat16")
+
+
 def synchronize() -> None:
     """Wait for the device; the CPU is always done."""
     device = current()

@@ -47,6 +47,20 @@ def fill(blob: Blob, filler: FillerParameter, where: str = "") -> None:
     blob.put(values.to(device.current()))
 
 
+def redraw(values: Tensor, filler: FillerParameter) -> None:
+    """Draw in place the numbers that `fill` would put there on the host; see `redraws`."""
+    generator = device.cpu_generator()
+    if filler.type == "gaussian":
+        values.normal_(filler.mean, filler.std, generator=generator)
+    else:
+        values.uniform_(filler.min, filler.max, generator=generator)
+
+
+def redraws(filler: FillerParameter) -> bool:
+    """Whether `redraw` knows the filler."""
+    return filler.type == "uniform" or (filler.type == "gaussian" and filler.sparse == -1)
+
+
 class _Wrong(ValueError):
     """A setting that a filler cannot work with."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from ..proto.caffe_pb2 import LayerParameter, ParamSpec
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..proto.caffe_pb2 import FillerParameter
 
 S = TypeVar("S")
+Call = Callable[[], object]
 
 
 class Arity(NamedTuple):
@@ -128,6 +129,19 @@ class Layer:
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Compute the bottoms' diffs, where `propagate_down` says so, and add to the parameters'."""
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        """`forward` as calls that hold their arguments, for as long as shapes and memory stay as they are.
+
+        They do what `forward` does, in place; None where nothing is saved by them.
+        """
+        return None
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        """The same of `backward`, for diffs of parameters that are zero: they are written, not added to."""
+        return None
 
     def close(self) -> None:
         """Let go of threads and files; what the layer made stays. Called by `Net.close`, maybe again."""

@@ -36,7 +36,7 @@ class Memory:
 
     __slots__ = (
         "_changes", "_device", "_export", "_handed_out", "_hidden", "_host", "_host_fresh", "_host_leads",
-        "_judged", "_promise", "_promised_at", "_settled", "_where", "_watchers", "size", "views",
+        "_judged", "_promise", "_promised_at", "_where", "_watchers", "settled", "size", "views",
     )  # fmt: skip
 
     def __init__(self, size: int = 0) -> None:
@@ -47,7 +47,8 @@ class Memory:
         self._host_fresh = True
         self._host_leads = False
         self._export: weakref.ref[np.ndarray] | None = None
-        self._settled: torch.Tensor | None = None  # the host tensor, while it is all there is
+        #: The flat host tensor, while it is all there is; to be read only.
+        self.settled: torch.Tensor | None = None
         #: Of the host tensor while it is all there is, by their shape; good while computing on the host.
         self.views: dict[tuple[int, ...] | None, torch.Tensor] = {}
         #: The views while zeros are still to be written into the host tensor; else None.
@@ -82,6 +83,16 @@ class Memory:
     def promised(self) -> bool:
         """Whether the contents are still to be made."""
         return self._promise is not None
+
+    @property
+    def veiled(self) -> torch.Tensor | None:
+        """The flat host tensor that is to be zeros, and will be, unless somebody writes all of it before."""
+        return None if self._hidden is None else self._host
+
+    @property
+    def stays(self) -> bool:
+        """Whether what is adopted on the host is copied into the memory there is, if it has its size."""
+        return self.settled is not None and self.size <= _SMALL
 
     @property
     def untouched(self) -> bool:
@@ -197,9 +208,9 @@ class Memory:
         """The flat tensor on the current device, up to date."""
         target = device.current()
         if target is HOST:
-            if self._settled is None:
-                self._settled, self._device = self.host(), None
-            return self._settled
+            if self.settled is None:
+                self.settled, self._device = self.host(), None
+            return self.settled
         if self._promise is not None:
             self._fulfil()
         if self._device is None or self._where != target or self._host_leads:
@@ -226,7 +237,7 @@ class Memory:
         return self._keep(key, self.view(dims).t())
 
     def _keep(self, key: tuple[int, ...], view: torch.Tensor) -> torch.Tensor:
-        if self._settled is not None:
+        if self.settled is not None:
             if len(self.views) >= _MOST_VIEWS:  # of a blob whose shape changes from pass to pass
                 self.views.clear()
             self.views[key] = view
@@ -234,15 +245,12 @@ class Memory:
 
     def blank(self, dims: tuple[int, ...]) -> torch.Tensor | None:
         """Like `view`, for somebody who writes all of it, if there is memory that holds zeros; else None."""
-        if self._hidden is None or device.current() is not HOST:
-            return None
-        self._reveal()
-        return self.view(dims)
+        return self.view(dims) if device.current() is HOST and self.unveil() else None
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """Whether `tensor` is on the memory that `read` returns."""
-        if self._settled is not None and device.current() is HOST:
-            return tensor.data_ptr() == self._settled.data_ptr()
+        if self.settled is not None and device.current() is HOST:
+            return tensor.data_ptr() == self.settled.data_ptr()
         # What was read before the memory was zeroed is void.
         return not self.zeroed and not self.promised and tensor.data_ptr() == self.read().data_ptr()
 
@@ -255,14 +263,33 @@ class Memory:
             self.touched()
             return
         target = device.current()
+        if self._hidden is not None:
+            self._reveal()
+        kept = self.settled
+        if target is HOST and kept is not None and self.stays and _alike(kept, tensor):
+            kept.copy_(tensor)  # views of it are good for the next pass
+            return
         self._unsettle()
         self.size = tensor.numel()
         if target is HOST:
-            self._host = self._settled = tensor.to(HOST)
+            self._host = self.settled = tensor.to(HOST)
             self._device, self._host_fresh = None, True
         else:
             self._host, self._device, self._host_fresh = None, tensor.to(target), False
             self._where, self._host_leads = target, False
+
+    def settle(self, place: torch.Tensor) -> bool:
+        """Keep the contents in `place`, a flat host tensor of `size` numbers, from now on.
+
+        Returns:
+            False: nothing is done, as somebody holds an array over the memory, or it is on a device.
+        """
+        if self.exported or device.current() is not HOST or not _alike(place, self.read()):
+            return False
+        place.copy_(self.read())
+        self._unsettle()
+        self._host = self.settled = place
+        return True
 
     def bring(self, tensor: torch.Tensor) -> None:
         """`adopt` a tensor that is on the host and may be kept there; a device gets it when it asks."""
@@ -283,7 +310,7 @@ class Memory:
         before = [getattr(self, name) for name in self.__slots__]
         self.views, self._watchers = {}, {}
         self._export, self._host, self._host_leads, self._host_fresh = None, None, False, False
-        self._settled, self._device, self._where = None, contents, device.current()
+        self.settled, self._device, self._where = None, contents, device.current()
         try:
             yield
         finally:
@@ -308,8 +335,8 @@ class Memory:
         if self.exported:
             self.read().zero_()
             self.touched()
-        elif self._settled is not None and (keep or self.size <= _SMALL):
-            self._hidden, self.views, self._settled = self.views, {}, None
+        elif self.settled is not None and (keep or self.size <= _SMALL):
+            self._hidden, self.views, self.settled = self.views, {}, None
         elif self._hidden is None:
             self._forget()
 
@@ -318,12 +345,19 @@ class Memory:
         self._host = self._device = self._promise = None
         self._host_fresh, self._host_leads = True, False
 
+    def unveil(self) -> bool:
+        """Whether `zero` left memory for somebody who writes all of it, which then is the contents."""
+        if self._hidden is None:
+            return False
+        self._reveal()
+        return True
+
     def _reveal(self) -> None:
         """What `zero` hid, for whoever has written the zeros or will write something else."""
-        self._settled, self.views, self._hidden = self._host, self._hidden or {}, None
+        self.settled, self.views, self._hidden = self._host, self._hidden or {}, None
 
     def _unsettle(self) -> None:
-        self._settled = self._hidden = None
+        self.settled = self._hidden = None
         self.views.clear()
 
 
@@ -331,6 +365,10 @@ def zeros(size: int) -> torch.Tensor:
     """A flat tensor of zeros on the current device; on the host it costs nothing until it is written."""
     target = device.current()
     return _host_zeros(size) if target is HOST else torch.zeros(size, dtype=device.dtype(), device=target)
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and one.numel() == other.numel()
 
 
 def _sent(values: torch.Tensor, target: torch.device) -> torch.Tensor:

@@ -32,6 +32,17 @@ class Hooks:
     after_backward: list[Callback] = field(default_factory=list)
     gradients_done: list[Callback] = field(default_factory=list)
 
+    @property
+    def any(self) -> bool:
+        """Whether anybody is called at all."""
+        return bool(
+            self.before_forward
+            or self.after_forward
+            or self.before_backward
+            or self.after_backward
+            or self.gradients_done
+        )
+
 
 class Step:
     """One layer and all that a pass hands it, looked up once.
@@ -49,37 +60,46 @@ class Step:
         told: tuple[int, Sequence[Callback]] = (0, ()),
     ) -> None:
         # Lists, not tuples: this is what Python layers are given.
-        self._bottom = [blobs[number] for number in planned.bottoms]
-        self._top = [blobs[number] for number in planned.tops]
-        self._losses = [top for top, weight in zip(self._top, planned.loss_weights) if weight]
-        self._propagate_down = list(planned.propagate_down)
+        self.bottom = [blobs[number] for number in planned.bottoms]
+        self.top = [blobs[number] for number in planned.tops]
+        self.losses = [top for top, weight in zip(self.top, planned.loss_weights) if weight]
+        self.propagate_down = list(planned.propagate_down)
         self.runs_backward = planned.runs_backward
-        self._layer = layer
-        self._param = planned.param
+        self.layer = layer
+        self.param = planned.param
         self._layout = layout
+        #: Whether it is reshaped only when shapes or memory change.
+        self.follows_layout = is_built_in(type(layer)) and not layer.reshape_reads_values
         self._reshaped: int | None = None  # at which version of the layout
         self._number, self._told = told
-        self._follows_layout = is_built_in(type(layer)) and not layer.reshape_reads_values
 
     def reshape(self) -> None:
         """Give the tops their shapes for the bottoms' present ones."""
         version = self._layout.version
         try:
-            self._layer.reshape(self._bottom, self._top)
+            self.layer.reshape(self.bottom, self.top)
         except RuntimeError as error:
-            raise_named(self._param, error)
+            raise_named(self.param, error)
         self._reshaped = version
 
     def forward(self) -> torch.Tensor | None:
         """Compute the tops; returns the layer's part of the loss, each top times the weights in its diff."""
-        if self._reshaped != self._layout.version or not self._follows_layout:
+        self.run()
+        return self.loss() if self.losses else None
+
+    def run(self) -> None:
+        """Compute the tops."""
+        if self._reshaped != self._layout.version or not self.follows_layout:
             self.reshape()
         try:
-            self._layer.forward(self._bottom, self._top)
+            self.layer.forward(self.bottom, self.top)
         except RuntimeError as error:
-            raise_named(self._param, error)
+            raise_named(self.param, error)
+
+    def loss(self) -> torch.Tensor | None:
+        """The layer's part of the loss."""
         loss: torch.Tensor | None = None
-        for blob in self._losses:
+        for blob in self.losses:
             flat = (blob.count,)
             part = torch.dot(blob.value_as(flat), blob.grad_as(flat))
             loss = part if loss is None else loss + part
@@ -88,9 +108,9 @@ class Step:
     def backward(self) -> None:
         """Compute the diffs of bottoms and parameters that the plan names, from those of the tops."""
         try:
-            self._layer.backward(self._top, self._propagate_down, self._bottom)
+            self.layer.backward(self.top, self.propagate_down, self.bottom)
         except RuntimeError as error:
-            raise_named(self._param, error)
+            raise_named(self.param, error)
         self.gradients_done()
 
     def gradients_done(self) -> None:

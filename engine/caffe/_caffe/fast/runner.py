@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,7 @@ from ..log import log
 from ..reference import ReferencePath
 from . import replay
 from .choice import chosen
+from .tape import CHANCES, Moved, Tape
 
 if TYPE_CHECKING:
     from .path import FastPath
@@ -56,6 +58,9 @@ class Runner(ReferencePath):
         self._dropping: CheckpointedPath | None = None  # what ran the last forward, if it dropped blobs
         self._replays: replay.Replays | None = None
         self._saving = False
+        self._tape: Tape | None = None
+        #: the layout's version at the last pass layer by layer, and how many tapes were made for it
+        self._taped = (-1, 0)
         self._can = True  # until Numba turns out to be missing
         self._asked: tuple[str, int] | None = None  # the algorithms and shapes that `_pays` was found for
         self._pays = False
@@ -63,8 +68,13 @@ class Runner(ReferencePath):
         self._adds_per_input = self._multiply_adds() / max(1, self._inputs())
 
     def launch(self, first: int = 0, last: int | None = None) -> torch.Tensor | float:
-        self._training = None
         everything = first == 0 and last in (None, len(self.steps) - 1)
+        if everything and self._tape is not None:
+            taped = self._tape.forward() if self._tapes() else None
+            if taped is not None:
+                return taped
+            self._tape = None
+        self._training = None
         hooked = self.hooks.before_forward or self.hooks.after_forward
         whole = everything and not hooked
         for checkpoints in self._checkpoints.values():
@@ -82,7 +92,10 @@ class Runner(ReferencePath):
             if whole and self.plan.phase == _TEST and replay.available():
                 self._replayed().forward(super().launch)
                 return 0.0
-            return super().launch(first, last)
+            loss = super().launch(first, last)
+            if everything:
+                self._record()
+            return loss
         loss = fast.forward()
         self._training = fast if self.plan.phase == _TRAIN else None  # type: ignore[assignment]
         return loss
@@ -94,10 +107,28 @@ class Runner(ReferencePath):
             self._dropping.backward()
         elif whole and self._training is not None:
             self._training.backward()
+        elif whole and self._tape is not None and self._tapes():
+            if not self._tape.backward():
+                super().backward(first, last)
+                self._tape.learn_backward()
         else:
             if self._dropping is not None:
                 self._dropping.restore()
             super().backward(first, last)
+
+    def _tapes(self) -> bool:
+        """Whether passes may be calls of a tape: nobody looks on, and the host computes as ever."""
+        return not self.hooks.any and device.plain()
+
+    def _record(self) -> None:
+        """A pass has run layer by layer: the next is one of a tape, if this is the second of its kind."""
+        version, made = self._taped
+        if version != self.layout.version:
+            self._taped = self.layout.version, 0
+        elif made < CHANCES and self._tapes() and chosen() != "reference":
+            self._taped = version, made + 1
+            with suppress(Moved):
+                self._tape = Tape(self)
 
     def _checkpointed(self, fast: bool) -> CheckpointedPath:
         if fast not in self._checkpoints:

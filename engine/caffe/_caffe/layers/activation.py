@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from ...proto.caffe_pb2 import ExpParameter, FillerParameter, LogParameter
 from ..blob import Blob
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..registry import register
 
 Blobs = Sequence[Blob]
@@ -78,22 +79,32 @@ class ReLU(ElementWise):
         self.slope = self.layer_param.relu_param.negative_slope
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].value, top[0].value
-        if self.slope:
-            torch.ops.aten.leaky_relu.out(x, self.slope, out=y)
-        else:
-            torch.clamp_min(x, 0, out=y)
+        y = top[0].value
+        self._rectify(bottom[0].value, y)()
         top[0].put(y)
 
+    def _rectify(self, x: Tensor, y: Tensor) -> Call:
+        if self.slope:
+            return partial(torch.ops.aten.leaky_relu.out, x, self.slope, out=y)
+        return partial(torch.clamp_min, x, 0, out=y)
+
+    def forward_calls(self, bottom: Blobs, top: Blobs) -> Sequence[Call]:
+        return [self._rectify(bottom[0].value, top[0].value)]
+
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
-            return
+        if propagate_down[0]:
+            self._pass_on(top, bottom)()
+            bottom[0].put_grad(bottom[0].grad)
+
+    def _pass_on(self, top: Blobs, bottom: Blobs) -> Call:
         x, dy, dx = bottom[0].value, top[0].grad, bottom[0].grad
         if self.slope:
-            torch.ops.aten.leaky_relu_backward.grad_input(dy, x, self.slope, False, grad_input=dx)
-        else:
-            _relu_backward(dy, x, 0, grad_input=dx)
-        bottom[0].put_grad(dx)
+            backward = torch.ops.aten.leaky_relu_backward.grad_input
+            return partial(backward, dy, x, self.slope, False, grad_input=dx)
+        return partial(_relu_backward, dy, x, 0, grad_input=dx)
+
+    def backward_calls(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Sequence[Call]:
+        return [self._pass_on(top, bottom)] if propagate_down[0] else []
 
 
 @register("PReLU")
@@ -415,6 +426,11 @@ class Softmax(ElementWise):
 
     def function(self, x: Tensor) -> Tensor:
         return torch.softmax(x, self.axis)
+
+    def forward_calls(self, bottom: Blobs, top: Blobs) -> Sequence[Call] | None:
+        if top[0] is bottom[0]:
+            return None
+        return [partial(torch.softmax, bottom[0].value, self.axis, out=top[0].value)]
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         super().backward(top, [True], bottom)

@@ -116,6 +116,47 @@ def read_labels(
     return Labels(ids, ignored, counted - sum(left_out))
 
 
+class KeptLabels:
+    """Labels of bottom 1, none of them ignored, read again and again into the same memory.
+
+    Args:
+        shape: (O, K, I); bottom 1 holds O*I labels.
+    """
+
+    def __init__(self, layer: Layer, bottom: Sequence[Blob], shape: tuple[int, int, int]) -> None:
+        outer, classes, inner = self._shape = shape
+        self._layer, self._bottom = layer, bottom
+        self._raw = bottom[1].value_as((outer * inner,)).numpy()
+        self.labels = Labels(torch.zeros((outer, 1, inner), dtype=torch.int64), None, outer * inner)
+        self._ids = self.labels.ids.numpy().reshape(-1)
+        self._first = score_places(np.zeros(outer * inner, np.int64), shape)
+        #: (O*I), see `score_places`
+        self.places = self._first.copy()
+
+    def read(self) -> None:
+        """Read the labels.
+
+        Raises:
+            LayerError: a label is no class.
+        """
+        _, classes, inner = self._shape
+        if not (np.minimum.reduce(self._raw) > -1 and np.maximum.reduce(self._raw) < classes):  # NaN neither
+            read_labels(self._layer, self._bottom, self._shape, None)
+        np.copyto(self._ids, self._raw, "unsafe")
+        if inner == 1:
+            np.add(self._ids, self._first, self.places)
+        else:
+            np.add(np.multiply(self._ids, inner, self.places), self._first, self.places)
+
+
+def score_places(ids: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """(O*I) where among O*K*I scores those of the labels `ids`, O*I of them, are."""
+    outer, classes, inner = shape
+    first = np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)
+    places: np.ndarray = ids.reshape(-1) * inner + first.reshape(-1)
+    return places
+
+
 def _whole(raw: Tensor, ignore: int | None) -> tuple[Tensor, Tensor | None]:
     """Labels cut to integers, 0 for those that are ignored, and which these are."""
     ids = raw.long()

@@ -8,10 +8,10 @@ A Convolution is a cross-correlation: the kernel is not flipped.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from .. import rounding
 from ..blob import Blob
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..log import log
 from ..registry import register
 
@@ -65,8 +65,12 @@ def columns(x: torch.Tensor, window: ConvWindow) -> torch.Tensor:
     batch, channels, *size = x.shape
     places = window.placements(size)
     shape = (batch, channels * math.prod(window.kernel), *places)
-    if 0 in shape:
-        return x.new_zeros(shape)
+    return x.new_zeros(shape) if 0 in shape else _taps(x, window, places).reshape(shape)
+
+
+def _taps(x: torch.Tensor, window: ConvWindow, places: Ints) -> torch.Tensor:
+    """(N, C, kernel..., placements...): what each tap of the kernel meets, in one padded copy of `x`."""
+    batch, channels, *size = x.shape
     margins = [
         (p, (o - 1) * s + e - n - p)
         for n, o, s, e, p in zip(size, places, window.stride, window.extent, window.pad)
@@ -75,8 +79,7 @@ def columns(x: torch.Tensor, window: ConvWindow) -> torch.Tensor:
     steps = padded.stride()[2:]
     taps = [step * d for step, d in zip(steps, window.dilation)]
     hops = [step * s for step, s in zip(steps, window.stride)]
-    view = padded.as_strided((batch, channels, *window.kernel, *places), (*padded.stride()[:2], *taps, *hops))
-    return view.reshape(shape)
+    return padded.as_strided((batch, channels, *window.kernel, *places), (*padded.stride()[:2], *taps, *hops))
 
 
 def uncolumns(cols: torch.Tensor, size: Sequence[int], window: ConvWindow) -> torch.Tensor:
@@ -86,19 +89,24 @@ def uncolumns(cols: torch.Tensor, size: Sequence[int], window: ConvWindow) -> to
     if cols.numel() == 0:
         return cols.new_zeros(batch, channels, *size)
     taps = cols.reshape(batch, channels, *window.kernel, *places)
-    canvas = [
-        max((o - 1) * s + e, p + n)
-        for n, o, s, e, p in zip(size, places, window.stride, window.extent, window.pad)
-    ]
-    padded = cols.new_zeros(batch, channels, *canvas)
-    every = (slice(None), slice(None))
-    for offset in itertools.product(*map(range, window.kernel)):
-        at = tuple(
-            slice(i * d, i * d + (o - 1) * s + 1, s)
-            for i, d, o, s in zip(offset, window.dilation, places, window.stride)
-        )
-        padded[every + at] += taps[every + offset]
-    return padded[every + tuple(slice(p, p + n) for p, n in zip(window.pad, size))]
+    cut: list[slice] = []
+    for axis in reversed(range(len(places))):  # one by one: kernel_h + kernel_w sums, not their product
+        stride, pad, dilation = window.stride[axis], window.pad[axis], window.dilation[axis]
+        length = max((places[axis] - 1) * stride + window.extent[axis], pad + size[axis])
+        at = 2 + 2 * axis  # where the placements of the axis are, once its taps are picked
+        shape = [*taps.shape[: 2 + axis], *taps.shape[3 + axis :]]
+        line = taps.new_zeros(*shape[:at], length, *shape[at + 1 :])
+        for tap, part in enumerate(taps.unbind(2 + axis)):
+            line[(slice(None),) * at + (_reach(tap * dilation, places[axis], stride),)] += part
+        taps = line
+        cut.insert(0, slice(pad, pad + size[axis]))
+    inside = (slice(None), slice(None), *cut)
+    return taps[inside]
+
+
+def _reach(first: int, count: int, stride: int) -> slice:
+    """`count` places from `first` on, `stride` apart."""
+    return slice(first, first + (count - 1) * stride + 1, stride)
 
 
 def correlate(x: torch.Tensor, weight: torch.Tensor, window: ConvWindow, groups: int) -> torch.Tensor:
@@ -124,6 +132,24 @@ def weight_gradient(x: torch.Tensor, y: torch.Tensor, window: ConvWindow, groups
     cols = cols.reshape(len(x), groups, cols.shape[1] // groups, math.prod(cols.shape[2:]))
     y = y.reshape(len(y), groups, y.shape[1] // groups, math.prod(y.shape[2:]))
     return torch.einsum("ngol,ngkl->gok", y, cols)
+
+
+def batch_gradients(
+    x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, window: ConvWindow, wanted: Sequence[bool]
+) -> tuple[torch.Tensor | None, ...]:
+    """The gradients of bottom, weight and bias that are wanted, each by one product for the whole batch."""
+    batch, channels = x.shape[:2]
+    places, depth = dy.shape[2:], channels * math.prod(window.kernel)
+    lines = dy.transpose(0, 1).reshape(dy.shape[1], -1)  # (O, N*placements)
+    dx = dw = None
+    if wanted[1]:
+        # (C, kernel..., N, placements...)
+        taps = _taps(x, window, tuple(places)).movedim(0, 1 + len(places))
+        dw = (lines @ taps.reshape(depth, lines.shape[1]).t()).view(weight.shape)
+    if wanted[0]:
+        cols = (weight.reshape(len(weight), depth).t() @ lines).view(depth, batch, *places)
+        dx = uncolumns(cols.transpose(0, 1), x.shape[2:], window)
+    return dx, dw, lines.sum(1) if wanted[2] else None
 
 
 def _grouped(weight: torch.Tensor, groups: int) -> torch.Tensor:
@@ -283,14 +309,16 @@ class _Correlation(_WindowLayer):
         weight = self.blobs[0].value
         return weight if self.window.kernel else weight.unsqueeze(-1)
 
+    def _bias(self) -> torch.Tensor | None:
+        return self.blobs[1].value if len(self.blobs) > 1 else None
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        weight = self._weight()
-        bias = self.blobs[1].value if len(self.blobs) > 1 else None
+        weight, bias = self._weight(), self._bias()
         for source, target in zip(bottom, top):
             x = self._folded(source.value)
             if self.native and not self.rounds:
                 if self.few_channels and x.is_cpu:
-                    target.put(self._few(x, weight, bias, self._folded(target.value)))
+                    target.put(self._few(x, weight, bias, self._folded(target.value))())
                 else:
                     target.put(torch.convolution(x, weight, bias, **self.torch_args))
                 continue
@@ -299,12 +327,18 @@ class _Correlation(_WindowLayer):
 
     def _few(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, out: torch.Tensor
-    ) -> torch.Tensor:
-        window = self.window
-        made: torch.Tensor = torch.ops.aten._slow_conv2d_forward.output(
-            x, weight, window.kernel, bias, window.stride, window.pad, output=out
-        )
-        return made
+    ) -> Callable[[], torch.Tensor]:
+        window, forward = self.window, torch.ops.aten._slow_conv2d_forward.output
+        return partial(forward, x, weight, window.kernel, bias, window.stride, window.pad, output=out)
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        if not self.few_channels or self.rounds:
+            return None
+        weight, bias = self._weight(), self._bias()
+        return [
+            self._few(self._folded(source.value), weight, bias, self._folded(target.value))
+            for source, target in zip(bottom, top)
+        ]
 
     def _product(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
         """The layer without its bias; `size` is the top's spatial size."""
@@ -340,9 +374,41 @@ class _Correlation(_WindowLayer):
         """The gradients of bottom, weight and bias; those that are not wanted may be anything."""
         if not self.native:
             return self._backward_by_columns(x, weight, dy, wanted)
+        if self.few_channels and x.is_cpu:
+            return self._few_gradients(x, weight, dy, wanted)
         outputs = [self.layer_param.convolution_param.num_output]
         grads: tuple[Any, ...] = torch.ops.aten.convolution_backward(
             dy, x, weight, outputs, **self.torch_args, output_mask=wanted
+        )
+        return grads
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        if not self.few_channels or self.rounds or len(bottom) > 1:
+            return None
+        wanted = [propagate_down[0], *map(bool, self.param_flags[: len(self.blobs)])]
+        wanted += [False] * (3 - len(wanted))
+        x, dy, weight = self._folded(bottom[0].value), self._folded(top[0].grad), self._weight()
+        blobs = [bottom[0], *self.blobs]
+        targets = [blob.grad if flag else None for blob, flag in zip(blobs, wanted)]
+
+        def descend() -> None:
+            grads = self._few_gradients(x, weight, dy, wanted)
+            for target, grad in zip(targets, grads):
+                if target is not None:
+                    target.copy_(grad.view(target.shape))
+
+        return [descend]
+
+    def _few_gradients(
+        self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]
+    ) -> tuple[Any, ...]:
+        window = self.window
+        if len(x) > 1:
+            return batch_gradients(x, weight, dy, window, wanted)
+        grads: tuple[Any, ...] = torch.ops.aten._slow_conv2d_backward.output_mask(
+            dy, x, weight, window.kernel, window.stride, window.pad, output_mask=wanted
         )
         return grads
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ from ..data.windows import WindowSamples
 from ..errors import DataError
 from ..formats.files import read_list
 from ..formats.hdf5 import array_shape, reading, save_array, writing
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..log import log
 from ..registry import register
 from .checks import check_legacy
@@ -254,25 +255,41 @@ class HDF5Data(Layer):
         for blob, dims in zip(top, self._dims):
             if blob.count != count * math.prod(dims):  # a shape of the user's own stays, as in Caffe
                 blob.resize((count, *dims))
-        targets = [blob.value_as((count, *dims)) for blob, dims in zip(top, self._dims)]
-        done = 0
-        while done < count:
-            done += self._copy_rows([target[done:] if done else target for target in targets])
-        for blob, target in zip(top, targets):
-            blob.put(target)
+        if device.current() is device.HOST:
+            self._read_rows(self._arrays_of(top))
+            for blob in top:
+                blob.data_memory.touched()
+            return
+        arrays = [np.empty((count, *dims), np.float32) for dims in self._dims]
+        self._read_rows(arrays)
+        for blob, array in zip(top, arrays):
+            _fill(blob, array)
 
-    def _copy_rows(self, targets: Sequence[torch.Tensor]) -> int:
-        """Copy the next rows of this solver from the file at hand, as many as it has or fit; how many."""
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call]:
+        return [partial(self._read_rows, self._arrays_of(top))]
+
+    def _arrays_of(self, top: Sequence[Blob]) -> list[np.ndarray]:
+        """The tops' memory on the host, row by row."""
+        count = self.layer_param.hdf5_data_param.batch_size
+        return [blob.value_as((count, *dims)).numpy() for blob, dims in zip(top, self._dims)]
+
+    def _read_rows(self, targets: Sequence[np.ndarray]) -> None:
+        """Copy the next rows of this solver."""
+        count, done = len(targets[0]), 0
+        while done < count:
+            done += self._copy_rows(targets, done)
+
+    def _copy_rows(self, targets: Sequence[np.ndarray], done: int) -> int:
+        """Copy rows from the file at hand behind `done` ones, as many as it has or fit; how many."""
         skipped, left = (self._rank - self._passed) % self._solvers, self._rows.left
         if skipped >= left:
             self._advance(left)
             return 0
-        rows = min(targets[0].shape[0], -(-(left - skipped) // self._solvers))
+        rows = min(len(targets[0]) - done, -(-(left - skipped) // self._solvers))
         passed = skipped + (rows - 1) * self._solvers + 1
         index = self._rows.upcoming(skipped, passed, self._solvers)
         for target, array in zip(targets, self._arrays):
-            source = torch.from_numpy(array[index])
-            (target if target.shape[0] == rows else target[:rows]).copy_(source)
+            target[done : done + rows] = array[index]
         self._advance(passed)
         return rows
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
 from ...proto.caffe_pb2 import FillerParameter
 from ..blob import Blob
-from ..filler import fill
-from ..layer import Arity, Layer
+from ..filler import fill, redraw, redraws
+from ..layer import Arity, Call, Layer
 from ..log import log
 from ..registry import register
 
@@ -36,6 +37,9 @@ class Input(Layer):
         )
         for i, blob in enumerate(top if shapes else ()):
             blob.resize(shapes[i if len(shapes) > 1 else 0].dim)
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call]:
+        return []
 
 
 @register("DummyData")
@@ -93,6 +97,11 @@ class DummyData(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._fill(top, self._drawn)
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        if not all(redraws(self._fillers[i]) for i in self._drawn):
+            return None
+        return [partial(redraw, top[i].value, self._fillers[i]) for i in self._drawn]
 
 
 @register("MemoryData")

@@ -6,14 +6,15 @@ Legend: M items of K features in, N = `num_output` features out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
 from ...proto.caffe_pb2 import EmbedParameter, InnerProductParameter
 from .. import rounding
 from ..blob import Blob
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..registry import register
 
 
@@ -88,34 +89,69 @@ class InnerProduct(_Dense):
         return weight.value_as(shape) if turned == self._transposed else weight.turned_value(shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        x, y = bottom[0].value_as(self._x), top[0].value_as(self._y)
-        weight, bias = self._weight(turned=True), self._bias()
+        x = bottom[0].value_as(self._x)
         if self.rounds:
-            product = _rounded_product(x, weight)
+            product, bias = _rounded_product(x, self._weight(turned=True)), self._bias()
             top[0].put(product if bias is None else product + bias)
             return
         if top[0].data_memory is bottom[0].data_memory:
             x = x.clone()
-        top[0].put(torch.mm(x, weight, out=y) if bias is None else torch.addmm(bias, x, weight, out=y))
+        top[0].put(self._product(x, top)())
+
+    def _product(self, x: torch.Tensor, top: Sequence[Blob]) -> Callable[[], torch.Tensor]:
+        y, weight, bias = top[0].value_as(self._y), self._weight(turned=True), self._bias()
+        if bias is None:
+            return partial(torch.mm, x, weight, out=y)
+        return partial(torch.addmm, bias, x, weight, out=y)
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        if self.rounds or top[0].data_memory is bottom[0].data_memory:
+            return None
+        return [self._product(bottom[0].value_as(self._x), top)]
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         dy = top[0].grad_as(self._y)
         if self.param_flags[0]:
-            weight = self.blobs[0]
-            if self._transposed:
-                left, right = bottom[0].turned_value(self._x), dy
-            else:
-                left, right = top[0].turned_grad(self._y), bottom[0].value_as(self._x)
+            weight, (left, right) = self.blobs[0], self._weight_factors(bottom, top)
             if self.rounds:
                 weight.add_grad(_rounded_product(left, right))
             else:
-                weight.add_grad(torch.mm(left, right, out=weight.blank_grad()))
+                weight.add_grad(_outer(left, right, weight.blank_grad())())
         self._bias_backward(dy)
         if propagate_down[0] and self.rounds:
             bottom[0].put_grad(_rounded_product(dy, self._weight()))
         elif propagate_down[0]:
             target = None if bottom[0].diff_memory is top[0].diff_memory else bottom[0].grad_as(self._x)
             bottom[0].put_grad(torch.mm(dy, self._weight(), out=target))
+
+    def _weight_factors(
+        self, bottom: Sequence[Blob], top: Sequence[Blob]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the weight's gradient is the product of."""
+        if self._transposed:
+            return bottom[0].turned_value(self._x), top[0].grad_as(self._y)
+        return top[0].turned_grad(self._y), bottom[0].value_as(self._x)
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        shared = bottom[0].diff_memory is top[0].diff_memory
+        if self.rounds or (propagate_down[0] and shared) or any(len(blob.dims) > 2 for blob in self.blobs):
+            return None
+        dy = top[0].grad_as(self._y)
+        calls: list[Call] = []
+        if self.param_flags[0]:
+            calls.append(_outer(*self._weight_factors(bottom, top), self.blobs[0].grad_as(self._stored)))
+        if len(self.blobs) > 1 and self.param_flags[1]:
+            calls.append(partial(torch.sum, dy, 0, out=self.blobs[1].grad))
+        if propagate_down[0]:
+            calls.append(partial(torch.mm, dy, self._weight(), out=bottom[0].grad_as(self._x)))
+        return calls
+
+
+def _outer(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor | None) -> Callable[[], torch.Tensor]:
+    """left (A, M) times right (M, B); where M is 1 by a multiplication, which takes less time."""
+    return partial(torch.mul if left.shape[1] == 1 else torch.mm, left, right, out=out)
 
 
 def _rounded_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

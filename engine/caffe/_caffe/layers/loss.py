@@ -7,8 +7,10 @@ out: the normaliser, the ignored labels and the clamps are not what differentiat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,13 +19,23 @@ from .. import device
 from ..blob import Blob, make_blob
 from ..formats.blobproto import proto_array
 from ..formats.proto_io import read_binary
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..memory import scalar
 from ..registry import register
-from .checks import Labels, check_legacy, item_labels, predictions, read_labels, shown
+from .checks import (
+    KeptLabels,
+    Labels,
+    check_legacy,
+    item_labels,
+    predictions,
+    read_labels,
+    score_places,
+    shown,
+)  # fmt: skip
 
 FLT_MIN = torch.finfo(torch.float32).tiny
 LOG_THRESHOLD = 1e-20
+_FEW = 1 << 12  #: labels, up to which NumPy looks at them in less time than torch takes to start
 
 
 class _Loss(Layer):
@@ -95,6 +107,7 @@ class _Counted(NamedTuple):
     labels: Labels
     norm: int
     any_nan: Tensor | bool = True  #: whether a probability of a label is not a number
+    places: np.ndarray | None = None  #: where the scores of the labels are, if that is known
 
 
 class _SoftmaxLoss(_Loss):
@@ -150,7 +163,7 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         self._reshape(bottom, top, self.layer_param.softmax_param.axis)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
+        prob, ((ids, ignored, _), norm, *_) = self._predict(bottom)
         logs = prob.gather(1, ids).clamp_min_(FLT_MIN).log_()
         if ignored is not None:
             self.saved = self.saved._replace(any_nan=logs.sum().isnan())
@@ -159,7 +172,7 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         top[0].put(torch.div(logs.sum().abs_(), scalar(norm, logs.dtype), out=top[0].value))
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, ((ids, ignored, _), norm, any_nan) = self._predicted()
+        prob, ((ids, ignored, _), norm, any_nan, _) = self._predicted()
         scale = weight / scalar(norm, weight.dtype)
         if ignored is not None:
             scale = torch.where(ignored, 0, scale)
@@ -169,6 +182,54 @@ class SoftmaxWithLoss(_SoftmaxLoss):
         if ignored is not None and (not grad.is_cpu or any_nan):
             grad.masked_fill_(ignored, 0)
         return grad
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        outer, _, inner = self._shape
+        if self._ignore is not None or not 0 < outer * inner <= _FEW or len(top) > 1:
+            return None
+        kept = KeptLabels(self, bottom, self._shape)
+        norm = _normaliser(self._mode, outer, inner, outer * inner)
+        counted = _Counted(kept.labels, norm, places=kept.places)
+        return [kept.read, *self._few_calls(kept.places, counted, bottom[0], top[0])]
+
+    def _few_calls(self, places: np.ndarray, counted: _Counted, scores: Blob, top: Blob) -> list[Call]:
+        """What `forward` does once the labels are read, the scores of which lie at `places`."""
+        prob, value = self._prob.value_as(self._shape), top.value_as((1,)).numpy()
+        logs, total = torch.zeros(len(places), dtype=prob.dtype), torch.zeros((), dtype=prob.dtype)
+        flat, picked, summed = prob.view(-1).numpy(), logs.numpy(), total.numpy()
+        lowest, norm = value.dtype.type(FLT_MIN), value.dtype.type(counted.norm)
+
+        def pick() -> None:
+            flat.take(places, None, picked, "clip")
+            np.maximum(picked, lowest, out=picked)
+
+        def finish() -> None:
+            self.saved = counted
+            value[0] = abs(summed[()]) / norm
+
+        softmax = partial(torch.softmax, scores.value_as(self._shape), 1, out=prob)
+        return [softmax, pick, logs.log_, partial(torch.sum, logs, 0, out=total), finish]
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        outer, _, inner = self._shape
+        few = self._ignore is None and 0 < outer * inner <= _FEW
+        if not few or list(propagate_down) != [True, False]:
+            return None
+        weight, prob = top[0].grad_as((1,)).numpy(), self._prob.value_as((self._prob.count,)).numpy()
+        grad = bottom[0].grad_as((bottom[0].count,)).numpy()
+
+        def descend() -> None:
+            counted = self.recall(_Counted)
+            places = counted.places
+            if places is None:  # another pass has gone forward
+                places = score_places(counted.labels.ids.numpy(), self._shape)
+            scale = weight[0] / weight.dtype.type(counted.norm)
+            np.multiply(prob, scale, grad)
+            grad[places] = grad.take(places) - scale
+
+        return [descend]
 
 
 @register("InfogainLoss")
@@ -213,14 +274,14 @@ class InfogainLoss(_SoftmaxLoss):
         return matrix.reshape(self._shape[1], -1)[ids[:, 0]].movedim(-1, 1)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        prob, ((ids, ignored, _), norm, _) = self._predict(bottom)
+        prob, ((ids, ignored, _), norm, *_) = self._predict(bottom)
         gain = (self._rows(bottom, ids) * prob.clamp_min(LOG_THRESHOLD).log_()).sum(1, keepdim=True)
         if ignored is not None:
             gain.masked_fill_(ignored, 0)
         top[0].put((0 - gain.sum()) / norm)
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
-        prob, ((ids, ignored, _), norm, _) = self._predicted()
+        prob, ((ids, ignored, _), norm, *_) = self._predicted()
         rows = self._rows(bottom, ids)
         grad = (prob * rows.sum(1, keepdim=True) - rows) * (weight / norm)
         return grad if ignored is None else grad.masked_fill_(ignored, 0)
@@ -338,6 +399,25 @@ class EuclideanLoss(_Loss):
 
     def gradient(self, bottom: Sequence[Blob], weight: Tensor) -> Tensor:
         return self._difference.value * (weight / bottom[0].dims[0])
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call]:
+        a, b = (blob.value_as(self._flat) for blob in bottom)
+        difference, value = self._difference.value, top[0].value
+        double = scalar(2 * bottom[0].dims[0], value.dtype)
+        return [
+            partial(torch.sub, a, b, out=difference),
+            partial(torch.dot, difference, difference, out=value),
+            partial(torch.div, value, double, out=value),
+        ]
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        if list(propagate_down) != [True, False] or bottom[0].count > _FEW:
+            return None
+        weight, grad = top[0].grad_as((1,)).numpy(), bottom[0].grad_as(self._flat).numpy()
+        difference, items = self._difference.value.numpy(), weight.dtype.type(bottom[0].dims[0])
+        return [lambda: np.multiply(difference, weight[0] / items, grad)]
 
 
 class _Margins(NamedTuple):

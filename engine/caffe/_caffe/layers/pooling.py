@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -20,11 +21,12 @@ from ...proto import caffe_pb2
 from ...proto.caffe_pb2 import PoolingParameter
 from .. import device
 from ..blob import Blob
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..registry import register
 
 FLOOR = -torch.finfo(torch.float32).max  # C's -FLT_MAX: what a maximum starts from
-_QUICK_FROM = 1 << 14  # numbers; with fewer, the many calls of `max_values` cost more than they save
+#: Numbers; with fewer, the many calls of `max_values` cost more than they save; NumPy's cost less.
+_QUICK_FROM, _NUMPY_TO = 1 << 13, 1 << 16
 Pair = tuple[int, int]
 
 
@@ -136,21 +138,50 @@ def _max_pool_unasked(x: torch.Tensor, window: PoolWindow) -> Pooled:
     return Pooled(values.clamp_(min=FLOOR), index, native=True)
 
 
+def _by_rows(x: torch.Tensor, window: PoolWindow) -> bool:
+    """Whether `max_values` applies."""
+    return x.is_cpu and x.numel() > 0 and window.native and min(window.places) > 0 and not any(window.pad)
+
+
 def max_values(x: torch.Tensor, window: PoolWindow) -> torch.Tensor | None:
     """The values of `max_pool` without the picks, or None where this shorter way does not apply.
 
     On a CPU the maxima of whole rows and then of columns take a fraction of the time of torch's pooling.
     """
-    if not (x.is_cpu and x.numel() and window.native and min(window.places) > 0) or any(window.pad):
+    if not _by_rows(x, window):
         return None
-    for axis, kernel, stride, count in zip((2, 3), window.kernel, window.stride, window.places):
-        ends = [slice(tap, tap + (count - 1) * stride + 1, stride) for tap in range(kernel)]
-        first, *others = (x[(slice(None),) * axis + (end,)] for end in ends)
+    for axis in (2, 3):
+        first, *others = (x[at] for at in _taps(axis, window))
         x = first.clone()
         for other in others:
             best = x.narrow(axis, 0, other.shape[axis])  # the last windows may be clipped
             torch.maximum(best, other, out=best)
     return x if x.min().item() > FLOOR else None
+
+
+def _taps(axis: int, window: PoolWindow) -> list[tuple[slice, ...]]:
+    """For each row (axis 2) or column (3) of a window, where the windows have it; the last may have none."""
+    kernel, stride, count = (pair[axis - 2] for pair in (window.kernel, window.stride, window.places))
+    return [
+        (*(slice(None),) * axis, slice(tap, tap + (count - 1) * stride + 1, stride)) for tap in range(kernel)
+    ]
+
+
+def _max_calls(x: np.ndarray, y: np.ndarray, window: PoolWindow) -> list[Call]:
+    """`max_values` of few numbers, by NumPy: from `x` (N, C, H, W) into `y`."""
+    calls: list[Call] = []
+    for axis in (2, 3):
+        first, *others = (x[at] for at in _taps(axis, window))
+        best = y if axis == 3 else np.empty(first.shape, first.dtype)
+        if others and others[0].shape == first.shape:
+            calls.append(partial(np.maximum, first, others.pop(0), out=best))
+        else:
+            calls.append(partial(np.copyto, best, first))
+        for other in others:
+            part = best[tuple(map(slice, other.shape))]
+            calls.append(partial(np.maximum, part, other, out=part))
+        x = best
+    return calls
 
 
 def pick_backward(
@@ -346,6 +377,29 @@ class Pooling(_Pool):
             top[1].put(pooled.picks.to(device.dtype()))
         self.saved = pooled if self.wants_gradient or self.draws_random else None
 
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
+        window, x, y = self.window, bottom[0].value, top[0].value
+        picks = self.wants_gradient and window.native
+        if self._method != PoolingParameter.MAX or len(top) > 1 or not (picks or self._few(x)):
+            return None
+        values, saved = y.numpy(), None
+
+        def check() -> None:
+            self.saved = saved
+            if not np.minimum.reduce(values, None) > FLOOR:  # also where it is NaN
+                self.forward(bottom, top)
+
+        if not self.wants_gradient:
+            return [*_max_calls(x.numpy(), values, window), check]
+        index = torch.zeros(y.shape, dtype=torch.int64)
+        saved = Pooled(y, index, native=True)
+        pool = torch.ops.aten.max_pool2d_with_indices.out
+        args = x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
+        return [partial(pool, *args, out=y, indices=index), check]
+
+    def _few(self, x: torch.Tensor) -> bool:
+        return not self.wants_gradient and x.numel() < _NUMPY_TO and _by_rows(x, self.window)
+
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
@@ -353,6 +407,24 @@ class Pooling(_Pool):
         lost = self.saved is None and not self.draws_random
         pooled = self._pool(x, self.window, self._method) if lost else self.recall(Pooled)
         bottom[0].put_grad(self._unpool(top[0].grad, x, pooled, self.window, self._method))
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        if not (propagate_down[0] and isinstance(self.saved, Pooled) and self.saved.native):
+            return None
+        window, x, dy, dx = self.window, bottom[0].value, top[0].grad, bottom[0].grad
+        unpool = torch.ops.aten.max_pool2d_with_indices_backward.grad_input
+        args = dy, x, window.kernel, window.stride, window.pad, (1, 1), window.ceil
+
+        def pass_on() -> None:
+            pooled = self.recall(Pooled)
+            if pooled.native:
+                unpool(*args, pooled.picks, grad_input=dx)
+            else:
+                self.backward(top, propagate_down, bottom)
+
+        return [pass_on]
 
 
 @register("SPP")

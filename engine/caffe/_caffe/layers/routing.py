@@ -6,12 +6,13 @@ The first three write into the memory their result has already: large new memory
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 
 from ..blob import Blob
-from ..layer import Arity, Layer
+from ..layer import Arity, Call, Layer
 from ..registry import register
 from .checks import shown
 
@@ -152,10 +153,24 @@ class Split(Layer):
         if len(top) == 1:
             bottom[0].put_grad(top[0].grad)
             return
-        total = torch.add(top[0].grad, top[1].grad, out=bottom[0].grad)
-        for blob in top[2:]:
-            total.add_(blob.grad)
-        bottom[0].put_grad(total)
+        for call in self._sums(top, bottom[0].grad):
+            call()
+        bottom[0].put_grad(bottom[0].grad)
+
+    def _sums(self, top: Sequence[Blob], total: torch.Tensor) -> list[Call]:
+        first, second, *others = (blob.grad for blob in top)
+        more = [partial(total.add_, other) for other in others]
+        return [partial(torch.add, first, second, out=total), *more]
+
+    def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call]:
+        return []
+
+    def backward_calls(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> Sequence[Call] | None:
+        if len(top) == 1:
+            return None
+        return self._sums(top, bottom[0].grad) if propagate_down[0] else []
 
 
 @register("Silence")

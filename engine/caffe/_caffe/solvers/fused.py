@@ -6,11 +6,12 @@ The numbers are those of an update parameter by parameter: nothing in it mixes e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
+from .. import device
 from ..errors import SolverError
 from ..memory import zeros
 from . import updates
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Above this many numbers an operation costs more than its call, and a parameter is updated on its own.
 _SMALL = 1 << 16
+_ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
 _RESTING = (updates.sgd, updates.nesterov)
 
@@ -73,7 +75,11 @@ def _grouped(parameters: Sequence[Parameter], blobs: Sequence[Blob]) -> Iterable
 
 
 class _Group:
-    """Parameters with the multipliers of `parameter`, their histories side by side."""
+    """Parameters with the multipliers of `parameter`, their histories side by side.
+
+    On the host their data are kept side by side too, and their diffs, so that no number has to be moved for
+    an update. Those that are elsewhere are copied there and back.
+    """
 
     def __init__(
         self, blobs: Sequence[Blob], parameter: Parameter, rule: updates.Rule, histories: int
@@ -81,17 +87,31 @@ class _Group:
         self._blobs, self._rule = blobs, rule
         self._lr_mult, self._decay_mult = parameter.lr_mult, parameter.decay_mult
         self._flat = [(blob.count,) for blob in blobs]
-        self._counts = [blob.count for blob in blobs]
-        self._history = [zeros(sum(self._counts)) for _ in range(histories)]
+        self._on_host = device.current() is device.HOST
+        align = _ALIGNED if self._on_host and len(blobs) > 1 else 1
+        self._room = [-(-blob.count // align) * align for blob in blobs]
+        self._history = [zeros(sum(self._room)) for _ in range(histories)]
         self._rests = self._may_rest = self._lr_mult == 0 and rule in _RESTING
-        self._gradient: Tensor | None = None  # of all, one after the other, where there are several
-        self._parts: tuple[Tensor, ...] = ()
+        #: of all, one after the other, where there are several
+        self._data, self._gradient = (self._settle(side) for side in ("data", "diff"))
+
+    def _settle(self, side: str) -> _Flat | None:
+        if len(self._blobs) == 1:
+            return None
+        flat = torch.zeros_like(self._history[0])
+        parts = self._cut(flat)
+        for blob, part in zip(self._blobs, parts):
+            (blob.data_memory if side == "data" else blob.diff_memory).settle(part)
+        return _Flat(flat, parts)
+
+    def _cut(self, flat: Tensor) -> list[Tensor]:
+        """Each parameter's part of what is side by side."""
+        return [part[: blob.count] for blob, part in zip(self._blobs, torch.split(flat, self._room))]
 
     def places(self) -> Iterable[tuple[Blob, list[Tensor]]]:
         """Each blob with its part of the histories."""
-        parts = zip(*(torch.split(history, self._counts) for history in self._history))
-        for blob, part in zip(self._blobs, parts):
-            yield blob, [tensor.view(blob.dims) for tensor in part]
+        for blob, *parts in zip(self._blobs, *map(self._cut, self._history)):
+            yield blob, [part.view(blob.dims) for part in parts]
 
     def history_changed(self) -> None:
         self._rests = self._may_rest and not any(bool(history.any()) for history in self._history)
@@ -102,12 +122,12 @@ class _Group:
             for blob in self._blobs:
                 blob.zero_grad()
             return
-        gradient = self._gather()
+        gradient, elsewhere = self._gathered()
         if param.iter_size != 1:
             gradient.div_(param.iter_size)
         self._regularize(param, gradient)
         self._rule(param, gradient, rate * self._lr_mult, self._history, iteration)
-        for diff, part in zip(self._diffs(), self._parts):
+        for diff, part in elsewhere:
             diff.copy_(part)
         for blob in self._blobs:
             blob.diff_memory.touched()
@@ -116,33 +136,61 @@ class _Group:
         """data -= diff."""
         if self._rests:
             return
+        if self._data is None or self._gradient is None or not self._side_by_side(self._data, self._gradient):
+            for blob in self._blobs:
+                blob.update()
+            return
+        self._data.whole.sub_(self._gradient.whole)
         for blob in self._blobs:
-            blob.update()
+            blob.data_memory.touched()
 
-    def _diffs(self) -> list[Tensor]:
-        return [blob.grad_as(flat) for blob, flat in zip(self._blobs, self._flat)]
+    def _side_by_side(self, data: _Flat, gradient: _Flat) -> bool:
+        return all(
+            blob.data_memory.settled is value and blob.diff_memory.settled is grad
+            for blob, value, grad in zip(self._blobs, data.parts, gradient.parts)
+        )
 
-    def _data(self) -> list[Tensor]:
-        return [blob.value_as(flat) for blob, flat in zip(self._blobs, self._flat)]
-
-    def _gather(self) -> Tensor:
-        diffs = self._diffs()
-        if len(diffs) == 1:
-            return diffs[0]
+    def _gathered(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """The gradients side by side, and those that are elsewhere, beside their copies."""
         if self._gradient is None:
-            self._gradient = torch.empty_like(self._history[0])
-            self._parts = torch.split(self._gradient, self._counts)
-        return torch.cat(diffs, out=self._gradient)
+            return self._blobs[0].grad_as(self._flat[0]), []
+        if not self._on_host:
+            diffs = [blob.grad_as(flat) for blob, flat in zip(self._blobs, self._flat)]
+            return torch.cat(diffs, out=self._gradient.whole), list(zip(diffs, self._gradient.parts))
+        elsewhere = []
+        for blob, flat, part in zip(self._blobs, self._flat, self._gradient.parts):
+            if blob.diff_memory.settled is not part:
+                diff = blob.grad_as(flat)
+                if blob.diff_memory.settled is not part:
+                    elsewhere.append((diff, part.copy_(diff)))
+        return self._gradient.whole, elsewhere
+
+    def _weights(self) -> Tensor:
+        """The data side by side."""
+        if self._data is None:
+            return self._blobs[0].value_as(self._flat[0])
+        if not self._on_host:
+            return torch.cat([blob.value_as(flat) for blob, flat in zip(self._blobs, self._flat)])
+        for blob, flat, part in zip(self._blobs, self._flat, self._data.parts):
+            if blob.data_memory.settled is not part:
+                part.copy_(blob.value_as(flat))
+        return self._data.whole
 
     def _regularize(self, param: SolverParameter, gradient: Tensor) -> None:
         decay = param.weight_decay * self._decay_mult
         if not decay:
             return
-        data = self._data()
-        weights = data[0] if len(data) == 1 else torch.cat(data)
+        weights = self._weights()
         if param.regularization_type == "L2":
             gradient.add_(weights, alpha=decay)
         elif param.regularization_type == "L1":
             gradient.add_(weights.sign(), alpha=decay)
         else:
             raise SolverError(f"Unknown regularization type: {param.regularization_type}; known: L2, L1")
+
+
+class _Flat(NamedTuple):
+    """Numbers of several parameters side by side, and each one's."""
+
+    whole: Tensor
+    parts: list[Tensor]

@@ -191,9 +191,8 @@ class Solver:
         rate = self._rate()
         if param.display and self._iter % param.display == 0 and device.root_solver():
             log.info("Iteration %d, lr = %g", self._iter, rate)
-        with torch.no_grad():
-            self._clip()
-            self._updates.apply(param, rate, self._iter)
+        self._clip()
+        self._updates.apply(param, rate, self._iter)
         self._iter += 1
 
     def snapshot(self) -> None:
@@ -291,9 +290,10 @@ class Solver:
 
     def _rate(self) -> float:
         rate, step = learning_rate(self._message, self._iter, self._current_step)
-        if self._message.lr_policy == "multistep" and step != self._current_step:
-            log.info("MultiStep Status: Iteration %d, step = %d", self._iter, step)
-        self._current_step = step
+        if step != self._current_step:
+            if self._message.lr_policy == "multistep":
+                log.info("MultiStep Status: Iteration %d, step = %d", self._iter, step)
+            self._current_step = step
         return rate
 
     def _clip(self) -> None:
