@@ -59,6 +59,7 @@ class Runner(ReferencePath):
         self._replays: replay.Replays | None = None
         self._saving = False
         self._tape: Tape | None = None
+        self._algorithms = ""  #: the choice that it was made under
         #: the layout's version at the last pass layer by layer, and how many tapes were made for it
         self._taped = (-1, 0)
         self._can = True  # until Numba turns out to be missing
@@ -70,7 +71,8 @@ class Runner(ReferencePath):
     def launch(self, first: int = 0, last: int | None = None) -> torch.Tensor | float:
         everything = first == 0 and last in (None, len(self.steps) - 1)
         if everything and self._tape is not None:
-            taped = self._tape.forward() if self._tapes() else None
+            same = self._tapes() and chosen() == self._algorithms
+            taped = self._tape.forward() if same else None
             if taped is not None:
                 return taped
             self._tape = None
@@ -126,7 +128,7 @@ class Runner(ReferencePath):
         if version != self.layout.version:
             self._taped = self.layout.version, 0
         elif made < CHANCES and self._tapes() and chosen() != "reference":
-            self._taped = version, made + 1
+            self._taped, self._algorithms = (version, made + 1), chosen()
             with suppress(Moved):
                 self._tape = Tape(self)
 
