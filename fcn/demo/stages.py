@@ -38,8 +38,9 @@ ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4,
 GAIN = 0.6
 #: Images of a batch of the classifier, and how many batches of how many images it is scored on.
 BATCH, VAL_BATCHES, VAL_BATCH = 16, 8, 50
-#: Scenes of a batch of the FCNs.
-SCENES = 4
+#: Scenes of a batch of the FCNs, and (H, W) of the piece that is taken of each: a step on pieces of one size
+#: takes two thirds of the time of one on whole scenes.
+SCENES, PIECE = 4, (112, 112)
 #: MiB of memory for a stage's decoded images: all of them.
 CACHE = 256
 
@@ -114,7 +115,7 @@ def train(
     for model, title in STAGES.items():
         log.info("-- %s", title)
         first = model == CLASSIFIER
-        scenes = {"batch": SCENES, "cache": CACHE}
+        scenes = {"batch": SCENES, "crop": PIECE, "cache": CACHE}
         layers = classifier_layers(folder, data.val.folder.mean, seed) if first else data.layers(seed, scenes)
         job = Job(model, recipe(model, setting), layers, names, trunk=ARCH, weights=(weights,), seed=seed)
         weights = found[model] = train_stage(replace(job, precision=precision), Run(root / model))

@@ -11,7 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from fcn.data import check_split
-from fcn.demo.scenes import CLASSES, CROP, SIDES, classification_image, make_dataset, segmentation_scene
+from fcn.demo.dataset import make_dataset
+from fcn.demo.scenes import CLASSES, CROP, SIDES, classification_image, segmentation_scene
 from fcn.demo.shapes import SHAPES, draw
 from fcn.score import Scores, fast_hist
 from fcn.score.baseline import ColourClassifier, baselines
@@ -34,6 +35,11 @@ def digest(folder: Path) -> dict[str, str]:
 def test_the_same_seed_draws_the_same_files(drawn: Path, tmp_path: Path) -> None:
     again = make_dataset(tmp_path / "again", seed=3, n_train=24, n_val=12, n_class_images=44)
     assert digest(again) == digest(drawn)
+
+
+def test_processes_draw_the_same_files(drawn: Path, tmp_path: Path) -> None:
+    shared = make_dataset(tmp_path / "shared", seed=3, n_train=24, n_val=12, n_class_images=44, jobs=2)
+    assert digest(shared) == digest(drawn)
 
 
 def test_another_seed_or_split_draws_other_images() -> None:
