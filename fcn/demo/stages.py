@@ -34,8 +34,9 @@ STAGES = {
 #: Of ARCH beside VGG16 where it is narrowest, 64 channels of 512.
 WIDTH = 0.125
 ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4, dropout=0.1, overhang=3)
-# He's filler keeps the size of what passes; colours come in at about 60 and scores should start near 1.
-GAIN = 0.6
+# He's filler keeps the size of what passes; colours come in at about 60 and should leave fc7 near 1.
+# Scores start at zero: large and wrong ones would move all weights one way for the first hundred steps.
+GAIN = (0.6, 0.0)
 #: Images of a batch of the classifier, and how many batches of how many images it is scored on.
 BATCH, VAL_BATCHES, VAL_BATCH = 16, 8, 50
 #: Scenes of a batch of the FCNs, and (H, W) of the piece that is taken of each: a step on pieces of one size
@@ -63,15 +64,15 @@ class Setting:
     lead: float = 15
 
 
-FULL = Setting(train=2000, val=100, crops=5000, steps=(700, 900, 400, 750))
-QUICK = Setting(train=400, val=40, crops=2400, steps=(400, 250, 120, 180), step=1, lead=5)
+FULL = Setting(train=2000, val=100, crops=5000, steps=(700, 1300, 500, 900))
+QUICK = Setting(train=400, val=40, crops=2400, steps=(400, 330, 150, 240), step=1, lead=5)
 
 
 def recipe(model: str, setting: Setting) -> solvers.Recipe:
     """The stage's recipe: `light`, fitted to the scenes, in the steps that the setting gives it.
 
-    The rate of the FCNs falls linearly to zero: few steps gain most where the last of them are small.
-    A classifier has no recipe of its own: it is given the light one, and a mean loss, as by Caffe's default.
+    The rate falls linearly to zero: few steps gain most where the last of them are small. A classifier has
+    no recipe of its own: it is given the light one, and a mean loss, as by Caffe's default.
     """
     steps = dict(zip(STAGES, setting.steps))[model]
     first = model == CLASSIFIER
@@ -86,8 +87,10 @@ def recipe(model: str, setting: Setting) -> solvers.Recipe:
         source="fcn.demo",
         display=50,
         average_loss=50,
+        lr_policy="poly",
+        power=1.0,
     )
-    return replace(row, normalize=True) if first else replace(row, lr_policy="poly", power=1.0)
+    return replace(row, normalize=True) if first else row
 
 
 def classifier_layers(folder: Path, mean: Sequence[float], seed: int) -> dict[str, nets.PythonData]:
