@@ -64,7 +64,7 @@ def texture(rng: np.random.Generator, height: int, width: int, colour: np.ndarra
     """One surface: the colour with stripes, checks, dots, a ramp or grain. float32 H x W x 3, not clipped."""
     y, x = np.ogrid[:height, :width]
     turn, pitch, depth = rng.uniform(0, math.pi), rng.uniform(4, 11), rng.uniform(6, 20)
-    kind = rng.integers(6)
+    kind = int(rng.integers(6))
     relief = _relief(kind, x.astype(np.float32), y.astype(np.float32), turn, 2 * math.pi / pitch)
     grain = rng.normal(0, rng.uniform(1, 6), (height, width, 1))
     surface: np.ndarray = (colour + (depth * relief)[..., None] + grain).astype(np.float32)
@@ -76,16 +76,17 @@ def _relief(kind: int, x: np.ndarray, y: np.ndarray, turn: float, pace: float) -
 
     x, y: of the pixels, 1 x W and H x 1; pace: radians a pixel.
     """
-    if kind > 3:
-        return np.zeros((1, 1), np.float32)
     u, v = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
+    relief: np.ndarray = np.zeros((1, 1), np.float32)
     if kind == 0:
-        return np.sign(np.sin(u * pace))
-    if kind == 1:
-        return np.sign(np.sin(u * pace) * np.sin(v * pace))
-    if kind == 2:
-        return 2 * ((np.cos(u * pace) + np.cos(v * pace)) > 0.9) - 1.0
-    return 2 * (u - u.mean()) / max(float(np.ptp(u)), 1.0)
+        relief = np.sign(np.sin(u * pace))
+    elif kind == 1:
+        relief = np.sign(np.sin(u * pace) * np.sin(v * pace))
+    elif kind == 2:
+        relief = 2 * ((np.cos(u * pace) + np.cos(v * pace)) > 0.9) - 1.0
+    elif kind == 3:
+        relief = 2 * (u - u.mean()) / max(float(np.ptp(u)), 1.0)
+    return relief
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
