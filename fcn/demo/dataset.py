@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -19,10 +20,19 @@ from voc_layers.reading import SampleError, read_classes
 from ..sharding import sharded
 from .scenes import CLASSES, VERSION, classification_image, segmentation_scene
 
-#: A split ("class" for single objects), and the numbers of some of its images.
-Part = tuple[str, range]
 #: Images of a part.
 PART = 50
+
+
+class Part(NamedTuple):
+    """Some images, `first` to `last`, of a split, or of the single objects ("class")."""
+
+    split: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.split} images {self.first} to {self.last}"
 
 
 def make_dataset(
@@ -57,7 +67,7 @@ def make_dataset(
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
     counts = {"train": n_train, "val": n_val, "class": n_class_images}
     parts = [
-        (split, range(first, min(first + PART, count)))
+        Part(split, first, min(first + PART, count) - 1)
         for split, count in counts.items()
         for first in range(0, count, PART)
     ]
@@ -83,12 +93,11 @@ def _pen(root: Path, seed: int) -> Iterator[Callable[[Part], None]]:
     """What draws the images of a part."""
 
     def work(part: Part) -> None:
-        split, numbers = part
-        for number in numbers:
-            if split == "class":
+        for number in range(part.first, part.last + 1):
+            if part.split == "class":
                 _write_object(root, seed, number)
             else:
-                _write_scene(root, seed, split, number)
+                _write_scene(root, seed, part.split, number)
 
     yield work
 
