@@ -65,7 +65,7 @@ class Setting:
 
 
 FULL = Setting(train=2000, val=100, crops=5000, steps=(700, 1300, 500, 900))
-QUICK = Setting(train=400, val=40, crops=2400, steps=(400, 330, 150, 240), step=1, lead=5)
+QUICK = Setting(train=400, val=40, crops=2400, steps=(600, 250, 120, 180), step=1, lead=5)
 
 
 def recipe(model: str, setting: Setting) -> solvers.Recipe:
