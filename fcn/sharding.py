@@ -160,7 +160,7 @@ class _Crew(Generic[Item]):
     def start(self, makers: Sequence[Opened[Item, Any]]) -> None:
         context = multiprocessing.get_context("spawn")
         count = len(makers)
-        with _environment({THREADS: str(max(1, _cores() // count))}), _deaf():
+        with _environment({THREADS: str(max(1, cores() // count))}), _deaf():
             for shard, maker in enumerate(makers):
                 ours, theirs = context.Pipe(duplex=False)
                 work = {number: self.ledger.items[number] for number in self.ledger.left[shard]}
@@ -203,7 +203,7 @@ def _serve(maker: Opened[Item, Any], work: Mapping[int, Item], pipe: Connection)
     serve(maker, work, lambda *message: pipe.send(message))
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -22,7 +22,11 @@ from ..demo import FULL, QUICK, make_dataset, report, shortfalls, train
 from ..engine import quiet
 from ..outputs import check_folder
 from ..score import summary
+from ..sharding import cores
 from .options import add_device, add_precision, add_verbosity, carry_out, computing, parser
+
+#: Processes that draw, at most: starting more takes longer than they save.
+MOST_PENS = 8
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
@@ -50,7 +54,8 @@ def demonstrate(args: argparse.Namespace) -> int:
     name = f"seed-{args.seed}{'-quick' if args.quick else ''}"
     root = args.runs / "demo" / (name if args.precision == "float32" else f"{name}-{args.precision}")
     print(f"drawing {setting.train} + {setting.val} scenes and {setting.crops} single objects", flush=True)
-    folder = make_dataset(root / "data", args.seed, setting.train, setting.val, setting.crops)
+    counts = setting.train, setting.val, setting.crops
+    folder = make_dataset(root / "data", args.seed, *counts, jobs=min(cores(), MOST_PENS))
     with quiet():
         train(folder, root, setting, args.seed, args.precision)
         rows = report(folder, root)

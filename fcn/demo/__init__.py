@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .dataset import make_dataset
 from .outcome import report, shortfalls
-from .scenes import make_dataset
 from .stages import FULL, QUICK, Setting, train
 
 __all__ = ["FULL", "QUICK", "Setting", "make_dataset", "report", "shortfalls", "train"]

@@ -8,18 +8,13 @@ Everything follows from the seed: image i of a split does not depend on how many
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from vis import make_palette
 from voc_layers.facts import VOID
-from voc_layers.reading import SampleError, read_classes
 
 from .shapes import SHAPES, Shape, blob, draw
 
@@ -67,23 +62,31 @@ class Scene:
 
 def texture(rng: np.random.Generator, height: int, width: int, colour: np.ndarray) -> np.ndarray:
     """One surface: the colour with stripes, checks, dots, a ramp or grain. float32 H x W x 3, not clipped."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = np.ogrid[:height, :width]
     turn, pitch, depth = rng.uniform(0, math.pi), rng.uniform(4, 11), rng.uniform(6, 20)
-    u, v = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
-    kind = rng.integers(6)
-    if kind == 0:
-        relief = np.sign(np.sin(u * (2 * math.pi / pitch)))
-    elif kind == 1:
-        relief = np.sign(np.sin(u * (2 * math.pi / pitch)) * np.sin(v * (2 * math.pi / pitch)))
-    elif kind == 2:
-        relief = 2 * ((np.cos(u * (2 * math.pi / pitch)) + np.cos(v * (2 * math.pi / pitch))) > 0.9) - 1.0
-    elif kind == 3:
-        relief = 2 * (u - u.mean()) / max(float(np.ptp(u)), 1.0)
-    else:
-        relief = np.zeros_like(u)
+    kind = int(rng.integers(6))
+    relief = _relief(kind, x.astype(np.float32), y.astype(np.float32), turn, 2 * math.pi / pitch)
     grain = rng.normal(0, rng.uniform(1, 6), (height, width, 1))
     surface: np.ndarray = (colour + (depth * relief)[..., None] + grain).astype(np.float32)
     return surface
+
+
+def _relief(kind: int, x: np.ndarray, y: np.ndarray, turn: float, pace: float) -> np.ndarray:
+    """Stripes, checks, dots or a ramp, from -1 to 1: float32 H x W, or 1 x 1 for a plain surface.
+
+    x, y: of the pixels, 1 x W and H x 1; pace: radians a pixel.
+    """
+    u, v = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
+    relief: np.ndarray = np.zeros((1, 1), np.float32)
+    if kind == 0:
+        relief = np.sign(np.sin(u * pace))
+    elif kind == 1:
+        relief = np.sign(np.sin(u * pace) * np.sin(v * pace))
+    elif kind == 2:
+        relief = 2 * ((np.cos(u * pace) + np.cos(v * pace)) > 0.9) - 1.0
+    elif kind == 3:
+        relief = 2 * (u - u.mean()) / max(float(np.ptp(u)), 1.0)
+    return relief
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +94,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> tuple[np.n
     colours = _jitter(rng, GROUND[rng.choice(len(GROUND), 2, replace=False)])
     cells = int(rng.integers(2, 5))
     sites = rng.uniform(0, 1, (cells, 2)) * (height, width)
-    y, x = np.mgrid[:height, :width]
+    y, x = np.ogrid[:height, :width]
     wobble = 6 * np.sin(y / rng.uniform(6, 14)) + 6 * np.sin(x / rng.uniform(6, 14))
     reach = [np.hypot(y - sy, x - sx) + wobble * (i % 2) for i, (sy, sx) in enumerate(sites)]
     cell = np.argmin(reach, axis=0)
@@ -214,63 +217,3 @@ def classification_image(seed: int, index: int) -> tuple[np.ndarray, int]:
     rng = np.random.default_rng([seed, _STREAMS["class"], index])
     label = index % len(CLASSES)
     return scene(rng, CROP, CROP, [label] if label else []).image, label
-
-
-def _write_split(root: Path, seed: int, split: str, count: int) -> None:
-    palette = make_palette(256).ravel().tolist()
-    names = []
-    for i in range(count):
-        drawn, name = segmentation_scene(seed, split, i), f"{split}_{i:04d}"
-        Image.fromarray(drawn.image).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
-        label = Image.fromarray(drawn.label)
-        label.putpalette(palette)
-        label.save(root / "SegmentationClass" / f"{name}.png")
-        names.append(name)
-    (root / "ImageSets/Segmentation" / f"{split}.txt").write_text("".join(f"{n}\n" for n in names))
-
-
-def _write_classification(root: Path, seed: int, count: int) -> None:
-    """One image in eight is held out: Classification/{train,val}.txt, lines "Classification/000012.jpg 3"."""
-    lists: dict[str, list[str]] = {"train": [], "val": []}
-    for i in range(count):
-        image, label = classification_image(seed, i)
-        path = f"Classification/{i:06d}.jpg"
-        Image.fromarray(image).save(root / path, quality=95)
-        lists["val" if i // len(CLASSES) % 8 == 7 else "train"].append(f"{path} {label}\n")
-    for split, lines in lists.items():
-        (root / f"Classification/{split}.txt").write_text("".join(lines))
-
-
-def _refuse_to_replace(root: Path) -> None:
-    """Raise SampleError where the folder holds images that were not drawn here."""
-    file = root / "classes.txt"
-    if (root / "JPEGImages").is_dir() and not (file.is_file() and read_classes(file).names == CLASSES):
-        raise SampleError(f"{root}: holds images of another data set already; draw into another folder")
-
-
-def make_dataset(
-    out_dir: str | Path, seed: int = 0, n_train: int = 480, n_val: int = 120, n_class_images: int = 4000
-) -> Path:
-    """Draw the data set into `out_dir` (made if missing) and return it.
-
-    JPEGImages, SegmentationClass (palette PNG, void 255) and ImageSets/Segmentation as in VOC, classes.txt,
-    and Classification with its lists. A folder that already holds the same drawing is left as it is.
-
-    Raises:
-        SampleError: the folder holds another data set.
-    """
-    root = Path(out_dir)
-    made_from = json.dumps({"version": VERSION, "seed": seed, "counts": [n_train, n_val, n_class_images]})
-    stamp = root / "drawn.json"
-    if stamp.exists() and stamp.read_text() == made_from:
-        return root
-    _refuse_to_replace(root)
-    stamp.unlink(missing_ok=True)
-    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "Classification"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-    _write_split(root, seed, "train", n_train)
-    _write_split(root, seed, "val", n_val)
-    _write_classification(root, seed, n_class_images)
-    stamp.write_text(made_from)
-    return root

@@ -121,10 +121,11 @@ def _bias_spread(subject: Subject, layer: str) -> float:
 
 
 def filled(subject: Subject) -> Finding:
-    """No learning layer without weights: none all zero, none that no file gave. Scores start at zero."""
+    """No learning layer without weights: none all zero, none that no file gave. Scores may start at zero."""
     kinds = {layer.type for layer in subject.proto.layer} - {"Deconvolution"}
     learns = [name for kind in kinds for name, does in subject.learned(kind).items() if does]
-    names = [name for name in subject.net.params if name in learns and "score" not in name]
+    scores = [name for name in subject.net.params if "score" in name or name == subject.job.arch.scores]
+    names = [name for name in subject.net.params if name in learns and name not in scores]
     zero = [name for name in names if not subject.net.params[name][0].data.any()]
     lost = [name for name in names if name in subject.untouched and name not in zero]
     said = [f"{', '.join(zero)}: all zero"] if zero else []

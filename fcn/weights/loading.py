@@ -37,7 +37,8 @@ def load(net: NetLike, path: Path, may_lack: Callable[[str], bool] = lambda laye
         raise ValueError(f"{path} does not fit the net: {both}")
     net.copy_from(str(path))
     check_finite(net, path)
-    zero = [name for name in given if name in net.params and not net.params[name][0].data.any()]
+    needed = [name for name in given if name in net.params and not may_lack(name)]
+    zero = [name for name in needed if not net.params[name][0].data.any()]
     if zero:
         log.warning("%s: all zero in %s: it has learned nothing there", path, caffemodel.some(zero))
     return untouched

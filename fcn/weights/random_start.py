@@ -18,7 +18,7 @@ def save_random(
     seed: int = 1337,
     arch: nets.Trunk | None = None,
     classes: int | None = None,
-    gain: float = 1.0,
+    gain: tuple[float, float] = (1.0, 1.0),
 ) -> None:
     """Write weights for the classifier `model` ('vgg16', 'caffenet'): He-filled, zero biases.
 
@@ -26,7 +26,8 @@ def save_random(
 
     Args:
         arch, classes: as in `nets.build`; the model's own by default.
-        gain: what all weights are multiplied by.
+        gain: what the weights of the last layer (second) and of all others (first) are multiplied by. With
+            (1, 0) all classes score alike at first, as in an FCN (Long et al., section 4.3).
 
     Raises:
         ValueError: a model without fillers of its own, or a name that ends in no format.
@@ -38,7 +39,8 @@ def save_random(
             f"of {', '.join(name for name, m in nets.MODELS.items() if m.stride is None)}"
         )
     caffe.set_random_seed(seed)
-    net = open_net(None, model, arch=arch or row.arch, classes=classes or row.classes)
-    for blobs in net.params.values():
-        blobs[0].data[...] *= gain
+    trunk = arch or row.arch
+    net = open_net(None, model, arch=trunk, classes=classes or row.classes)
+    for layer, blobs in net.params.items():
+        blobs[0].data[...] *= gain[layer == trunk.scores]
     write(net, path)

@@ -6,9 +6,15 @@ Only modules of this package import PyTorch; importing the package itself does n
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from ..proto.caffe_pb2 import LayerParameter
+
+# Read by GNU's OpenMP when PyTorch is loaded. Its threads look for more work in a loop, for milliseconds,
+# on the cores that the kernels of `machine` need meanwhile; so they do for microseconds.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 #: submodule -> the names that it gives to the package
 _LAZY = {

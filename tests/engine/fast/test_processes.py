@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -222,6 +225,32 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("chosen", "found"), [({}, "1000"), ({"OMP_WAIT_POLICY": "active"}, "")])
+def test_threads_of_pytorch_leave_the_cores_soon_unless_the_user_says_otherwise(chosen, found):
+    without = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    environment = {**without, **chosen, "OMP_DISPLAY_ENV": "verbose"}
+    program = "import caffe, os; caffe.Net; print(os.environ.get('GOMP_SPINCOUNT', ''))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    heard = re.search(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    if heard is None:
+        pytest.skip("PyTorch computes with another OpenMP than GNU's")
+    assert done.stdout.strip() == found and (heard[1] == "1000") == bool(found)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_pieces_of_light_work_cover_it_once_and_are_few():
+    from caffe._caffe.machine.workers import in_pieces
+
+    for count, numbers in ((1, 1), (7, 1 << 20), (100_000, 64), (1 << 20, 4096), (513, 3000)):
+        done: list[tuple[int, int]] = []
+        in_pieces(count, numbers, lambda first, size, done=done: done.append((first, size)))
+        items = [item for first, size in sorted(done) for item in (first, first + size)]
+        assert items[0] == 0 and items[-1] == count and items[1:-1:2] == items[2::2]
+        assert len(done) <= 40
 
 
 @pytest.mark.usefixtures("three_threads")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from PIL import Image
 from scipy import ndimage
 
 from fcn.data import check_split
-from fcn.demo.scenes import CLASSES, CROP, SIDES, classification_image, make_dataset, segmentation_scene
+from fcn.demo.dataset import make_dataset
+from fcn.demo.scenes import CLASSES, CROP, SIDES, classification_image, segmentation_scene
 from fcn.demo.shapes import SHAPES, draw
 from fcn.score import Scores, fast_hist
 from fcn.score.baseline import ColourClassifier, baselines
+from fcn.sharding import ShardError
 from voc_layers import VocFolder
 
 
@@ -34,6 +37,20 @@ def digest(folder: Path) -> dict[str, str]:
 def test_the_same_seed_draws_the_same_files(drawn: Path, tmp_path: Path) -> None:
     again = make_dataset(tmp_path / "again", seed=3, n_train=24, n_val=12, n_class_images=44)
     assert digest(again) == digest(drawn)
+
+
+def test_processes_draw_the_same_files(drawn: Path, tmp_path: Path) -> None:
+    shared = make_dataset(tmp_path / "shared", seed=3, n_train=24, n_val=12, n_class_images=44, jobs=2)
+    assert digest(shared) == digest(drawn)
+
+
+def test_a_process_that_cannot_write_names_the_file_and_nothing_looks_finished(tmp_path: Path) -> None:
+    blocked = tmp_path / "JPEGImages/train_0001.jpg"
+    blocked.mkdir(parents=True)
+    (tmp_path / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    with pytest.raises(ShardError, match=rf"{re.escape(str(blocked))}.*train images 0 to 1"):
+        make_dataset(tmp_path, seed=3, n_train=2, n_val=1, n_class_images=0, jobs=2)
+    assert not (tmp_path / "drawn.json").exists()
 
 
 def test_another_seed_or_split_draws_other_images() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fcn import demo
@@ -34,10 +35,11 @@ def test_the_check_wants_each_stride_to_gain_and_colour_to_be_left_behind() -> N
     assert len(near) == 1 and near[0].startswith("FCN-8s is 5.0 points over the baselines")
 
 
-def test_four_stages_and_a_report(tmp_path: Path) -> None:
+def test_four_stages_and_a_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = demo.make_dataset(tmp_path / "data", 3, BRIEF.train, BRIEF.val, BRIEF.crops)
     weights = demo.train(folder, tmp_path, BRIEF, 3)
     assert list(weights) == list(STAGES) and all(path.is_file() for path in weights.values())
+    assert [record for record in caplog.records if "all zero" in record.getMessage()] == []
     found = demo.report(folder, tmp_path)
     assert list(found)[-3:] == ["FCN-32s", "FCN-16s", "FCN-8s"]
     table = json.loads((tmp_path / "table.json").read_text())

@@ -49,3 +49,20 @@ def test_random_weights_are_those_of_the_seed(tmp_path: Path, base: Path) -> Non
     assert made(1337) == base.read_bytes() and made(1) != base.read_bytes()
     with pytest.raises(ValueError, match="one of vgg16, caffenet"):
         save_random("voc-fcn8s", tmp_path / "w.caffemodel")
+
+
+def test_random_weights_may_start_from_even_scores(tmp_path: Path, base: Path) -> None:
+    path = tmp_path / "w.caffemodel"
+    arch = nets.VGG16.scaled(WIDTH)
+    save_random("vgg16", path, arch=arch, classes=4, gain=(0.5, 0))
+    of_ours, of_base = (
+        {layer.name: np.array(layer.blobs[0].data) for layer in _parsed(file).layer if layer.blobs}
+        for file in (path, base)
+    )
+    assert not of_ours.pop("fc8").any() and of_base.pop("fc8").any()
+    for layer, weights in of_base.items():
+        np.testing.assert_array_equal(of_ours[layer], weights / 2)
+
+
+def _parsed(path: Path) -> caffe_pb2.NetParameter:
+    return caffe_pb2.NetParameter.FromString(path.read_bytes())

@@ -18,6 +18,7 @@ import torch
 from ..log import log
 
 LIGHT = 1 << 16  # numbers that a piece of light work is worth
+SHARES = 6  # pieces of light work for each thread, where it is much
 Task = Callable[[int, int], None]  #: (number of the piece, address of scratch memory)
 
 
@@ -98,8 +99,14 @@ if hasattr(os, "register_at_fork"):  # Windows never forks
 
 
 def in_pieces(count: int, numbers: int, run: Callable[[int, int], None]) -> None:
-    """Call `run(first, count)` for all of `count` items of so many `numbers` each, shared among threads."""
-    size = max(1, LIGHT // numbers)
+    """Call `run(first, count)` for all of `count` items of so many `numbers` each, shared among threads.
+
+    A piece is worth LIGHT numbers at least, and there are no more pieces than keep the threads evenly busy:
+    each is a call from Python, for which threads wait for each other.
+    """
+    threads = torch.get_num_threads()
+    pieces = SHARES * threads if threads > 1 else 1
+    size = max(1, LIGHT // numbers, -(-count // pieces))
 
     def piece(number: int, _: int) -> None:
         run(number * size, min(size, count - number * size))
