@@ -199,6 +199,20 @@ def test_a_wrong_label_is_refused_and_the_net_goes_on(net_of, monkeypatch) -> No
         assert float(net.forward()["loss"]) == loss
 
 
+def test_another_choice_of_algorithms_counts_at_the_next_pass(net_of, monkeypatch) -> None:
+    monkeypatch.setenv("CAFFE_ALGORITHMS", "auto")
+    net = net_of(TWO_LOSSES)
+    feed(net)
+    for _ in range(4):
+        net.forward()
+    monkeypatch.setenv("CAFFE_ALGORITHMS", "quick")
+    with pytest.raises(caffe.CaffeError, match="CAFFE_ALGORITHMS=quick"):
+        net.forward()
+    monkeypatch.setenv("CAFFE_ALGORITHMS", "reference")
+    net.forward()
+    assert net.runner._tape is None
+
+
 def test_maxima_of_nothing_are_caffes(net_of, monkeypatch) -> None:
     """NaN is never picked, and what is below all floats is -FLT_MAX."""
     monkeypatch.setenv("CAFFE_ALGORITHMS", "auto")
