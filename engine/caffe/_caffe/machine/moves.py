@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import float32, float64, int64, njit, uint64, void
 
 from .compiling import Address, Array, compiled
-from .simd import COLUMNS, LANES, index_at
+from .simd import COLUMNS, LANES, index_at, number_at, put_number, record
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -80,34 +82,56 @@ def pack_taps(weight: Array, target: Array, lanes: int, first: int, count: int) 
                     ]
 
 
-@compiled(void(float32[:, :, :, ::1], float32[:, :, :, ::1], int64, int64))
-def fill_plane(maps: Array, stored: Array, first: int, count: int) -> None:
-    """Rows `first` to `first + count` of all maps (N, C, H, W) to a plane that stores every row."""
-    channels, height, width = maps.shape[1:]
-    lanes = stored.shape[3]
-    for item in range(first, first + count):
-        image, y = item // height, item % height
-        for x in range(width):
-            pixel = stored[image, 1 + y, 1 + x]
-            for c in range(channels):
-                pixel[c] = maps[image, c, y, x]
-            for c in range(channels, lanes):
-                pixel[c] = 0
+class Filling(NamedTuple):
+    """Maps (N, C, H, W) to a plane that stores every row and column."""
+
+    maps: int
+    channels: int
+    height: int
+    width: int
+    plane: int
+    margin: int
+    lanes: int
+    size: int = 0  #: rows of a piece
+    items: int = 0  #: rows of all maps
 
 
-@compiled(void(float32[:, :, :, ::1], int64[::1], int64[::1], float32[:, :, :, ::1], int64, int64))
-def read_plane(stored: Array, rows: Array, columns: Array, maps: Array, first: int, count: int) -> None:
-    """Rows `first` to `first + count` of all maps (N, C, H, W), from a plane.
+_, _filling_at = record(Filling)
+
+
+@compiled(void(int64, int64, int64))
+def fill_plane(work: Address, piece: int, _: Address) -> None:
+    """A piece of a `Filling`."""
+    g = _filling_at(work)
+    across = g.margin + g.width
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        image, y = item // g.height, item % g.height
+        row = g.plane + 4 * g.lanes * ((image * (1 + g.height) + 1 + y) * across + g.margin)
+        for c in range(g.channels):
+            source = g.maps + 4 * ((image * g.channels + c) * g.height + y) * g.width
+            target = row + 4 * c
+            for x in range(g.width):
+                put_number(number_at(source + 4 * x), target + 4 * g.lanes * x)
+        for c in range(g.channels, g.lanes):
+            for x in range(g.width):
+                put_number(float32(0), row + 4 * (g.lanes * x + c))
+
+
+@compiled(void(_FLOATS, int64, int64[::1], int64[::1], _FLOATS, int64, int64))
+def read_plane(
+    stored: Array, channel: int, rows: Array, columns: Array, maps: Array, first: int, count: int
+) -> None:
+    """Rows `first` to `first + count` of all maps (N, C, H, W), from a plane's channels from `channel` on.
 
     Args:
-        rows, columns: which of the stored ones each row and column of the map is.
+        rows, columns: which of those in memory each row and column of the map is.
     """
     channels, height, width = maps.shape[1:]
     for item in range(first, first + count):
         image, y = item // height, item % height
-        row = stored[image, 1 + rows[y]]
+        row = stored[image, rows[y]]
         for start in range(0, channels, LANES):
             for x in range(width):
-                pixel = row[1 + columns[x]]
+                pixel = row[columns[x]]
                 for c in range(start, min(channels, start + LANES)):
-                    maps[image, c, y, x] = pixel[c]
+                    maps[image, c, y, x] = pixel[channel + c]
