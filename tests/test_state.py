@@ -46,6 +46,7 @@ CHANGED = {
     "caffe._caffe.device: torch.cuda.set_device": "what caffe.set_device is for",
     "caffe._caffe.ranks.joining: atexit.register": "a process group of torch must be left before the end",
     "caffe._caffe.ranks.joining: atexit.unregister": "it has been left",
+    "caffe._caffe.machine.workers: atexit.register": "no thread runs machine code that is being taken away",
     "fcn.__main__: os.environ": "before PyTorch reads it: a lost process is one line, no C++ stack",
     "caffe._caffe.machine.compiling: gc.isenabled": "asked, to be put back",
     "caffe._caffe.machine.compiling: gc.disable": "while Numba compiles, which makes objects that stay",

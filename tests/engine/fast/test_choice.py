@@ -63,7 +63,7 @@ def test_every_algorithm_of_a_convolution_gives_the_same_plane(net, monkeypatch)
 
     scores(net, monkeypatch, "fast")
     convolutions = [item for item in net.runner._fast._items if isinstance(item, Convolve)]
-    sources = [net.runner._fast._plane(0, {}, False), *(made.plane for made in convolutions[:-1])]
+    sources = [net.runner._fast._plane(0, {}, 0), *(made.plane for made in convolutions[:-1])]
     rivals = 0
     for operation, source in zip(convolutions, sources):
         planes = []

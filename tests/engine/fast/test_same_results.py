@@ -41,8 +41,20 @@ class Drawn:
         for _ in range(size):
             draw(st.sampled_from([
                 self.convolution, self.convolution, self.pooling, self.relu, self.normal, self.lrn,
-                self.branches, self.dropout,
+                self.branches, self.joined, self.residual, self.dropout,
             ]))()  # fmt: skip
+        if draw(st.booleans()):
+            self.inner_product()
+
+    def inner_product(self) -> None:
+        """One number of each channel, and scores of them: the end of a classifier."""
+        self.add("Pooling", [self.top], "pooling_param { pool: AVE global_pooling: true }")
+        self.add("InnerProduct", [self.top], (
+            f"inner_product_param {{ num_output: {self.draw(st.sampled_from([1, 7, 40]))} "
+            f"bias_term: {self.draw(st.sampled_from(['true', 'false']))} "
+            f"transpose: {self.draw(st.sampled_from(['false', 'false', 'true']))} "
+            'weight_filler { type: "msra" } bias_filler { type: "gaussian" } }'
+        ))  # fmt: skip
 
     def add(self, kind: str, bottoms: list[str], params: str, in_place: bool = False) -> None:
         self.count += 1
@@ -116,9 +128,34 @@ class Drawn:
             self.add("Concat", [left, source], "")
             self.channels *= 2
 
-    def _one_by_one(self, outputs: int) -> str:
+    def joined(self) -> None:
+        """Convolutions that nothing but a Concat reads, as in an inception module."""
+        source, made, channels = self.top, [], 0
+        for _ in range(self.draw(st.integers(2, 3))):
+            outputs = self.draw(st.sampled_from([16, 16, 32, 5]))
+            self.add("Convolution", [source], self._one_by_one(outputs, self.draw(st.sampled_from([1, 3]))))
+            if self.draw(st.booleans()):
+                self.add("ReLU", [self.top], "", in_place=True)
+            made.append(self.top)
+            channels += outputs
+        self.add("Concat", made, "")
+        self.channels = channels
+
+    def residual(self) -> None:
+        """A convolution added to what was there before it, in either order, and maybe a ReLU."""
+        source = self.top
+        kernel = self.draw(st.sampled_from([1, 1, 3, 7]))
+        self.add("Convolution", [source], self._one_by_one(self.channels, kernel))
+        if self.draw(st.booleans()):
+            self.add("BatchNorm", [self.top], "", in_place=True)
+        self.add("Eltwise", self.draw(st.permutations([self.top, source])), "")
+        if self.draw(st.booleans()):
+            self.add("ReLU", [self.top], "", in_place=self.draw(st.booleans()))
+
+    def _one_by_one(self, outputs: int, kernel: int = 1) -> str:
         return (
-            f'convolution_param {{ num_output: {outputs} kernel_size: 1 weight_filler {{ type: "msra" }} }}'
+            f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} "
+            'weight_filler { type: "msra" } }'
         )
 
 

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..machine.simd import COLUMNS, FEW, LANES, ROWS
+from ..machine.simd import COLUMNS, FEW, FEW_PIXELS, LANES, PIXELS, ROWS
 from ..machine.toom import Short, short
 from .planes import PlaneLayout, distinct
 
 Pair = tuple[int, int]
 MOVE = 20  # multiply-adds that could be done while a transform moves one number
 READ = 16  # and while one number comes from memory
+SAME_PLACE = 1024  # numbers after which an address falls into the same place of the first cache
 
 
 def rounded(count: int, unit: int) -> int:
@@ -114,10 +115,17 @@ class Geometry:
     Args:
         places: rows and columns of the output, before pooling.
         channels: input and output channels of a group, and how many groups there are.
+        wider: of the result's layout.
     """
 
     def __init__(
-        self, source: PlaneLayout, places: Pair, window: Window, channels: tuple[int, int, int], form: Form
+        self,
+        source: PlaneLayout,
+        places: Pair,
+        window: Window,
+        channels: tuple[int, int, int],
+        form: Form,
+        wider: int = 0,
     ) -> None:
         tile = form.tile
         rows, columns = (
@@ -127,14 +135,25 @@ class Geometry:
         self.channels, self.outputs, groups = channels
         self.tile = tile
         outputs = groups * self.outputs
-        self.target = PlaneLayout(source.batch, outputs, rows.rows, columns.rows, rounded(outputs, LANES))
+        lanes = rounded(outputs, LANES)
+        self.target = PlaneLayout(source.batch, outputs, rows.rows, columns.rows, lanes, wider=wider)
         self.reads = source.row_offsets(rows.reads), source.column_offsets(columns.reads)
         self.writes = targets(self.target, rows.writes, columns.writes, form.pooled)
-        self.high, self.wide = rows.reads.shape[1], columns.reads.shape[1]
+        #: where these four tables are
+        self.tables = [int(table.ctypes.data) for table in (*self.reads, *self.writes)]
+        self.high, self.wide = int(rows.reads.shape[1]), int(columns.reads.shape[1])
         self.across = len(columns.reads)
         self.tiles = source.batch * len(rows.reads) * self.across
         self.depth = self.channels if tile else self.channels * self.high * self.wide
         self.products = tile.products**2 if tile else 1
+        beside = self.channels == source.pitch and bool((np.diff(self.reads[1]) == source.pitch).all())
+        #: in how many pieces the taps of a row lie, and how many numbers a piece has
+        self.pieces = 1 if beside else self.wide
+        self.deep = self.channels * self.wide // self.pieces
+        single = self.high == self.pieces == 1 and self.deep % LANES == 0
+        clash = source.pitch * window.stride[1] % SAME_PLACE == 0
+        #: how far apart pixels are copied that a cache would send to the same few places; 0: read in place
+        self.apart = self.deep + LANES if single and clash else 0
         self._splits: dict[Pair, Pair] = {}
 
     @property
@@ -144,7 +163,10 @@ class Geometry:
 
     def _cost(self, tiles: int, wide: int) -> float:
         """The same of so many tiles and output channels."""
-        moved = self.products * (self.depth + wide) * (MOVE if self.tile else MOVE / 4)
+        if self.tile is None:
+            found = self.high * self.pieces * MOVE + self.apart
+            return self.depth * wide * (rounded(tiles, FEW_PIXELS) + READ) + tiles * found
+        moved = self.products * (self.depth + wide) * MOVE
         return self.products * self.depth * wide * (rounded(tiles, FEW) + READ) + tiles * moved
 
     def split(self, threads: int, cache: int) -> Pair:
@@ -174,6 +196,10 @@ class Geometry:
         Its transformed input and products fit half of the cache where that leaves enough rows to a product
         to make up for reading the weights; where the weights are the larger part, pieces are long.
         """
+        if self.tile is None:
+            fair = -(-self.tiles // threads)
+            fits = max(8 * PIXELS, cache // 2 // (4 * self.channels * (1 + (self.high > 1))))
+            return min(rounded(-(-fair // -(-fair // fits)), PIXELS), self.tiles)
         weights = 4 * self.products * self.depth * wide
         fair = rounded(-(-self.tiles // threads), ROWS if threads > 1 else FEW)
         per_tile = 4 * self.products * (self.depth + wide)
@@ -184,7 +210,10 @@ class Geometry:
 
     def scratch(self, tiles: int, wide: int) -> int:
         """Bytes that a piece needs to work in."""
-        tile = 4 * LANES * (self.tile.outputs**2 if self.tile else 0)
+        if self.tile is None:
+            addresses = rounded(tiles, PIXELS) * (self.high * self.pieces + 1)
+            return 8 * addresses + 4 * tiles * self.apart + 64
+        tile = 4 * LANES * self.tile.outputs**2
         return 4 * (self.products * tiles + FEW) * (self.depth + wide) + tile + 64
 
 

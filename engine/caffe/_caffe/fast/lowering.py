@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ...proto.caffe_pb2 import EltwiseParameter, PoolingParameter
@@ -11,6 +12,7 @@ from ..layers.activation import ReLU
 from ..layers.affine import Scale
 from ..layers.arithmetic import Eltwise
 from ..layers.convolution import Convolution, Deconvolution
+from ..layers.dense import InnerProduct
 from ..layers.noise import Dropout
 from ..layers.normalization import LRN, BatchNorm
 from ..layers.pooling import Pooling
@@ -22,15 +24,34 @@ from .convolution import algorithms, rounded
 from .operation import Chain, Operation
 from .operations.convolve import Convolve, ConvolveEach, window_of
 from .operations.dense import Dense
+from .operations.inner import Inner
 from .operations.light import Adjust, Join, Normalize, Pool, Sum
 from .operations.upscale import Upscale
 
-Item = Operation | Upscale | int  #: an operation, or the number of a layer
+_TEST = 1
+Item = Operation | Upscale | Inner | int  #: an operation, or the number of a layer
 
 
 def lower(net: ReferencePath) -> list[Item]:
     """What to run, in order."""
     return list(Lowering(net).items())
+
+
+def join(net: ReferencePath, items: Sequence[Item]) -> None:
+    """Have what a Concat alone reads made where the Concat's top lies.
+
+    Convolutions know how many channels they make; where all bottoms are of such, none needs to be copied.
+    """
+    makers = {item.chain.top: item for item in items if isinstance(item, Convolve)}
+    readers = Counter(bottom for planned in net.plan.layers for bottom in planned.bottoms)
+    for item in items:
+        if not isinstance(item, Join):
+            continue
+        found = [makers.get(bottom) for bottom in item.chain.bottoms]
+        whole = [maker for maker in found if maker is not None and maker.outputs % LANES == 0]
+        alone = all(readers[maker.chain.top] - maker.chain.rereads == 1 for maker in whole)
+        if len(whole) == len(found) and alone:
+            item.take_in(whole, [maker.outputs for maker in whole])
 
 
 class Lowering:
@@ -49,8 +70,15 @@ class Lowering:
         for number in range(len(self._layers)):
             if number in self._taken:
                 continue
-            operation = self._operation(number) if self._fits(number) else None
+            operation = self._operation(number) if self._fits(number) else self._inner(number)
             yield number if operation is None else operation
+
+    def _inner(self, number: int) -> Inner | None:
+        layer, planned = self._layers[number], self._plan.layers[number]
+        apart = not any(planned.loss_weights) and not in_place(planned) and self._plan.phase == _TEST
+        if type(layer) is InnerProduct and apart and Inner.suits_layer(layer):
+            return Inner(self._chain([number]))
+        return None
 
     def _fits(self, number: int) -> bool:
         """Whether a layer may be part of an operation: ordinary, on maps, keeping nothing for backward."""
@@ -120,11 +148,44 @@ class Lowering:
         if plain and taps > 1 and not tiled and Dense.suits_layer(layer, height * width):
             return Dense(self._chain(numbers), epilogue)
         pooling = self._pooling(numbers[-1]) if tiled else []
+        direct = algorithms(window_of(layer), rounded(lanes, LANES), pooled=False) == [None]
+        total = self._sum(numbers) if direct else None
+        if total is not None:
+            after, other = total
+            epilogue += [self._layers[n] for n in after[1:]]
+            return Convolve(self._chain([*numbers, *after], [other]), epilogue, False)
         return Convolve(self._chain([*numbers, *pooling]), epilogue, bool(pooling))
 
-    def _chain(self, numbers: Sequence[int]) -> Chain:
+    def _chain(self, numbers: Sequence[int], beside: Sequence[int] = ()) -> Chain:
         self._taken.update(numbers)
-        return Chain(self._net, numbers)
+        return Chain(self._net, numbers, beside)
+
+    def _sum(self, numbers: Sequence[int]) -> tuple[list[int], int] | None:
+        """The Eltwise that adds what these layers make to a blob that is there before them, and that blob.
+
+        After the Eltwise maybe a ReLU.
+        """
+        if any(type(self._layers[n]) is ReLU for n in numbers):
+            return None
+        reader, made = self._reader(numbers[-1]), self._plan.layers[numbers[-1]].tops[0]
+        if reader is None or not self._fits(reader) or not self._adds(reader):
+            return None
+        (other,) = (bottom for bottom in self._plan.layers[reader].bottoms if bottom != made)
+        writers = (n for n in range(reader) if other in self._plan.layers[n].tops)
+        if max(writers) > numbers[0]:
+            return None
+        return [reader, *self._following(reader, (ReLU,))], other
+
+    def _adds(self, number: int) -> bool:
+        """Whether a layer is the plain sum of two blobs."""
+        layer, planned = self._layers[number], self._plan.layers[number]
+        return (
+            type(layer) is Eltwise
+            and layer.operation == EltwiseParameter.SUM
+            and layer.coeffs == [1, 1]
+            and not in_place(planned)
+            and len(set(planned.bottoms)) == 2
+        )
 
     def _reader(self, number: int) -> int | None:
         """The layer that reads what layer `number` makes."""

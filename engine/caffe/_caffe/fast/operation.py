@@ -58,10 +58,11 @@ class Recipe:
 
     Args:
         plans, layers: of the chain, in the order they would run.
+        bottoms: what the chain reads.
     """
 
-    def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[Layer]) -> None:
-        self._plans, self._layers = tuple(plans), tuple(layers)
+    def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[Layer], bottoms: Sequence[int]) -> None:
+        self._plans, self._layers, self._bottoms = tuple(plans), tuple(layers), tuple(bottoms)
 
     def parameters(self) -> Hashable:
         """Equal to an earlier result as long as nobody changed a parameter."""
@@ -71,7 +72,7 @@ class Recipe:
     def values(self, wanted: int, bottoms: Sequence[torch.Tensor]) -> torch.Tensor:
         """What blob `wanted` would hold, for these values of the bottoms."""
         blobs: dict[int, Blob] = {}
-        for number, values in zip(self._plans[0].bottoms, bottoms):
+        for number, values in zip(self._bottoms, bottoms):
             blobs[number] = make_blob(values.shape)
             blobs[number].put(values)
         for planned in self._plans:
@@ -91,18 +92,21 @@ class Chain:
     Args:
         net: that they are part of.
         numbers: of the layers in the plan.
+        beside: blobs that a later layer of the chain reads besides what the one before it made.
     """
 
-    def __init__(self, net: ReferencePath, numbers: Sequence[int]) -> None:
+    def __init__(self, net: ReferencePath, numbers: Sequence[int], beside: Sequence[int] = ()) -> None:
         plan, blobs = net.plan, net.blobs
         self._blobs, self.numbers = blobs, tuple(numbers)
         self._plans = [plan.layers[number] for number in numbers]
         self._layers = [net.layers[number] for number in numbers]
-        self.recipe = Recipe(self._plans, self._layers)
-        self.bottoms = plan.layers[numbers[0]].bottoms
+        self.bottoms = (*plan.layers[numbers[0]].bottoms, *beside)
+        self.recipe = Recipe(self._plans, self._layers, self.bottoms)
         self.top = plan.layers[numbers[-1]].tops[0]
         #: the blobs between the first and the last layer that no other layer reads
         self.skipped = tuple({plan.layers[number].tops[0] for number in numbers} - {self.top})
+        #: how often layers of the chain read the top: those in place do
+        self.rereads = sum(planned.bottoms.count(self.top) for planned in self._plans)
         self._steps = [net.steps[number] for number in numbers]
 
     def layer(self, index: int) -> Layer:
@@ -132,8 +136,11 @@ class Chain:
 class Operation(ABC):
     """Makes the plane of a chain's top from those of its bottoms, in memory kept from pass to pass."""
 
-    #: Whether bottoms of fewer channels than a vector has lanes are taken as they are, not filled up.
-    takes_narrow = False
+    #: Where a bottom of fewer channels than a vector has lanes is taken as it is, not filled up: how many
+    #: columns of zeros it wants beside it; else 0.
+    narrow_margin = 0
+    #: Whether rows and columns that are equal by how they are made are made once.
+    compact = True
     #: Whether it gains only where a bottom is a plane already.
     light = False
 

@@ -10,8 +10,9 @@ from ..machine.simd import LANES
 from ..naming import raise_named
 from ..reference import ReferencePath
 from .convolution import rounded
-from .lowering import Item, lower
+from .lowering import Item, join, lower
 from .operation import Operation
+from .operations.inner import Inner
 from .operations.upscale import Upscale
 from .planes import Plane, whole
 from .promises import Copy, Origin, Remade, promise
@@ -42,7 +43,9 @@ class FastPath:
             for item in self._items:
                 if isinstance(item, Operation):
                     item.plane.allocate = self._allocate
-        self._inputs: dict[tuple[int, bool], Plane] = {}
+        else:
+            join(reference, self._items)
+        self._inputs: dict[tuple[int, int], Plane] = {}
 
     def _lower(self, net: ReferencePath) -> list[Item]:
         return lower(net)
@@ -75,12 +78,12 @@ class FastPath:
         self._follow(item, planes)
         return part
 
-    def _operate(self, item: Operation | Upscale, planes: dict[int, Plane]) -> torch.Tensor | float:
+    def _operate(self, item: Operation | Upscale | Inner, planes: dict[int, Plane]) -> torch.Tensor | float:
         """Run an operation; what goes wrong in it, such as memory that is not there, is its first layer's."""
         try:
             if isinstance(item, Operation):
                 return self._run(item, planes)
-            self._upscale(item, planes)
+            self._from_blob(item, planes)
             return 0.0
         except RuntimeError as error:
             raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
@@ -104,7 +107,8 @@ class FastPath:
             return self._give_up(operation, planes)
         if operation.light and not any(number in planes for number in chain.bottoms):
             return self._give_up(operation, planes)
-        bottoms = [self._plane(number, planes, operation.takes_narrow) for number in chain.bottoms]
+        margins = (operation.narrow_margin, *[0] * len(chain.bottoms))
+        bottoms = [self._plane(number, planes, margin) for number, margin in zip(chain.bottoms, margins)]
         if not operation.suits([plane.layout for plane in bottoms]):
             return self._give_up(operation, planes)
         if not operation.run(bottoms):
@@ -122,7 +126,7 @@ class FastPath:
             promise(self._blobs[number], Remade(chain.recipe, number, name, origins))
         return 0.0
 
-    def _upscale(self, operation: Upscale, planes: dict[int, Plane]) -> None:
+    def _from_blob(self, operation: Upscale | Inner, planes: dict[int, Plane]) -> None:
         chain = operation.chain
         source = self._blobs[chain.bottoms[0]]
         for number in (chain.top, *chain.skipped):
@@ -157,17 +161,22 @@ class FastPath:
                 if memory.promised and id(memory) not in read:
                     memory.zero()
 
-    def _plane(self, number: int, planes: dict[int, Plane], narrow: bool) -> Plane:
-        """The plane of a blob, filled from the blob if no operation made it."""
+    def _plane(self, number: int, planes: dict[int, Plane], margin: int) -> Plane:
+        """The plane of a blob, filled from the blob if no operation made it.
+
+        Args:
+            margin: the `narrow_margin` of the operation that asks.
+        """
         found = planes.get(number)
         if found is not None:
             return found
         batch, channels, height, width = self._blobs[number].dims
-        narrow = narrow and channels < LANES
-        plane = self._inputs.setdefault((number, narrow), Plane())
+        margin = margin if channels < LANES else 0
+        plane = self._inputs.setdefault((number, margin), Plane())
         plane.allocate = self._allocate
-        plane.lay_out(whole(batch, channels, height, width, channels if narrow else rounded(channels, LANES)))
+        lanes = channels if margin else rounded(channels, LANES)
+        plane.lay_out(whole(batch, channels, height, width, lanes, max(1, margin)))
         plane.read(self._blobs[number].value)
-        if not narrow:
+        if not margin:
             planes[number] = plane
         return plane

@@ -7,8 +7,9 @@ was made of, so equal ones are found before anything is computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,9 +27,10 @@ def distinct(made_of: Sequence[Hashable]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PlaneLayout:
-    """Where the numbers of an (N, C, H, W) map are: N x (1 + rows) x (1 + columns) x lanes, C lanes used.
+    """Where the numbers of an (N, C, H, W) map are: N x (1 + rows) x (margin + columns) x pitch.
 
-    Row 0 and column 0 of each image are zeros.
+    A pixel has `lanes` numbers, C of them used. Row 0 and the columns of the margin are zeros, and so are as
+    many pixels after the last one: beside each row lie zeros on either side.
     """
 
     batch: int
@@ -36,12 +38,13 @@ class PlaneLayout:
     rows: tuple[int, ...]  #: for each of the H rows, which of the stored ones it is
     columns: tuple[int, ...]  #: for each of the W columns, which of the stored ones it is
     lanes: int  #: how many numbers a pixel has
+    margin: int = 1  #: columns of zeros before each row
+    wider: int = 0  #: of some channels of another map: how many numbers that one's pixels have
     _hash: int = field(init=False, repr=False, compare=False)  # hashing long rows takes time
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "_hash", hash((self.batch, self.channels, self.rows, self.columns, self.lanes))
-        )
+        numbers = self.batch, self.channels, self.rows, self.columns, self.lanes, self.margin, self.wider
+        object.__setattr__(self, "_hash", hash(numbers))
 
     def __hash__(self) -> int:
         return self._hash
@@ -51,21 +54,31 @@ class PlaneLayout:
         """(N, C, H, W)"""
         return self.batch, self.channels, len(self.rows), len(self.columns)
 
+    @property
+    def pitch(self) -> int:
+        """How far one pixel is from the next."""
+        return self.wider or self.lanes
+
     @cached_property
     def stored(self) -> tuple[int, int, int, int]:
         """The shape in memory."""
-        return self.batch, 2 + max(self.rows, default=-1), 2 + max(self.columns, default=-1), self.lanes
+        rows, columns = (1 + max(axis, default=-1) for axis in (self.rows, self.columns))
+        return self.batch, 1 + rows, self.margin + columns, self.pitch
 
     @property
     def whole(self) -> bool:
         """Whether every row and column is stored."""
-        return self.stored[1:3] == (1 + len(self.rows), 1 + len(self.columns))
+        return self.stored[1:3] == (1 + len(self.rows), self.margin + len(self.columns))
 
     @cached_property
     def count(self) -> int:
         """How many numbers are stored."""
-        batch, rows, columns, lanes = self.stored
-        return batch * rows * columns * lanes
+        return math.prod(self.stored)
+
+    @property
+    def room(self) -> int:
+        """How many numbers there is memory for: what is stored, and the zeros after it."""
+        return self.count + self.margin * self.pitch
 
     def row_offsets(self, wanted: np.ndarray) -> np.ndarray:
         """Offsets of rows, for each image in turn; those outside of the map are rows of zeros.
@@ -77,23 +90,26 @@ class PlaneLayout:
             (N * count, n) int64.
         """
         _, rows, columns, lanes = self.stored
-        found = self._found(self.rows, wanted)
+        inside = (wanted >= 0) & (wanted < len(self.rows))
+        found = np.where(inside, 1 + np.asarray(self.rows)[np.where(inside, wanted, 0)], 0).astype(np.int64)
         images = np.arange(self.batch)[:, None, None] * rows
         return np.ascontiguousarray((images + found).reshape(-1, wanted.shape[1])) * (columns * lanes)
 
     def column_offsets(self, wanted: np.ndarray) -> np.ndarray:
-        """Offsets of columns; those outside of the map are columns of zeros. (count, n) both."""
-        return self._found(self.columns, wanted) * self.lanes
+        """Offsets of columns; those outside of the map are columns of zeros, in the margin their own.
 
-    @staticmethod
-    def _found(stored: tuple[int, ...], wanted: np.ndarray) -> np.ndarray:
-        inside = (wanted >= 0) & (wanted < len(stored))
-        return np.where(inside, 1 + np.asarray(stored)[np.where(inside, wanted, 0)], 0).astype(np.int64)
+        (count, n) both.
+        """
+        wide, margin = len(self.columns), self.margin
+        columns = np.concatenate([np.arange(margin), margin + np.asarray(self.columns, np.int64)])
+        columns = np.append(columns, self.stored[2] + np.arange(margin))
+        near = (wanted >= -margin) & (wanted < wide + margin)
+        return columns[np.where(near, wanted + margin, 0)] * self.pitch
 
 
-def whole(batch: int, channels: int, height: int, width: int, lanes: int) -> PlaneLayout:
+def whole(batch: int, channels: int, height: int, width: int, lanes: int, margin: int = 1) -> PlaneLayout:
     """The layout of a map whose rows and columns may all differ."""
-    return PlaneLayout(batch, channels, tuple(range(height)), tuple(range(width)), lanes)
+    return PlaneLayout(batch, channels, tuple(range(height)), tuple(range(width)), lanes, margin)
 
 
 NOTHING = PlaneLayout(0, 0, (), (), 0)
@@ -104,20 +120,41 @@ class Plane:
 
     def __init__(self) -> None:
         self._memory = torch.empty(0)
+        self._home: tuple[Plane, int, int] | None = None
         self.layout = NOTHING
         self.allocate: Callable[[int], torch.Tensor] = torch.empty  #: makes room for so many numbers
+
+    def live_in(self, home: Plane, first: int, channels: int) -> None:
+        """Be a part of another plane from now on: its channels from `first` on, of so many in all."""
+        self._home = home, first, channels
+
+    @property
+    def wider(self) -> int:
+        """`wider` of the layouts that it can be given."""
+        return self._home[2] if self._home else 0
+
+    def part_of(self, other: Plane) -> bool:
+        """Whether what is written here is written there."""
+        return self._home is not None and self._home[0] is other
 
     @property
     def address(self) -> int:
         """Of the first number."""
+        if self._home is not None:
+            return self._home[0].address + 4 * self._home[1]
         return self._memory.data_ptr()
 
     def lay_out(self, layout: PlaneLayout) -> None:
         """Make room for a map of this layout; rows and columns of zeros are written, the rest is not."""
+        if self._home is not None:
+            plane, _, channels = self._home
+            plane.lay_out(replace(layout, channels=channels, lanes=channels, wider=0))
+            self.layout = layout
+            return
         if layout == self.layout:
             return
-        if layout.count > self._memory.numel():
-            self._memory = self.allocate(layout.count)
+        if layout.room > self._memory.numel():
+            self._memory = self.allocate(layout.room)
         self.layout = layout
         self.clear_outside()
 
@@ -130,16 +167,19 @@ class Plane:
         """Write the rows and columns of zeros."""
         stored = self.view()
         stored[:, 0] = 0
-        stored[:, :, 0] = 0
+        stored[:, :, : self.layout.margin] = 0
+        self._memory[self.layout.count : self.layout.room] = 0
 
     def view(self) -> torch.Tensor:
-        """(N, 1 + rows, 1 + columns, lanes)"""
+        """(N, 1 + rows, margin + columns, lanes)"""
+        if self._home is not None:
+            plane, first, _ = self._home
+            return plane.view()[..., first : first + self.layout.lanes]
         return self._memory[: self.layout.count].view(self.layout.stored)
 
     def read(self, values: torch.Tensor) -> None:
         """Take the values of a whole map, (N, C, H, W)."""
-        inside = self.view()[:, 1:, 1:]
-        channels = self.layout.channels
+        inside, channels = self.view()[:, 1:, self.layout.margin :], self.layout.channels
         inside[..., :channels] = values.permute(0, 2, 3, 1)
         inside[..., channels:] = 0
 
@@ -148,10 +188,12 @@ class Plane:
         batch, channels, height, width = self.layout.dims
         made = torch.empty(self.layout.dims)
         rows, columns = (np.array(axis, np.int64) for axis in (self.layout.rows, self.layout.columns))
-        stored, maps = self.view().numpy(), made.numpy()
+        rows, columns = rows + 1, columns + self.layout.margin
+        home, start = self._home[:2] if self._home else (self, 0)
+        stored, maps = home.view().numpy(), made.numpy()
         in_pieces(
             batch * height,
             channels * width,
-            lambda first, count: moves.read_plane(stored, rows, columns, maps, first, count),
+            lambda first, count: moves.read_plane(stored, start, rows, columns, maps, first, count),
         )
         return made

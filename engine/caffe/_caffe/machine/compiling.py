@@ -49,10 +49,20 @@ class Kernel:
     def __init__(self, function: Callable[..., Any], signature: Any) -> None:
         self._function, self._signature = function, signature
         self._code: Callable[..., Any] | None = None
+        self._entry: Address = 0
         self._lock = Lock()
 
     def __call__(self, *args: Any) -> Any:
         return (self._code or self._compiled())(*args)
+
+    @property
+    def entry(self) -> Address:
+        """Where the machine code begins, for callers that are machine code themselves."""
+        if not self._entry:
+            code: Any = self._code or self._compiled()
+            (made,) = code.overloads.values()
+            self._entry = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+        return self._entry
 
     def _compiled(self) -> Callable[..., Any]:
         with self._lock:

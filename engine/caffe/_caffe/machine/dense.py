@@ -13,7 +13,22 @@ from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .products import multiply_panels
-from .simd import COLUMNS, FEW, LANES, ROWS, load, product, product_of_few, store
+from .simd import (
+    COLUMNS,
+    FEW,
+    LANES,
+    ROWS,
+    add,
+    fma,
+    load,
+    number_at,
+    product,
+    product_of_few,
+    put_number,
+    record,
+    spread,
+    store,
+)
 
 DEPTH = 256  # how much of a product's depth is done before the next
 
@@ -126,6 +141,43 @@ def multiply(g: Dense, weights: Address, panels: Address, made: Address, first: 
                     else:
                         soon, pace = next_rows + 4 * (panel * half + part_of - half) * g.taps, 4
                     product_of_rows(few, left, right, to, (DEPTH, COLUMNS, g.wide), deep, adds, soon, pace)
+
+
+class Rows(NamedTuple):
+    """An inner product: target (rows) = weights (rows x depth) times x (depth), plus a bias."""
+
+    weights: int
+    x: int
+    bias: int  #: 0: none
+    target: int
+    depth: int
+    size: int = 0  #: rows of a piece
+    items: int = 0  #: rows
+
+
+_, _rows_at = record(Rows)
+
+
+@compiled(void(int64, int64, int64))
+def multiply_rows(work: Address, piece: int, sums: Address) -> None:
+    """A piece of a `Rows`; `sums` has room for a vector."""
+    g = _rows_at(work)
+    whole, step = 4 * (g.depth // (4 * LANES) * 4 * LANES), 4 * LANES
+    for row in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        weights = g.weights + 4 * g.depth * row
+        a = b = c = d = spread(float32(0))
+        for at in range(0, whole, 4 * step):
+            a = fma(load(weights + at), load(g.x + at), a)
+            b = fma(load(weights + at + step), load(g.x + at + step), b)
+            c = fma(load(weights + at + 2 * step), load(g.x + at + 2 * step), c)
+            d = fma(load(weights + at + 3 * step), load(g.x + at + 3 * step), d)
+        store(add(add(a, b), add(c, d)), sums)
+        total = number_at(g.bias + 4 * row) if g.bias else float32(0)
+        for lane in range(LANES):
+            total += number_at(sums + 4 * lane)
+        for at in range(whole, 4 * g.depth, 4):
+            total += number_at(weights + at) * number_at(g.x + at)
+        put_number(total, g.target + 4 * row)
 
 
 class Lines(NamedTuple):

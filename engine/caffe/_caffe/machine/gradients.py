@@ -9,14 +9,16 @@ from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .dense import DENSE, DEPTH, Dense, product_of_rows
-from .products import CONVOLUTION, Convolution, read_taps, read_tiles
+from .products import CONVOLUTION, Convolution, read_tiles
 from .simd import (
     COLUMNS,
     LANES,
     ROWS,
     index_at,
     load,
+    number_at,
     product,
+    put_number,
     store,
     transform_in,
 )  # fmt: skip
@@ -30,6 +32,26 @@ def _turned(matrix: tuple[tuple[float, ...], ...]) -> list[tuple[float, ...]]:
 _from_4_to_6, _from_2_to_6 = transform_in(_turned(short(4, 3).back)), transform_in(_turned(short(2, 5).back))
 
 
+@njit(inline="always")
+def _read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
+    """The pixels under all taps: (count, taps * channels)."""
+    target = into
+    for t in range(first, first + count):
+        rows = g.rows + 8 * g.high * (t // g.across)
+        columns = g.columns + 8 * g.wide * (t % g.across)
+        for i in range(g.high):
+            row = g.source + 4 * index_at(rows + 8 * i)
+            for j in range(g.wide):
+                pixel = row + 4 * index_at(columns + 8 * j)
+                if g.channels % LANES == 0:
+                    for c in range(0, 4 * g.channels, 4 * LANES):
+                        store(load(pixel + c), target + c)
+                else:
+                    for c in range(0, 4 * g.channels, 4):
+                        put_number(number_at(pixel + c), target + c)
+                target += 4 * g.channels
+
+
 @compiled(void(CONVOLUTION, int64, int64, int64, int64, int64))
 def fill(g: Convolution, first: int, count: int, into: Address, grads: Address, tiles: int) -> None:
     """Tiles of the input and of the top's gradient, `first` to `first + count`, transformed for the products.
@@ -39,7 +61,7 @@ def fill(g: Convolution, first: int, count: int, into: Address, grads: Address, 
         into, grads: (products, tiles, channels) and (products, tiles, outputs), of the first tile to fill.
     """
     if not g.short:
-        read_taps(g, first, count, into)
+        _read_taps(g, first, count, into)
         for t in range(count):
             row = index_at(g.target_rows + 8 * ((first + t) // g.across))
             column = index_at(g.target_columns + 8 * ((first + t) % g.across))

@@ -31,19 +31,24 @@ def fingerprint(address: Address, count: int) -> int:
     return ((a * _MIX ^ b) * _MIX ^ c) * _MIX ^ d  # type: ignore[no-any-return]
 
 
-@compiled(void(float32[:, :, :, ::1], int64[::1], int64[::1], float32[:, :, :, ::1], int64, int64))
-def read_plane(stored: Array, rows: Array, columns: Array, maps: Array, first: int, count: int) -> None:
-    """Rows `first` to `first + count` of all maps (N, C, H, W), from a plane.
+_FLOATS = float32[:, :, :, ::1]
+
+
+@compiled(void(_FLOATS, int64, int64[::1], int64[::1], _FLOATS, int64, int64))
+def read_plane(
+    stored: Array, channel: int, rows: Array, columns: Array, maps: Array, first: int, count: int
+) -> None:
+    """Rows `first` to `first + count` of all maps (N, C, H, W), from a plane's channels from `channel` on.
 
     Args:
-        rows, columns: which of the stored ones each row and column of the map is.
+        rows, columns: which of those in memory each row and column of the map is.
     """
     channels, height, width = maps.shape[1:]
     for item in range(first, first + count):
         image, y = item // height, item % height
-        row = stored[image, 1 + rows[y]]
+        row = stored[image, rows[y]]
         for start in range(0, channels, LANES):
             for x in range(width):
-                pixel = row[1 + columns[x]]
+                pixel = row[columns[x]]
                 for c in range(start, min(channels, start + LANES)):
-                    maps[image, c, y, x] = pixel[c]
+                    maps[image, c, y, x] = pixel[channel + c]

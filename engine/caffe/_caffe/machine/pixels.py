@@ -1,11 +1,14 @@
-"""What takes little arithmetic a pixel, compiled: pooling, depthwise convolution, sums, LRN, upsampling."""
+"""What takes little arithmetic a pixel, compiled: pooling, depthwise convolution, sums, LRN, upsampling.
+
+Where a kernel reads a record, that ends with how many pixels a piece has, and how many there are.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64, types, void
+from numba import float32, int64, void
 
 from .compiling import Address, Array, compiled
 from .simd import (
@@ -17,13 +20,18 @@ from .simd import (
     index_at,
     larger,
     load,
-    number_at,
+    number_of,
+    put_index,
     put_number,
+    record,
     rectified,
+    root,
     spread,
     store,
     times,
 )  # fmt: skip
+
+_PIECE = void(int64, int64, int64)
 
 
 class Pooling(NamedTuple):
@@ -41,36 +49,45 @@ class Pooling(NamedTuple):
     target_columns: int  #: per output column, its offset
     row_sizes: int  #: AVE: per output row, the window's height in the padded input
     column_sizes: int  #: AVE: per output column, its width; 0: the maximum is asked for
+    size: int = 0
+    items: int = 0
 
 
-_POOLING = types.NamedUniTuple(int64, len(Pooling._fields), Pooling)
+_, _pooling_at = record(Pooling)
 
 
-@compiled(void(_POOLING, int64, int64))
-def pool(g: Pooling, first: int, count: int) -> None:
-    """Output pixels `first` to `first + count`. A maximum starts from -FLT_MAX, is never NaN, as in Caffe."""
-    for t in range(first, first + count):
+@compiled(_PIECE)
+def pool(work: Address, piece: int, found: Address) -> None:
+    """A piece of a `Pooling`; `found` has room for an address of each pixel under a window.
+
+    A maximum starts from -FLT_MAX, is never NaN, as in Caffe.
+    """
+    g = _pooling_at(work)
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         down, right = t // g.across, t % g.across
         target = g.target + 4 * (index_at(g.target_rows + 8 * down) + index_at(g.target_columns + 8 * right))
         rows, columns = g.rows + 8 * g.high * down, g.columns + 8 * g.wide * right
-        area = float32(0)
+        end = found
+        for i in range(g.high):
+            row = index_at(rows + 8 * i)
+            for j in range(g.wide):
+                column = index_at(columns + 8 * j)
+                if row >= 0 and column >= 0:
+                    put_index(g.source + 4 * (row + column), end)
+                    end += 8
         if g.column_sizes:
             area = float32(index_at(g.row_sizes + 8 * down) * index_at(g.column_sizes + 8 * right))
-        for c in range(0, 4 * g.lanes, 4 * LANES):
-            found = spread(float32(0) if g.column_sizes else LOWEST)
-            for i in range(g.high):
-                row = index_at(rows + 8 * i)
-                if row < 0:
-                    continue
-                for j in range(g.wide):
-                    column = index_at(columns + 8 * j)
-                    if column < 0:
-                        continue
-                    value = load(g.source + 4 * (row + column) + c)
-                    found = add(found, value) if g.column_sizes else larger(value, found)
-            if g.column_sizes:
-                found = divide(found, spread(area))
-            store(found, target + c)
+            for c in range(0, 4 * g.lanes, 4 * LANES):
+                total = spread(float32(0))
+                for at in range(found, end, 8):
+                    total = add(load(index_at(at) + c), total)
+                store(divide(total, spread(area)), target + c)
+        else:
+            for c in range(0, 4 * g.lanes, 4 * LANES):
+                best = spread(LOWEST)
+                for at in range(found, end, 8):
+                    best = larger(load(index_at(at) + c), best)
+                store(best, target + c)
 
 
 class Depthwise(NamedTuple):
@@ -89,86 +106,162 @@ class Depthwise(NamedTuple):
     target_columns: int  #: per output column, its offset
     scale: int  #: per channel, what results are multiplied with
     shift: int  #: per channel, what is added then
+    slope: int  #: the float32 that negative results are multiplied with
+    size: int = 0
+    items: int = 0
 
 
-_DEPTHWISE = types.NamedUniTuple(int64, len(Depthwise._fields), Depthwise)
+_, _depthwise_at = record(Depthwise)
 
 
-@compiled(void(_DEPTHWISE, float32, int64, int64))
-def convolve_each(g: Depthwise, slope: float, first: int, count: int) -> None:
-    """Output pixels `first` to `first + count`."""
-    slopes = spread(slope)
-    for t in range(first, first + count):
+@compiled(_PIECE)
+def convolve_each(work: Address, piece: int, found: Address) -> None:
+    """A piece of a `Depthwise`; `found` has room for an address of each tap."""
+    g = _depthwise_at(work)
+    slopes, taps = spread(number_of(g.slope)), g.high * g.wide
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         down, right = t // g.across, t % g.across
         target = g.target + 4 * (index_at(g.target_rows + 8 * down) + index_at(g.target_columns + 8 * right))
         rows, columns = g.rows + 8 * g.high * down, g.columns + 8 * g.wide * right
-        for c in range(0, 4 * g.lanes, 4 * LANES):
-            total = spread(float32(0))
-            weights = g.weights + c
-            for i in range(g.high):
-                row = g.source + 4 * index_at(rows + 8 * i) + c
-                for j in range(g.wide):
-                    total = fma(load(row + 4 * index_at(columns + 8 * j)), load(weights), total)
-                    weights += 4 * g.lanes
+        for i in range(g.high):
+            row = g.source + 4 * index_at(rows + 8 * i)
+            for j in range(g.wide):
+                put_index(row + 4 * index_at(columns + 8 * j), found + 8 * (i * g.wide + j))
+        c, last = 0, 4 * (g.lanes - LANES)
+        while c <= last:
+            d = min(c + 4 * LANES, last)  # two at a time, so that one need not wait for the other
+            total = other = spread(float32(0))
+            weights = g.weights
+            for at in range(found, found + 8 * taps, 8):
+                pixel = index_at(at)
+                total = fma(load(pixel + c), load(weights + c), total)
+                other = fma(load(pixel + d), load(weights + d), other)
+                weights += 4 * g.lanes
             total = fma(total, load(g.scale + c), load(g.shift + c))
+            other = fma(other, load(g.scale + d), load(g.shift + d))
             store(rectified(total, slopes), target + c)
+            store(rectified(other, slopes), target + d)
+            c = d + 4 * LANES
 
 
-@compiled(void(int64, float32, int64, float32, int64, float32, int64, int64))
-def mix(
-    a: Address, by_a: float, b: Address, by_b: float, target: Address, slope: float, first: int, count: int
-) -> None:
-    """target = rectified(by_a * a + by_b * b), numbers `first` to `first + count` (multiples of LANES)."""
-    left, right, slopes = spread(by_a), spread(by_b), spread(slope)
-    for at in range(4 * first, 4 * (first + count), 4 * LANES):
-        value = fma(load(a + at), left, times(load(b + at), right))
-        store(rectified(value, slopes), target + at)
+class Mixture(NamedTuple):
+    """target = rectified(by_a * a + by_b * b), number by number."""
+
+    a: int
+    by_a: int  #: a float32, as all of these
+    b: int
+    by_b: int
+    target: int
+    slope: int  #: what negative results are multiplied with
+    lanes: int  #: of a pixel
+    size: int = 0
+    items: int = 0
 
 
-@compiled(void(int64, int64, int64, int64, int64, float32, int64, int64))
-def adjust(
-    source: Address,
-    target: Address,
-    lanes: int,
-    scale: Address,
-    shift: Address,
-    slope: float,
-    first: int,
-    count: int,
-) -> None:
-    """target = rectified(scale * source + shift) per channel, pixels `first` to `first + count`."""
-    slopes = spread(slope)
-    for t in range(first, first + count):
-        at = 4 * lanes * t
-        for c in range(0, 4 * lanes, 4 * LANES):
-            value = fma(load(source + at + c), load(scale + c), load(shift + c))
-            store(rectified(value, slopes), target + at + c)
+_, _mixture_at = record(Mixture)
 
 
-@compiled(void(int64, int64, int64, int64, int64, float32, float32, int64, int64))
-def normalize(
-    source: Address,
-    target: Address,
-    lanes: int,
-    channels: int,
-    half: int,
-    weight: float,
-    k: float,
-    first: int,
-    count: int,
-) -> None:
-    """LRN across channels with beta 0.75: pixels `first` to `first + count`."""
-    for t in range(first, first + count):
-        at = 4 * lanes * t
-        for c in range(channels):
-            total = float32(0)
-            for other in range(max(0, c - half), min(channels, c + half + 1)):
-                value = number_at(source + at + 4 * other)
-                total += value * value
-            root = float32(1) / np.sqrt(k + weight * total)
-            put_number(number_at(source + at + 4 * c) * (root * np.sqrt(root)), target + at + 4 * c)
-        for c in range(channels, lanes):
-            put_number(float32(0), target + at + 4 * c)
+@compiled(_PIECE)
+def mix(work: Address, piece: int, _: Address) -> None:
+    """A piece of a `Mixture`."""
+    g = _mixture_at(work)
+    left, right, slopes = spread(number_of(g.by_a)), spread(number_of(g.by_b)), spread(number_of(g.slope))
+    pixel = 4 * g.lanes
+    for at in range(pixel * piece * g.size, pixel * min((piece + 1) * g.size, g.items), 4 * LANES):
+        value = fma(load(g.a + at), left, times(load(g.b + at), right))
+        store(rectified(value, slopes), g.target + at)
+
+
+class Copy(NamedTuple):
+    """Pixels to where they are part of larger ones."""
+
+    source: int
+    lanes: int  #: of a pixel
+    target: int
+    apart: int  #: lanes of a larger pixel
+    size: int = 0
+    items: int = 0
+
+
+_, _copy_at = record(Copy)
+
+
+@compiled(_PIECE)
+def copy(work: Address, piece: int, _: Address) -> None:
+    """A piece of a `Copy`."""
+    g = _copy_at(work)
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        for c in range(0, 4 * g.lanes, 4 * LANES):
+            store(load(g.source + 4 * g.lanes * t + c), g.target + 4 * g.apart * t + c)
+
+
+class Adjustment(NamedTuple):
+    """target = rectified(scale * source + shift) per channel."""
+
+    source: int
+    target: int
+    lanes: int  #: of a pixel
+    scale: int  #: per channel
+    shift: int  #: per channel
+    slope: int  #: the float32 that negative results are multiplied with
+    size: int = 0
+    items: int = 0
+
+
+_, _adjustment_at = record(Adjustment)
+
+
+@compiled(_PIECE)
+def adjust(work: Address, piece: int, _: Address) -> None:
+    """A piece of an `Adjustment`."""
+    g = _adjustment_at(work)
+    slopes = spread(number_of(g.slope))
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        at = 4 * g.lanes * t
+        for c in range(0, 4 * g.lanes, 4 * LANES):
+            value = fma(load(g.source + at + c), load(g.scale + c), load(g.shift + c))
+            store(rectified(value, slopes), g.target + at + c)
+
+
+class Normalization(NamedTuple):
+    """LRN across channels with beta 0.75: target = source * (k + weight * sum of squares)^-0.75."""
+
+    source: int
+    target: int
+    lanes: int  #: of a pixel
+    channels: int
+    half: int  #: channels to either side that are summed too
+    weight: int  #: a float32
+    k: int  #: a float32
+    size: int = 0
+    items: int = 0
+
+
+_, _normalization_at = record(Normalization)
+
+
+@compiled(_PIECE)
+def normalize(work: Address, piece: int, squares: Address) -> None:
+    """A piece of a `Normalization`; `squares` has room for those of a pixel, with `half` zeros around."""
+    g = _normalization_at(work)
+    weight, k, one = spread(number_of(g.weight)), spread(number_of(g.k)), spread(float32(1))
+    for c in range(g.half):
+        put_number(float32(0), squares + 4 * c)
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        source, target = g.source + 4 * g.lanes * t, g.target + 4 * g.lanes * t
+        for c in range(0, 4 * g.lanes, 4 * LANES):
+            value = load(source + c)
+            store(times(value, value), squares + 4 * g.half + c)
+        for c in range(g.channels, g.lanes + g.half):
+            put_number(float32(0), squares + 4 * (g.half + c))
+        for c in range(0, 4 * g.lanes, 4 * LANES):
+            total = load(squares + c)
+            for other in range(c + 4, c + 4 * (2 * g.half + 1), 4):
+                total = add(total, load(squares + other))
+            power = divide(one, root(fma(weight, total, k)))
+            store(times(load(source + c), times(power, root(power))), target + c)
+        for c in range(g.channels, g.lanes):
+            put_number(float32(0), target + 4 * c)
 
 
 @compiled(

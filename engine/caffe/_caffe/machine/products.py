@@ -1,4 +1,4 @@
-"""Convolution as a matrix product, compiled: tiles of a plane, or the pixels under all taps, times weights.
+"""Convolution by Winograd's algorithm, compiled: products of transformed tiles of a plane with weights.
 
 The kernels of this package take a range of their work, so that several threads share it. Addresses are in
 bytes, offsets in tables count numbers; a plane keeps a row (column) of zeros at 0, and tables send what lies
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import float32, int64, njit, types, void
+from numba import int64, njit, void
 
 from .compiling import Address, compiled
 from .simd import (
@@ -18,15 +18,13 @@ from .simd import (
     LANES,
     LOWEST,
     ROWS,
-    fma,
     index_at,
     larger,
     load,
-    number_at,
+    number_of,
     product,
     product_of_few,
-    put_number,
-    rectified,
+    record,
     spread,
     store,
     transform_in,
@@ -50,7 +48,7 @@ class Convolution(NamedTuple):
     wide: int  #: n, or the kernel's width
     across: int  #: columns of tiles
     channels: int  #: of the input
-    short: int  #: n and m of Winograd's algorithm, n * 8 + m; 0: a matrix product over all taps
+    short: int  #: n and m of Winograd's algorithm, n * 8 + m; 0: none, all taps
     weights: int  #: per product and COLUMNS output channels: (depth, COLUMNS)
     outputs: int  #: output channels, a multiple of COLUMNS
     target: int  #: the output plane
@@ -59,10 +57,14 @@ class Convolution(NamedTuple):
     stored: int  #: output channels to store, a multiple of LANES
     scale: int  #: per output channel, what results are multiplied with
     shift: int  #: per output channel, what is added then
-    pooled: int  #: 1: the maximum of 2 x 2 is stored; odd entries of the tables: is there a second?
+    pooled: int = 0  #: 1: the maximum of 2 x 2 is stored; odd entries of the tables: is there a second?
+    slope: int = 0  #: the float32 that negative results are multiplied with
+    size: int = 0  #: tiles of a piece
+    items: int = 0  #: tiles
+    broad: int = 0  #: output channels of a piece
 
 
-CONVOLUTION = types.NamedUniTuple(int64, len(Convolution._fields), Convolution)
+CONVOLUTION, convolution_at = record(Convolution)
 
 
 @njit(inline="always")
@@ -74,26 +76,6 @@ def read_tiles(g: Convolution, first: int, count: int, into: Address, apart: int
         for c in range(0, g.channels, LANES):
             source, target = g.source + 4 * c, into + 4 * (t * g.channels + c)
             _into_6(source, rows, columns, target, apart)
-
-
-@njit(inline="always")
-def read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
-    """The pixels under all taps: (count, taps * channels)."""
-    target = into
-    for t in range(first, first + count):
-        rows = g.rows + 8 * g.high * (t // g.across)
-        columns = g.columns + 8 * g.wide * (t % g.across)
-        for i in range(g.high):
-            row = g.source + 4 * index_at(rows + 8 * i)
-            for j in range(g.wide):
-                pixel = row + 4 * index_at(columns + 8 * j)
-                if g.channels % LANES == 0:
-                    for c in range(0, 4 * g.channels, 4 * LANES):
-                        store(load(pixel + c), target + c)
-                else:
-                    for c in range(0, 4 * g.channels, 4):
-                        put_number(number_at(pixel + c), target + c)
-                target += 4 * g.channels
 
 
 @njit(inline="always")
@@ -184,43 +166,20 @@ def _write_tiles(
                 _store_tile(g, size, rows, columns, tile, c)
 
 
-@njit(inline="always")
-def _write_pixels(
-    g: Convolution, first: int, count: int, products: Address, channel: int, wide: int, slope: float
-) -> None:
-    """Products (count, wide) of the channels from `channel` on, scaled, shifted and rectified."""
-    slopes = spread(slope)
-    for t in range(count):
-        row = index_at(g.target_rows + 8 * ((first + t) // g.across))
-        column = index_at(g.target_columns + 8 * ((first + t) % g.across))
-        for c in range(channel, min(channel + wide, g.stored), LANES):
-            value = load(products + 4 * (t * wide + c - channel))
-            value = rectified(fma(value, load(g.scale + 4 * c), load(g.shift + 4 * c)), slopes)
-            store(value, g.target + 4 * (row + column + c))
-
-
-@compiled(void(CONVOLUTION, float32, int64, int64, int64, int64, int64))
-def convolve(
-    g: Convolution, slope: float, first: int, count: int, channel: int, wide: int, scratch: Address
-) -> None:
-    """Tiles `first` to `first + count` of output channels `channel` to `channel + wide`.
-
-    `scratch` is as large as `Geometry.scratch` says.
-    """
-    products, depth = 1, g.channels * g.high * g.wide
-    if g.short:
-        products, depth = g.high * g.high, g.channels
-        read_tiles(g, first, count, scratch, count * g.channels)
-    else:
-        read_taps(g, first, count, scratch)
+@compiled(void(int64, int64, int64))
+def convolve(work: Address, piece: int, scratch: Address) -> None:
+    """A piece of a `Convolution`. `scratch` is as large as `Geometry.scratch` says."""
+    g = convolution_at(work)
+    parts = -(-g.outputs // g.broad)
+    first, channel = piece // parts * g.size, piece % parts * g.broad
+    count, wide = min(g.size, g.items - first), min(g.broad, g.outputs - channel)
+    products, depth = g.high * g.high, g.channels
+    read_tiles(g, first, count, scratch, count * depth)
     made = scratch + 4 * (products * count + FEW) * depth
     made = (made + 63) // 64 * 64
     for f in range(products):
         a = scratch + 4 * f * count * depth
         b = g.weights + 4 * depth * (f * g.outputs + channel)
         multiply_panels(a, b, made + 4 * f * count * wide, count, depth, wide)
-    if g.short:
-        tile = made + 4 * (products * count + FEW) * wide
-        _write_tiles(g, first, count, made, channel, wide, slope, tile)
-    else:
-        _write_pixels(g, first, count, made, channel, wide, slope)
+    tile = made + 4 * (products * count + FEW) * wide
+    _write_tiles(g, first, count, made, channel, wide, number_of(g.slope), tile)

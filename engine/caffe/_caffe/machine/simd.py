@@ -104,7 +104,7 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
-def _operation(result: Any, arguments: Sequence[Any], emit: Callable[..., Any]) -> Any:
+def operation(result: Any, arguments: Sequence[Any], emit: Callable[..., Any]) -> Any:
     """The intrinsic of these types whose code `emit(builder, *arguments)` writes."""
     signature = result(*arguments)
 
@@ -124,19 +124,21 @@ _TYPING: dict[int, Callable[[Callable[[], Any]], Callable[..., Any]]] = {
     5: lambda found: lambda context, a, b, c, d, e: found(),
     6: lambda found: lambda context, a, b, c, d, e, f: found(),
     11: lambda found: lambda context, a, b, c, d, e, f, g, h, i, j, k: found(),
+    12: lambda found: lambda context, a, b, c, d, e, f, g, h, i, j, k, m: found(),
 }
 
 ADDRESS = types.int64
 
-load = _operation(vector, [ADDRESS], _load)
-store = _operation(types.void, [vector, ADDRESS], lambda b, value, address: _store(b, value, address))
-spread = _operation(vector, [types.float32], _spread)
-add = _operation(vector, [vector] * 2, lambda b, x, y: b.fadd(x, y))
-times = _operation(vector, [vector] * 2, lambda b, x, y: b.fmul(x, y))
-divide = _operation(vector, [vector] * 2, lambda b, x, y: b.fdiv(x, y))
+load = operation(vector, [ADDRESS], _load)
+store = operation(types.void, [vector, ADDRESS], lambda b, value, address: _store(b, value, address))
+spread = operation(vector, [types.float32], _spread)
+add = operation(vector, [vector] * 2, lambda b, x, y: b.fadd(x, y))
+times = operation(vector, [vector] * 2, lambda b, x, y: b.fmul(x, y))
+divide = operation(vector, [vector] * 2, lambda b, x, y: b.fdiv(x, y))
+root = operation(vector, [vector], lambda b, x: _call(b, "sqrt", x))
 #: The first where it is larger than the second, and the second elsewhere, where one of them is NaN too.
-larger = _operation(vector, [vector] * 2, _larger)
-fma = _operation(vector, [vector] * 3, _fma)
+larger = operation(vector, [vector] * 2, _larger)
+fma = operation(vector, [vector] * 3, _fma)
 
 
 def _rectified(builder: Any, value: Any, slope: Any) -> Any:
@@ -152,26 +154,46 @@ def _passed(builder: Any, result: Any, grad: Any, slope: Any) -> Any:
     return builder.select(above, grad, builder.fmul(grad, slope))
 
 
-passed = _operation(vector, [vector] * 3, _passed)
+passed = operation(vector, [vector] * 3, _passed)
 #: The third where the first two are equal, and 0 elsewhere; and the other way round.
-where_equal = _operation(
+where_equal = operation(
     vector, [vector] * 3, lambda b, x, y, z: b.select(b.fcmp_ordered("==", x, y), z, _constant(0.0))
 )
-where_unequal = _operation(
+where_unequal = operation(
     vector, [vector] * 3, lambda b, x, y, z: b.select(b.fcmp_ordered("==", x, y), _constant(0.0), z)
 )
-rectified = _operation(vector, [vector] * 2, _rectified)
+rectified = operation(vector, [vector] * 2, _rectified)
 
 
 def load_number(builder: Any, address: Any) -> Any:
     return _load(builder, address, _FLOAT)
 
 
-number_at = _operation(types.float32, [ADDRESS], load_number)
-put_number = _operation(
+number_at = operation(types.float32, [ADDRESS], load_number)
+put_number = operation(
     types.void, [types.float32, ADDRESS], lambda b, value, address: _store(b, value, address)
 )
-index_at = _operation(types.int64, [ADDRESS], lambda b, address: _load_index(b, address))
+index_at = operation(types.int64, [ADDRESS], lambda b, address: _load_index(b, address))
+put_index = operation(types.void, [ADDRESS] * 2, lambda b, value, address: _store(b, value, address))
+
+
+def record(fields: type) -> tuple[Any, Any]:
+    """Numba's type for a NamedTuple of int64, and the intrinsic that reads one at an address."""
+    names: Any = fields._fields  # type: ignore[attr-defined]
+    kind = types.NamedUniTuple(types.int64, len(names), fields)
+    memory = ir.ArrayType(_INT, len(names)).as_pointer()
+    return kind, operation(kind, [ADDRESS], lambda b, address: b.load(b.inttoptr(address, memory)))
+
+
+def bits(number: float) -> int:
+    """A float32 as an item of such a tuple."""
+    return int(np.float32(number).view(np.int32))
+
+
+#: The float32 that is an item of such a tuple.
+number_of = operation(
+    types.float32, [ADDRESS], lambda b, item: b.bitcast(b.trunc(item, ir.IntType(32)), _FLOAT)
+)
 
 
 def _load_index(builder: Any, address: Any) -> Any:
@@ -218,7 +240,7 @@ def _product(rows: int) -> Any:
         for total, place in flat:
             _store(builder, builder.load(total), place)
 
-    return _operation(types.void, [ADDRESS] * 11, emit)
+    return operation(types.void, [ADDRESS] * 11, emit)
 
 
 def _ask(builder: Any, address: Any) -> None:
@@ -234,6 +256,69 @@ def _ask(builder: Any, address: Any) -> None:
 FEW = ROWS // 3
 #: The product of ROWS rows, and that of FEW for what is left.
 product, product_of_few = _product(ROWS), _product(FEW)
+
+
+#: What `product_at` makes at a time; maps halved from 224 are multiples of the 7 and 14 rows.
+PIXELS, FEW_PIXELS = (14, 7) if LANES == 16 else (6, 3)
+
+
+def _product_at(rows: int, vectors: int) -> Any:
+    """Rows of A, each where a list of addresses says, times B (depth x COLUMNS), to rows of C.
+
+    Of B's columns the first `vectors` vectors count. A row of A lies in `taps` pieces of `deep` numbers. What
+    is made is scaled and shifted per column, then a number of a third matrix is added, then it is rectified.
+
+    Arguments: addresses of the pieces, PIXELS for the first, as many for the second, ...; taps; deep; B;
+    the rows of C, in bytes from the address that is next; C's; scale; shift; what to multiply negative
+    results with (1: nothing); where the third matrix is, its rows as far apart as C's, or 0; an address that
+    is read soon, and how many bytes of what follows it each step of the depth asks the memory for.
+    """
+
+    def emit(builder: Any, pieces: Any, taps: Any, deep: Any, b: Any, places: Any, *rest: Any) -> None:
+        c, scale, shift, slope, third, soon, pace = rest
+        sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(vectors)] for _ in range(rows)]
+        right, asked = cgutils.alloca_once(builder, _INT), cgutils.alloca_once(builder, _INT)
+        builder.store(b, right)
+        builder.store(soon, asked)
+        flat = [(row, v) for row in range(rows) for v in range(vectors)]
+        for row, v in flat:
+            builder.store(_constant(0.0), sums[row][v])
+        with cgutils.for_range(builder, taps) as tap:
+            list_ = builder.add(pieces, builder.mul(tap.index, _INT(8 * PIXELS)))
+            starts = [_load_index(builder, builder.add(list_, _INT(8 * row))) for row in range(rows)]
+            with cgutils.for_range(builder, deep) as loop:
+                along = builder.mul(loop.index, _INT(_ITEM))
+                line = builder.load(right)
+                columns = [_load(builder, _plus(builder, line, LANES * v)) for v in range(vectors)]
+                builder.store(_plus(builder, line, LANES * VECTORS), right)
+                _ask(builder, builder.load(asked))
+                builder.store(builder.add(builder.load(asked), pace), asked)
+                for row, start in enumerate(starts):
+                    factor = _spread(builder, _load(builder, builder.add(start, along), _FLOAT))
+                    for v, column in enumerate(columns):
+                        total = builder.load(sums[row][v])
+                        builder.store(_fma(builder, factor, column, total), sums[row][v])
+        by = [_load(builder, _plus(builder, scale, LANES * v)) for v in range(vectors)]
+        plus = [_load(builder, _plus(builder, shift, LANES * v)) for v in range(vectors)]
+        for row, v in flat:
+            builder.store(_fma(builder, builder.load(sums[row][v]), by[v], plus[v]), sums[row][v])
+        offsets = [_load_index(builder, builder.add(places, _INT(8 * row))) for row in range(rows)]
+        with builder.if_then(builder.icmp_signed("!=", third, _INT(0))):
+            for row, v in flat:
+                other = _load(builder, _plus(builder, builder.add(third, offsets[row]), LANES * v))
+                builder.store(builder.fadd(builder.load(sums[row][v]), other), sums[row][v])
+        slopes = _spread(builder, slope)
+        for row, v in flat:
+            value = _rectified(builder, builder.load(sums[row][v]), slopes)
+            _store(builder, value, _plus(builder, builder.add(c, offsets[row]), LANES * v))
+
+    kinds = [ADDRESS] * 8 + [types.float32] + [ADDRESS] * 3
+    return operation(types.void, kinds, emit)
+
+
+#: The product of PIXELS rows, that of FEW_PIXELS for what is left, that of half of the columns.
+product_at, product_at_few = _product_at(PIXELS, VECTORS), _product_at(FEW_PIXELS, VECTORS)
+product_at_half = _product_at(PIXELS, 1)
 
 
 # ---- transforms of tiles -----------------------------------------------------------------------------------
@@ -333,7 +418,7 @@ def transform_in(matrix: Matrix) -> Any:
                 _store(builder, value, target)
                 target = builder.add(target, apart)
 
-    return _operation(types.void, [ADDRESS] * 5, emit)
+    return operation(types.void, [ADDRESS] * 5, emit)
 
 
 def transform_out(matrix: Matrix) -> Any:
@@ -359,4 +444,4 @@ def transform_out(matrix: Matrix) -> Any:
                 _store(builder, _rectified(builder, _fma(builder, value, scale, shift), slope), target)
                 target = _plus(builder, target, LANES)
 
-    return _operation(types.void, [ADDRESS] * 5 + [types.float32], emit)
+    return operation(types.void, [ADDRESS] * 5 + [types.float32], emit)

@@ -6,19 +6,27 @@ whose threads call at once. A forked process starts new ones.
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import itertools
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from threading import Lock
+from threading import Lock, Thread
 
 import numpy as np
 import torch
 
 from ..log import log
+from . import crew
+from .compiling import Kernel
 
+MOST = 1024  # threads
+PAUSE = 5e-5  # seconds between looks at work that others still have to finish
 LIGHT = 1 << 16  # numbers that a piece of light work is worth
 SHARES = 6  # pieces of light work for each thread, where it is much
+Piece = Callable[[int, int, int], None]  #: a `Kernel`: (address of the work, piece, scratch memory)
 Task = Callable[[int, int], None]  #: (number of the piece, address of scratch memory)
 
 
@@ -33,6 +41,48 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
         self._size = 0
         self._scratch: list[np.ndarray] = []
+        self._board = np.zeros(crew.Board.SCRATCH + MOST, np.int64)
+        self._helpers: list[Helper] = []
+
+    def do(self, kernel: Piece, work: Sequence[int], pieces: int, scratch: int = 0) -> None:
+        """Call `kernel(address of work, number of the piece, scratch)` for each piece, without Python.
+
+        Args:
+            work: int64 numbers, which the kernel reads.
+            scratch: bytes of memory that no other piece uses meanwhile.
+
+        Raises:
+            MemoryError: there is no room for the scratch memory.
+        """
+        assert isinstance(kernel, Kernel)
+        numbers = (ctypes.c_int64 * len(work))(*work)
+        threads = max(1, min(torch.get_num_threads(), pieces, MOST))
+        with self._lock:
+            self._reserve(threads, scratch)
+            for helper in self._crew(threads - 1):
+                helper.wake()
+            board = self._board.ctypes.data
+            try:
+                crew.lead(board, kernel.entry, ctypes.addressof(numbers), pieces, threads)
+            finally:  # an interrupt waits for the pieces, which write into memory that is given back
+                while not crew.finished(board):
+                    time.sleep(PAUSE)  # a piece waits for a processor: let it have this one
+
+    def _crew(self, count: int) -> Sequence[Helper]:
+        """So many helpers, or as many as can be had."""
+        try:
+            while len(self._helpers) < count:
+                self._helpers.append(Helper(self._board, len(self._helpers) + 1))
+        except (
+            RuntimeError
+        ) as error:  # the program's main thread has ended, and Python starts no work any more
+            log.info("computing in fewer threads: %s", error)
+        return self._helpers[:count]
+
+    def rest(self) -> None:
+        """Wait until no helper looks for work any more."""
+        while not all(helper.asleep for helper in self._helpers):
+            time.sleep(PAUSE)
 
     def run(self, task: Task, pieces: int, scratch: int = 0) -> None:
         """Call `task` for each piece, with `scratch` bytes of memory that no other piece uses meanwhile.
@@ -66,7 +116,10 @@ class Workers:
 
     def _start(self, work: Callable[[int], None], threads: int) -> list[Future[None]]:
         """Call `work(1)` to `work(threads - 1)` in threads."""
-        assert self._pool is not None
+        if self._pool is None or threads - 1 > self._size:
+            if self._pool is not None:
+                self._pool.shutdown()
+            self._pool, self._size = ThreadPoolExecutor(threads - 1, "caffe-fast"), threads - 1
         started: list[Future[None]] = []
         try:
             for worker in range(1, threads):
@@ -78,24 +131,62 @@ class Workers:
         return started
 
     def _reserve(self, threads: int, scratch: int) -> None:
-        if threads > 1 and threads - 1 > self._size:
-            if self._pool is not None:
-                self._pool.shutdown()
-            self._pool, self._size = ThreadPoolExecutor(threads - 1, "caffe-fast"), threads - 1
         for number in range(threads):
             if number == len(self._scratch):
                 self._scratch.append(np.empty(0, np.uint8))
             if self._scratch[number].nbytes < scratch + 64:
                 self._scratch[number] = np.empty(scratch + 64, np.uint8)
+                self._board[crew.Board.SCRATCH + number] = self._address(number)
 
     def _address(self, worker: int) -> int:
         """The first address of a worker's memory that a cache line starts at."""
         return (self._scratch[worker].ctypes.data + 63) // 64 * 64
 
 
+class Helper:
+    """A thread that takes pieces off a board, and sleeps when there were none for a while.
+
+    Args:
+        number: of the thread, 1 or more.
+
+    Raises:
+        RuntimeError: no thread can be started any more.
+    """
+
+    def __init__(self, board: np.ndarray, number: int) -> None:
+        self.asleep = True
+        self._board, self._number = board, number
+        self._called = Lock()
+        self._called.acquire()
+        Thread(target=self._serve, name=f"caffe-fast-{number}", daemon=True).start()
+
+    def wake(self) -> None:
+        """Have it look at the board, unless it does."""
+        if self.asleep:
+            self.asleep = False
+            self._called.release()
+
+    def _serve(self) -> None:
+        while True:
+            self._called.acquire()
+            crew.serve(self._board.ctypes.data, self._number, crew.SPINS)
+            self.asleep = True
+
+
 workers = Workers()
+atexit.register(workers.rest)
 if hasattr(os, "register_at_fork"):  # Windows never forks
     os.register_at_fork(after_in_child=workers._start_anew)
+
+
+def in_shares(kernel: Piece, work: Sequence[int], count: int, numbers: int, scratch: int = 0) -> None:
+    """`Workers.do` for `count` items of so many `numbers` each.
+
+    Args:
+        work: ends with how many items a piece has, and how many there are, which is filled in here.
+    """
+    size = max(1, min(LIGHT // numbers, -(-count // torch.get_num_threads())))
+    workers.do(kernel, (*work[:-2], size, count), -(-count // size), scratch)
 
 
 def in_pieces(count: int, numbers: int, run: Callable[[int, int], None]) -> None:

@@ -11,10 +11,10 @@ import torch
 
 from ...layer import Layer
 from ...layers.convolution import Convolution
-from ...machine import pixels, products
-from ...machine.simd import COLUMNS, LANES
+from ...machine import direct, pixels, products
+from ...machine.simd import COLUMNS, LANES, bits
 from ...machine.toom import Short
-from ...machine.workers import in_pieces, workers
+from ...machine.workers import in_shares, workers
 from ..choice import chosen, fastest
 from ..convolution import Axis, Form, Geometry, Window, algorithms, rounded, targets
 from ..operation import Chain, Kept, Operation
@@ -40,15 +40,13 @@ def cache_size() -> int:
 class Convolve(Operation):
     """A Convolution, what its epilogue takes in, and maybe the maximum of each 2 x 2 after it.
 
+    Or it is added to another bottom before its ReLU.
+
     Args:
-        chain: Convolution, layers of the epilogue, maybe a Pooling.
+        chain: Convolution, layers of the epilogue, maybe a Pooling; or an Eltwise before the ReLU.
         epilogue: the layers after the convolution that become its epilogue.
         pooled: whether the chain ends in a pooling.
     """
-
-    takes_narrow = True
-    #: Whether rows and columns that are equal by how they are made are made once.
-    compact = True
 
     def __init__(self, chain: Chain, epilogue: Sequence[Layer], pooled: bool) -> None:
         super().__init__(chain)
@@ -57,12 +55,16 @@ class Convolve(Operation):
         param = layer.layer_param.convolution_param
         self._layer, self._pooled = layer, pooled
         self._groups = param.group
+        self.outputs = param.num_output  #: channels of the top
         self._outputs = param.num_output // param.group
         self._window = window_of(layer)
         bias = layer.blobs[1] if param.bias_term else None
         self._epilogue = Epilogue(param.num_output, bias, epilogue, rounded(param.num_output, COLUMNS))
         self._packed: dict[tuple[Short | None, int], Packed[torch.Tensor]] = {}
         self._geometries = Kept(self._candidates)
+        self.narrow_margin = max(1, self._window.pad[1])
+        self.compact = len(chain.bottoms) == 1  # what is added has every row and column
+        self._side = Plane()  # what is added, where it is laid out in another way
         self._ways: list[Geometry]
         self._now: Geometry
 
@@ -76,6 +78,7 @@ class Convolve(Operation):
         """One for each algorithm that fits, the one that should take least first; all make the same plane."""
         source, (high, wide) = key
         channels = source.lanes if self._groups == 1 else source.channels // self._groups
+        adds = len(self.chain.bottoms) > 1
         made = [
             Geometry(
                 source,
@@ -83,8 +86,9 @@ class Convolve(Operation):
                 self._window,
                 (channels, self._outputs, self._groups),
                 Form(tile, self._pooled, self.compact),
+                self.plane.wider,
             )
-            for tile in algorithms(self._window, channels, self._pooled)
+            for tile in ([None] if adds else algorithms(self._window, channels, self._pooled))
         ]
         return sorted(made, key=lambda geometry: geometry.cost)
 
@@ -108,26 +112,38 @@ class Convolve(Operation):
             work = (self._window, self._groups, self._outputs, layout.dims, layout.stored)
             number = fastest(work, [partial(self._compute, way, source) for way in self._ways])
             self._now = self._ways[number]
-        self._compute(self._now, source)
+        self._compute(self._now, *planes)
 
-    def _compute(self, now: Geometry, source: Plane) -> None:
+    def _compute(self, now: Geometry, source: Plane, side: Plane | None = None) -> None:
         weights, numbers = self._weights(now.tile, now.channels), self._epilogue.get()
         for group in range(self._groups):
-            work = work_of(now, source, self.plane, group)._replace(
-                weights=weights[group].data_ptr(),
-                scale=numbers[0].data_ptr() + 4 * group * now.outputs,
-                shift=numbers[1].data_ptr() + 4 * group * now.outputs,
-                pooled=int(self._pooled),
-            )
-            convolve(now, work, self._epilogue.slope)
+            parameters = {
+                "weights": weights[group].data_ptr(),
+                "scale": numbers[0].data_ptr() + 4 * group * now.outputs,
+                "shift": numbers[1].data_ptr() + 4 * group * now.outputs,
+                "slope": bits(self._epilogue.slope),
+            }
+            if self._pooled:
+                parameters["pooled"] = 1
+            if side is not None:
+                parameters["added"] = self._like_top(side).address + 4 * group * now.outputs
+            convolve(now, source, self.plane, parameters, group)
+
+    def _like_top(self, side: Plane) -> Plane:
+        """What is added, laid out as the top."""
+        if side.layout == self.plane.layout:
+            return side
+        self._side.lay_out(self.plane.layout)
+        self._side.read(side.values())
+        return self._side
 
 
 def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> products.Convolution:
-    """A convolution's work but for its parameters."""
+    """A convolution's work by Winograd's algorithm, but for its parameters."""
     return products.Convolution(
         source=source.address + 4 * group * now.channels,
-        rows=address(now.reads[0]),
-        columns=address(now.reads[1]),
+        rows=now.tables[0],
+        columns=now.tables[1],
         high=now.high,
         wide=now.wide,
         across=now.across,
@@ -136,26 +152,57 @@ def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> prod
         weights=0,
         outputs=rounded(now.outputs, COLUMNS),
         target=target.address + 4 * group * now.outputs,
-        target_rows=address(now.writes[0]),
-        target_columns=address(now.writes[1]),
+        target_rows=now.tables[2],
+        target_columns=now.tables[3],
         stored=rounded(now.outputs, LANES),
         scale=0,
         shift=0,
-        pooled=0,
+        items=now.tiles,
     )
 
 
-def convolve(now: Geometry, work: products.Convolution, slope: float = 1.0) -> None:
-    """Do all of a convolution's work."""
-    tiles, wide = now.split(torch.get_num_threads(), cache_size())
-    parts, negative = -(-work.outputs // wide), np.float32(slope)
+def direct_work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> direct.Direct:
+    """The same as a product over all taps."""
+    return direct.Direct(
+        source=source.address + 4 * group * now.channels,
+        rows=now.tables[0],
+        columns=now.tables[1],
+        high=now.high,
+        wide=now.wide,
+        across=now.across,
+        pieces=now.pieces,
+        deep=now.deep,
+        weights=0,
+        target=target.address + 4 * group * now.outputs,
+        target_rows=now.tables[2],
+        target_columns=now.tables[3],
+        stored=rounded(now.outputs, LANES),
+        scale=0,
+        shift=0,
+        added=0,
+        slope=0,
+        apart=now.apart,
+        outputs=rounded(now.outputs, COLUMNS),
+        size=0,
+        items=now.tiles,
+        broad=0,
+    )
 
-    def piece(number: int, scratch: int) -> None:
-        start, channel = number // parts * tiles, number % parts * wide
-        count, channels = min(tiles, now.tiles - start), min(wide, work.outputs - channel)
-        products.convolve(work, negative, start, count, channel, channels, scratch)
 
-    workers.run(piece, -(-now.tiles // tiles) * parts, now.scratch(tiles, wide))
+def convolve(now: Geometry, source: Plane, target: Plane, parameters: dict[str, int], group: int = 0) -> None:
+    """Do all of a convolution's work.
+
+    Args:
+        parameters: addresses of `weights`, `scale` and `shift`, `slope`, and what else the work has.
+    """
+    size, broad = now.split(torch.get_num_threads(), cache_size())
+    pieces = -(-now.tiles // size) * -(-rounded(now.outputs, COLUMNS) // broad)
+    if now.tile:
+        work = work_of(now, source, target, group)._replace(size=size, broad=broad, **parameters)
+        workers.do(products.convolve, work, pieces, now.scratch(size, broad))
+    else:
+        plain = direct_work_of(now, source, target, group)._replace(size=size, broad=broad, **parameters)
+        workers.do(direct.convolve, plain, pieces, now.scratch(size, broad))
 
 
 class ConvolveEach(Operation):
@@ -190,7 +237,7 @@ class ConvolveEach(Operation):
 
     def compute(self, planes: Sequence[Plane]) -> None:
         target, (rows, columns, target_rows, target_columns) = self._now
-        numbers, slope = self._epilogue.get(), np.float32(self._epilogue.slope)
+        numbers = self._epilogue.get()
         work = pixels.Depthwise(
             source=planes[0].address,
             rows=address(rows),
@@ -205,12 +252,10 @@ class ConvolveEach(Operation):
             target_columns=address(target_columns),
             scale=numbers[0].data_ptr(),
             shift=numbers[1].data_ptr(),
+            slope=bits(self._epilogue.slope),
         )
-        in_pieces(
-            len(rows) * len(columns),
-            target.lanes,
-            lambda first, count: pixels.convolve_each(work, slope, first, count),
-        )
+        taps = work.high * work.wide
+        in_shares(pixels.convolve_each, work, len(rows) * len(columns), taps * target.lanes // 4, 8 * taps)
 
 
 def window_of(layer: Convolution) -> Window:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from ....proto.caffe_pb2 import PoolingParameter
 from ...layer import Layer
@@ -14,8 +12,8 @@ from ...layers.arithmetic import Eltwise
 from ...layers.normalization import LRN
 from ...layers.pooling import Pooling, PoolWindow
 from ...machine import pixels
-from ...machine.simd import LANES
-from ...machine.workers import in_pieces
+from ...machine.simd import LANES, bits
+from ...machine.workers import in_shares
 from ..convolution import Window, rounded
 from ..operation import Chain, Kept, Operation
 from ..parameters import Epilogue
@@ -27,8 +25,6 @@ class Pool(Operation):
     """A Pooling, MAX or AVE."""
 
     light = True
-    #: Whether rows and columns that are equal by how they are made are made once.
-    compact = True
 
     def __init__(self, chain: Chain) -> None:
         super().__init__(chain)
@@ -72,12 +68,8 @@ class Pool(Operation):
             row_sizes=address(sizes[0]) if sizes else 0,
             column_sizes=address(sizes[1]) if sizes else 0,
         )
-        window = rows.shape[1] * columns.shape[1]
-        in_pieces(
-            len(rows) * len(columns),
-            window * target.lanes,
-            lambda first, count: pixels.pool(work, first, count),
-        )
+        window = work.high * work.wide
+        in_shares(pixels.pool, work, len(rows) * len(columns), window * target.lanes // 4, 8 * window)
 
 
 class _Alike(Operation):
@@ -99,23 +91,23 @@ class Sum(_Alike):
         super().__init__(chain)
         layer = chain.layer(0)
         assert isinstance(layer, Eltwise)
-        self._coeffs = [np.float32(coeff) for coeff in layer.coeffs]
-        self._slope = np.float32(slope)
+        self._coeffs, self._slope = layer.coeffs, slope
 
     def compute(self, planes: Sequence[Plane]) -> None:
-        target, last = self.plane.address, len(planes) - 1
-        layout = self.plane.layout
+        target, last, layout = self.plane.address, len(planes) - 1, self.plane.layout
         first, by = planes[0].address, self._coeffs[0]
         for number in range(1, len(planes)):
-            other, factor = planes[number].address, self._coeffs[number]
-            slope = self._slope if number == last else np.float32(1)
-            mix = partial(pixels.mix, first, by, other, factor, target, slope)
-
-            def run(start: int, count: int, mix: Callable[[int, int], None] = mix) -> None:
-                mix(start * layout.lanes, count * layout.lanes)
-
-            in_pieces(layout.count // layout.lanes, layout.lanes, run)
-            first, by = target, np.float32(1)
+            work = pixels.Mixture(
+                a=first,
+                by_a=bits(by),
+                b=planes[number].address,
+                by_b=bits(self._coeffs[number]),
+                target=target,
+                slope=bits(self._slope if number == last else 1),
+                lanes=layout.lanes,
+            )
+            in_shares(pixels.mix, work, layout.count // layout.lanes, layout.lanes)
+            first, by = target, 1.0
 
 
 class Adjust(_Alike):
@@ -126,17 +118,16 @@ class Adjust(_Alike):
         self._epilogue = Epilogue(channels, None, layers, rounded(channels, LANES))
 
     def compute(self, planes: Sequence[Plane]) -> None:
-        numbers, slope = self._epilogue.get(), np.float32(self._epilogue.slope)
-        layout = self.plane.layout
-        scale, shift = numbers[0].data_ptr(), numbers[1].data_ptr()
-        source, target = planes[0].address, self.plane.address
-        in_pieces(
-            layout.count // layout.lanes,
-            layout.lanes,
-            lambda first, count: pixels.adjust(
-                source, target, layout.lanes, scale, shift, slope, first, count
-            ),
+        numbers, layout = self._epilogue.get(), self.plane.layout
+        work = pixels.Adjustment(
+            source=planes[0].address,
+            target=self.plane.address,
+            lanes=layout.lanes,
+            scale=numbers[0].data_ptr(),
+            shift=numbers[1].data_ptr(),
+            slope=bits(self._epilogue.slope),
         )
+        in_shares(pixels.adjust, work, layout.count // layout.lanes, layout.lanes)
         self.plane.clear_outside()
 
 
@@ -146,14 +137,18 @@ class Normalize(_Alike):
     def compute(self, planes: Sequence[Plane]) -> None:
         layer = self.chain.layer(0)
         assert isinstance(layer, LRN)
-        weight, k = np.float32(layer.weight), np.float32(layer.k)
-        layout, source, target = self.plane.layout, planes[0].address, self.plane.address
-        half = layer.size // 2
-
-        def run(first: int, count: int) -> None:
-            pixels.normalize(source, target, layout.lanes, layout.channels, half, weight, k, first, count)
-
-        in_pieces(layout.count // layout.lanes, 8 * layout.lanes, run)
+        layout = self.plane.layout
+        work = pixels.Normalization(
+            source=planes[0].address,
+            target=self.plane.address,
+            lanes=layout.lanes,
+            channels=layout.channels,
+            half=layer.size // 2,
+            weight=bits(layer.weight),
+            k=bits(layer.k),
+        )
+        room = 4 * (layout.lanes + 2 * work.half)
+        in_shares(pixels.normalize, work, layout.count // layout.lanes, 8 * layout.lanes, room)
 
 
 class Join(Operation):
@@ -171,4 +166,21 @@ class Join(Operation):
         self.plane.lay_out(PlaneLayout(first.batch, channels, first.rows, first.columns, channels))
 
     def compute(self, planes: Sequence[Plane]) -> None:
-        torch.cat([plane.view() for plane in planes], 3, out=self.plane.view())
+        layout, target = self.plane.layout, self.plane.address
+        for plane in planes:
+            lanes = plane.layout.lanes
+            if not plane.part_of(self.plane):
+                work = pixels.Copy(plane.address, lanes, target, layout.lanes)
+                in_shares(pixels.copy, work, layout.count // layout.lanes, lanes)
+            target += 4 * lanes
+
+    def take_in(self, makers: Sequence[Operation], channels: Sequence[int]) -> None:
+        """Have the bottoms made where the top lies.
+
+        Args:
+            makers: of the bottoms, which nothing else reads.
+            channels: of each.
+        """
+        for number, maker in enumerate(makers):
+            maker.plane.live_in(self.plane, sum(channels[:number]), sum(channels))
+            maker.compact = False  # as the others, so that all rows and columns are the same

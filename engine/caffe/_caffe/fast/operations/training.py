@@ -20,7 +20,7 @@ from ...blob import Blob
 from ...layer import Layer
 from ...layers.pooling import PoolWindow
 from ...machine import gradients, passing
-from ...machine.simd import COLUMNS, ROWS
+from ...machine.simd import COLUMNS, ROWS, bits
 from ...machine.toom import Short
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
@@ -150,12 +150,13 @@ class TrainedConvolve(Convolve, Trained):
         numbers = torch.ones(2, rounded(back.outputs, COLUMNS))
         numbers[1] = 0
         turned = self._layer.blobs[0].value.flip(2, 3).transpose(0, 1)
-        work = work_of(back, grad, self.bottom_grad)._replace(
-            weights=self._pack(turned, back.tile, back.channels).data_ptr(),
-            scale=numbers[0].data_ptr(),
-            shift=numbers[1].data_ptr(),
-        )
-        convolve(back, work)
+        parameters = {
+            "weights": self._pack(turned, back.tile, back.channels).data_ptr(),
+            "scale": numbers[0].data_ptr(),
+            "shift": numbers[1].data_ptr(),
+            "slope": bits(1),
+        }
+        convolve(back, grad, self.bottom_grad, parameters)
 
     def _back(self, key: tuple[PlaneLayout, PlaneLayout]) -> Geometry:
         grad, source = key
