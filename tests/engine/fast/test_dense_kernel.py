@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from caffe._caffe.machine import dense
-from caffe._caffe.machine.simd import COLUMNS, FEW, ROWS
+from caffe._caffe.machine.unrolled import COLUMNS, FEW, ROWS
 
 
 @pytest.mark.parametrize("outputs", [FEW, ROWS, ROWS + FEW, 3 * ROWS - FEW])

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..machine.simd import COLUMNS, FEW, FEW_PIXELS, LANES, PIXELS, ROWS
+from ..machine.simd import LANES
 from ..machine.toom import Short, short
+from ..machine.unrolled import COLUMNS, FEW, FEW_PIXELS, PIXELS, ROWS
 from .planes import PlaneLayout, distinct
 
 Pair = tuple[int, int]

@@ -14,8 +14,8 @@ from ..layers.activation import ReLU
 from ..layers.affine import Scale
 from ..layers.normalization import BatchNorm
 from ..machine import moves
-from ..machine.simd import COLUMNS
 from ..machine.toom import Short
+from ..machine.unrolled import COLUMNS
 
 T = TypeVar("T")
 

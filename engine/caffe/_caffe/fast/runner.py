@@ -36,7 +36,7 @@ def fast_summary() -> tuple[str, str]:
         ImportError: Numba is missing or does not import.
     """
     from ..machine.compiling import cache_folder
-    from ..machine.simd import processor
+    from ..machine.emit import processor
 
     kept = cache_folder() or "no folder that can be written: each process compiles anew, set NUMBA_CACHE_DIR"
     return chosen(), f"{processor()}, {torch.get_num_threads()} threads, compiled code in {kept}"

@@ -13,22 +13,8 @@ from numba import float32, int64, njit, types, void
 
 from .compiling import Address, Array, compiled
 from .products import multiply_panels
-from .simd import (
-    COLUMNS,
-    FEW,
-    LANES,
-    ROWS,
-    add,
-    fma,
-    load,
-    number_at,
-    product,
-    product_of_few,
-    put_number,
-    record,
-    spread,
-    store,
-)
+from .simd import LANES, add, fma, load, number_at, put_number, record, spread, store
+from .unrolled import COLUMNS, FEW, ROWS, product, product_of_few
 
 DEPTH = 256  # how much of a product's depth is done before the next
 

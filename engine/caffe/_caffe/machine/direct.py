@@ -10,21 +10,8 @@ from typing import NamedTuple
 from numba import int64, njit, void
 
 from .compiling import Address, compiled
-from .simd import (
-    COLUMNS,
-    FEW_PIXELS,
-    LANES,
-    PIXELS,
-    index_at,
-    load,
-    number_of,
-    product_at,
-    product_at_few,
-    product_at_half,
-    put_index,
-    record,
-    store,
-)
+from .simd import LANES, index_at, load, number_of, put_index, record, store
+from .unrolled import COLUMNS, FEW_PIXELS, PIXELS, product_at, product_at_few, product_at_half
 
 
 class Direct(NamedTuple):

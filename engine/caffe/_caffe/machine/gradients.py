@@ -10,19 +10,9 @@ from numba import float32, int64, njit, types, void
 from .compiling import Address, Array, compiled
 from .dense import DENSE, DEPTH, Dense, product_of_rows
 from .products import CONVOLUTION, Convolution, read_tiles
-from .simd import (
-    COLUMNS,
-    LANES,
-    ROWS,
-    index_at,
-    load,
-    number_at,
-    product,
-    put_number,
-    store,
-    transform_in,
-)  # fmt: skip
+from .simd import LANES, index_at, load, number_at, put_number, store
 from .toom import short
+from .unrolled import COLUMNS, ROWS, product, transform_in
 
 
 def _turned(matrix: tuple[tuple[float, ...], ...]) -> list[tuple[float, ...]]:

@@ -19,7 +19,7 @@ from .simd import (
     store,
     where_equal,
     where_unequal,
-)  # fmt: skip
+)
 
 
 @compiled(void(int64, int64, int64, float32, int64, int64))

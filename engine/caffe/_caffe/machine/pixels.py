@@ -29,7 +29,7 @@ from .simd import (
     spread,
     store,
     times,
-)  # fmt: skip
+)
 
 _PIECE = void(int64, int64, int64)
 

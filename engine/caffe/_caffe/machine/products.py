@@ -12,25 +12,9 @@ from typing import NamedTuple
 from numba import int64, njit, void
 
 from .compiling import Address, compiled
-from .simd import (
-    COLUMNS,
-    FEW,
-    LANES,
-    LOWEST,
-    ROWS,
-    index_at,
-    larger,
-    load,
-    number_of,
-    product,
-    product_of_few,
-    record,
-    spread,
-    store,
-    transform_in,
-    transform_out,
-)  # fmt: skip
+from .simd import LANES, LOWEST, index_at, larger, load, number_of, record, spread, store
 from .toom import short
+from .unrolled import COLUMNS, FEW, ROWS, product, product_of_few, transform_in, transform_out
 
 DEPTH = 512  # how much of a product's depth is done before the next: rows of A and a panel of B stay in cache
 

@@ -53,7 +53,7 @@ def short(outputs: int, taps: int) -> Short:
     b[-1] = np.poly(points)[::-1]
     b[np.abs(b) < 1e-12] = 0
     scale = 2.0 ** np.round(np.log2(1 / np.abs(b).max(axis=1)))
-    pairs = range(1, finite, 2)  # opposite points keep equal numbers, which `simd` counts on
+    pairs = range(1, finite, 2)  # opposite points keep equal numbers, which `unrolled` counts on
     for i in pairs:
         b[i + 1] = b[i] * np.sign(b[i + 1] * b[i])
         a[:, i + 1] = a[:, i] * np.sign(a[:, i + 1] * a[:, i])

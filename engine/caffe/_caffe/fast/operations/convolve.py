@@ -12,8 +12,9 @@ import torch
 from ...layer import Layer
 from ...layers.convolution import Convolution
 from ...machine import direct, pixels, products
-from ...machine.simd import COLUMNS, LANES, bits
+from ...machine.simd import LANES, bits
 from ...machine.toom import Short
+from ...machine.unrolled import COLUMNS
 from ...machine.workers import in_shares, workers
 from ..choice import chosen, fastest
 from ..convolution import Axis, Form, Geometry, Window, algorithms, rounded, targets

@@ -12,7 +12,8 @@ from ...layer import Layer
 from ...layers.activation import ReLU
 from ...layers.convolution import Convolution
 from ...machine import dense
-from ...machine.simd import COLUMNS, FEW, LANES, ROWS
+from ...machine.simd import LANES
+from ...machine.unrolled import COLUMNS, FEW, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import rounded
 from ..operation import Chain, Kept, Operation, Room

@@ -20,8 +20,9 @@ from ...blob import Blob
 from ...layer import Layer
 from ...layers.pooling import PoolWindow
 from ...machine import gradients, passing
-from ...machine.simd import COLUMNS, ROWS, bits
+from ...machine.simd import bits
 from ...machine.toom import Short
+from ...machine.unrolled import COLUMNS, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded
 from ..folding import Folder, opened
