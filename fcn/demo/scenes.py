@@ -21,6 +21,7 @@ from vis import make_palette
 from voc_layers.facts import VOID
 from voc_layers.reading import SampleError, read_classes
 
+from ..outputs import making, replace_text
 from .shapes import SHAPES, Shape, blob, draw
 
 VERSION = 3  # of the drawing: raise it when the same seed gives other images
@@ -265,12 +266,28 @@ def make_dataset(
     if stamp.exists() and stamp.read_text() == made_from:
         return root
     _refuse_to_replace(root)
-    stamp.unlink(missing_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with making(root / "drawing") as made:
+        _draw(made, seed, n_train, n_val, n_class_images)
+        stamp.unlink(missing_ok=True)
+        _move(made, root)
+    replace_text(stamp, made_from)
+    return root
+
+
+def _draw(root: Path, seed: int, n_train: int, n_val: int, n_class_images: int) -> None:
+    """All of a drawing but for its stamp, in a new folder."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "Classification"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder).mkdir(parents=True)
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
     _write_split(root, seed, "train", n_train)
     _write_split(root, seed, "val", n_val)
     _write_classification(root, seed, n_class_images)
-    stamp.write_text(made_from)
-    return root
+
+
+def _move(made: Path, root: Path) -> None:
+    """Put each file into the place of the one that was drawn there before."""
+    for file in [path for path in made.rglob("*") if path.is_file()]:
+        place = root / file.relative_to(made)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(place)

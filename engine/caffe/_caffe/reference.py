@@ -66,7 +66,7 @@ class Step:
         version = self._layout.version
         try:
             self._layer.reshape(self._bottom, self._top)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self._param, error)
         self._reshaped = version
 
@@ -76,7 +76,7 @@ class Step:
             self.reshape()
         try:
             self._layer.forward(self._bottom, self._top)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self._param, error)
         loss: torch.Tensor | None = None
         for blob in self._losses:
@@ -89,7 +89,7 @@ class Step:
         """Compute the diffs of bottoms and parameters that the plan names, from those of the tops."""
         try:
             self._layer.backward(self._top, self._propagate_down, self._bottom)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self._param, error)
         self.gradients_done()
 
