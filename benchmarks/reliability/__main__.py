@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     works: dict[str, Callable[[], list[str]]] = {
         "kills": lambda: kills.check(count, seed),
         "disk": lambda: disk.check(50 if args.short else 1),
-        "outputs": lambda: outputs.check(25 if args.short else 1),
+        "outputs": lambda: outputs.check(2 if args.short else 10_000),
         "soak": lambda: soak.check(*((50, 600, 50) if args.short else (2000, 10_000, 1000)), seed),
         "ranks": lambda: ranks.check(args.ranks, args.kills or (4 if args.short else 20), seed),
         "planted": lambda: planted.check(500 if args.short else 10_000, seed),

@@ -7,6 +7,7 @@ a disk that works, makes all of it and leaves nothing beside it.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -31,12 +32,12 @@ _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:\d\d|Z)?")
 Tree = dict[str, bytes]
 
 
-def check(every: int) -> list[str]:
-    """Let each call of all commands fail, or each `every`-th; what went wrong."""
-    return tried(__name__, str(every))
+def check(most: int) -> list[str]:
+    """Let each call of all commands fail, or `most` of each, evenly spread; what went wrong."""
+    return tried(__name__, str(most))
 
 
-def trials(every: int, only: str) -> int:
+def trials(most: int, only: str) -> int:
     """Carry out each command again and again, or those that have `only` in their names."""
     torch.set_num_threads(1)  # commands are forked from here
     bad = 0
@@ -47,14 +48,15 @@ def trials(every: int, only: str) -> int:
         with served(inputs) as mirror:
             for command in commands(inputs, mirror):
                 if only in command.name:
-                    bad += _tried(Trial(command, Path(folder), Faults()), every)
+                    bad += _tried(Trial(command, Path(folder), Faults()), most)
     return int(bad > 0)
 
 
-def _tried(trial: Trial, every: int) -> int:
-    """Fail each call of one command; how often something was wrong."""
+def _tried(trial: Trial, most: int) -> int:
+    """Fail calls of one command; how often something was wrong."""
     calls = trial.calls()
-    cases = [(kind, lasts, number) for kind, lasts in WAYS for number in range(1, calls + 1, every)]
+    numbers = range(1, calls + 1, math.ceil(calls / most))
+    cases = [(kind, lasts, number) for kind, lasts in WAYS for number in numbers]
     found = {case: trial.wrong(*case) for case in cases}
     problems = [
         f"{kind} at call {number}{' and from then on' if lasts else ''}: {'; '.join(what)}"
@@ -62,7 +64,7 @@ def _tried(trial: Trial, every: int) -> int:
         if what
     ]
     print(
-        f"outputs, {trial.command.name}: {len(cases)} times at {len({number for *_, number in cases})} of "
+        f"outputs, {trial.command.name}: {len(cases)} times at {len(numbers)} of "
         f"{calls} calls; as promised in {len(cases) - len(problems)}",
         *problems[:20],
         sep="\n  ",

@@ -197,7 +197,8 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "more weights than there is memory for": (
         "prototxt",
         b'layer { name: "in" type: "Input" top: "in" input_param { shape { dim: 1 dim: 1048576 } } }'
-        b'layer { name: "ip" type: "InnerProduct" bottom: "in" top: "ip" inner_product_param { num_output: 2000 } }',
+        b'layer { name: "ip" type: "InnerProduct" bottom: "in" top: "ip" '
+        b"inner_product_param { num_output: 2000 } }",
     ),
     "a layer of 2013 without a bottom": (
         "prototxt",
