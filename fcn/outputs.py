@@ -58,8 +58,7 @@ def told(error: OSError) -> str:
     """What went wrong, in a line: the file, the system's reason, and what helps, where that is known."""
     if not error.strerror:
         return str(error)
-    named = error.filename if error.filename2 is None else error.filename2  # of two, what was written
-    help_ = _HELP.get(error.errno or 0)
+    named, help_ = _named(error), _HELP.get(error.errno or 0)
     return f"{f'{named}: ' if named is not None else ''}{error.strerror}{f'; {help_}' if help_ else ''}"
 
 
@@ -121,11 +120,17 @@ def written(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        named = error.filename if error.filename2 is None else error.filename2  # of two, what was written
+        named = _named(error)
         own = [made for made in (path, temporary) if made is not None]
         if error.errno is None or not (named is None or any(Path(named).is_relative_to(one) for one in own)):
             raise  # of something that was read for it
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _named(error: OSError) -> str | os.PathLike[str] | None:
+    """The file that an error names; of two the one that was written."""
+    named = error.filename if error.filename2 is None else error.filename2
+    return named if isinstance(named, (str, os.PathLike)) else None
 
 
 @cache
@@ -145,7 +150,9 @@ def sweep(folder: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Whether there is a process of this number here."""
+    """Whether there is a process of this number here; True where that is not to be told."""
+    if os.name != "posix":  # there the call below would end it
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
