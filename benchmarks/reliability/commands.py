@@ -64,9 +64,9 @@ def commands(inputs: Path, mirror: str) -> list[Command]:
         *((fcn, f"{converted} -o out/w{end}", given % 1, given % 2) for end in own),
         *((fcn, f"{exported} {net} -o out/w{end}", given % 1, given % 2) for end in others),
         (fcn, f"plot {run} -o out/curves.png", "", "--smooth 2"),
-        (fcn, f"score {run} --save out/maps --out out/score --report out/page", "--limit 1", ""),
-        (fcn, f"compare {run} {run} --out out/c.json", "--seed 1", "--seed 2"),
-        (infer.main, f"IN/photos --weights {run} -o out --scores --page", "--alpha 0.8", "--alpha 0.2"),
+        (fcn, f"score {run} --data IN/data --save out/maps --out out/score --report out/page", "--limit 1", ""),
+        (fcn, f"compare {run} {run} --data IN/data --out out/c.json", "--seed 1", "--seed 2"),
+        (infer.main, f"IN/photos --weights {run} -o out --scores", "--alpha 0.8", "--alpha 0.2"),
         (fcn, "submit --voc-dir IN/voc -o out", "IN/maps1", "IN/maps2"),
     ]  # fmt: skip
     return [

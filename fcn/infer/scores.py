@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from .tiles import Place, everywhere
 #: What scores are stored as.
 TYPES = ("float32", "float16")
 ENDS = ("_scores.npz",)
+_CHUNK = 1 << 20
 
 
 class ScoreFile:
@@ -55,9 +57,12 @@ def score_file(
                 _reserve(raw)
             yield ScoreFile(array)
             array.flush()
+            # Entries without a date: the same scores give the same bytes.
             with zipfile.ZipFile(temporary, "w") as archive:
-                archive.write(raw, "scores.npy")
-                with archive.open("classes.npy", "w") as names:
+                entry = zipfile.ZipInfo("scores.npy")
+                with raw.open("rb") as whole, archive.open(entry, "w", force_zip64=True) as stored:
+                    shutil.copyfileobj(whole, stored, _CHUNK)
+                with archive.open(zipfile.ZipInfo("classes.npy"), "w") as names:
                     np.lib.format.write_array(names, np.array(list(classes)), allow_pickle=False)
         finally:
             with suppress(OSError):
