@@ -53,26 +53,35 @@ def commands(inputs: Path, mirror: str) -> list[Command]:
     own, others = (".caffemodel", ".caffemodel.h5"), (".pth", ".safetensors", ".onnx")
     net = f"--net {run}/deploy.prototxt"
     imported, converted, exported = (f"weights {verb}" for verb in ("import", "convert", "export"))
-    rows: list[tuple[Main, str, str, str]] = [
+    rows: list[tuple[Main, str, str | None, str]] = [
         (write_nets, f"{MODEL} --out out", "--classes 3", "--classes 4"),
         (write_solvers, f"{MODEL} --out out", "--recipe light", "--recipe heavy"),
         (fcn, "data draw out --train 2 --val 1 --class-images 8", "--seed 1", "--seed 2"),
         (fcn, "data import -o out --force --yes", "IN/pairs1", "IN/pairs2"),
-        (fcn, f"data get {_DRAWN} -o out --mirror {mirror}", "", ""),
+        (fcn, f"data get {_DRAWN} -o out --mirror {mirror}", None, ""),
         (fcn, f"weights random vgg16 --width {WIDTH} -o out/w.npz", "--seed 1", "--seed 2"),
         *((fcn, f"{imported} {net} -o out/w{end}", given % 1, given % 2) for end in own),
         *((fcn, f"{converted} -o out/w{end}", given % 1, given % 2) for end in own),
         *((fcn, f"{exported} {net} -o out/w{end}", given % 1, given % 2) for end in others),
         (fcn, f"plot {run} -o out/curves.png", "", "--smooth 2"),
-        (fcn, f"score {run} --data IN/data --save out/maps --out out/score --report out/page", "--limit 1", ""),
+        (fcn, f"score {run} --data IN/data --save out/maps --out out/s --report out/page", "--limit 1", ""),
         (fcn, f"compare {run} {run} --data IN/data --out out/c.json", "--seed 1", "--seed 2"),
         (infer.main, f"IN/photos --weights {run} -o out --scores", "--alpha 0.8", "--alpha 0.2"),
         (fcn, "submit --voc-dir IN/voc -o out", "IN/maps1", "IN/maps2"),
     ]  # fmt: skip
     return [
-        Command(_name(main, words), *(partial(main, _argv(inputs, words, more)) for more in (before, then)))
+        Command(
+            _name(main, words),
+            _nothing if before is None else partial(main, _argv(inputs, words, before)),
+            partial(main, _argv(inputs, words, then)),
+        )
         for main, words, before, then in rows
     ]
+
+
+def _nothing() -> int:
+    """Leaves no earlier result: there is nothing to do where one is."""
+    return 0
 
 
 def _argv(inputs: Path, *texts: str) -> list[str]:

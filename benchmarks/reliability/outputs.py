@@ -19,6 +19,8 @@ from pathlib import Path
 
 import torch
 
+from fcn.lock import NAME as LOCK
+
 from .commands import OUT, Command, commands, prepare, served
 from .faults import KINDS, Faults, tried
 from .trainings import ended, forked
@@ -170,13 +172,14 @@ def tree(folder: Path) -> Tree:
 
 def _age(folder: Path) -> None:
     """Make what a killed process left as old as it has to be to belong to nobody."""
-    for path in folder.rglob(".*.tmp"):
+    for path in (*folder.rglob(".*.tmp"), *folder.rglob(LOCK)):
         os.utime(path, (0, 0))
 
 
 def _aside(name: str) -> bool:
     """Whether a file is one on its way, which no reader takes for a result."""
-    return any(part.startswith(".") or part.endswith((".part", ".part.from")) for part in name.split("/"))
+    ends = (".part", ".part.from", LOCK)
+    return any(part.startswith(".") or part.endswith(ends) for part in name.split("/"))
 
 
 def _told(said: str, reason: str) -> list[str]:
