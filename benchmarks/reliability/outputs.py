@@ -178,7 +178,7 @@ def _age(folder: Path) -> None:
 
 def _aside(name: str) -> bool:
     """Whether a file is one on its way, which no reader takes for a result."""
-    ends = (".part", ".part.from", LOCK)
+    ends = (".part", ".part.from", ".tar", LOCK)  # an archive stays until it is unpacked
     return any(part.startswith(".") or part.endswith(ends) for part in name.split("/"))
 
 
