@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -114,7 +115,8 @@ def prepare(inputs: Path) -> None:
         tar.add(packed, _DRAWN)
     source = Source("a drawn set", ("http://127.0.0.1:9/drawn.tar",), "drawn.tar")
     files = ("images/{}.png", "labels/{}.png")
-    DATA_SETS[_DRAWN] = DataSet("a drawn set", source, _DRAWN, files, counts={"train": 2})
+    known = cast(dict[str, DataSet], DATA_SETS)
+    known[_DRAWN] = DataSet("a drawn set", source, _DRAWN, files, counts={"train": 2})
 
 
 def _pairs(folder: Path, number: int) -> None:

@@ -21,12 +21,12 @@ Found = TypeVar("Found")
 
 
 @contextmanager
-def opened(path: str | Path, what: str = "caffemodel") -> Iterator[Any]:
+def opened(path: str | Path, what: str = "caffemodel", mode: str = "r") -> Iterator[Any]:
     """The `h5py.File`; what h5py says of a file that is not `what`, or damaged, becomes a ValueError."""
     import h5py
 
     try:
-        with h5py.File(path) as file:
+        with h5py.File(path, mode) as file:
             check_inside(file)
             yield file
     except Refused as error:
