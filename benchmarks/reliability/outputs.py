@@ -27,6 +27,8 @@ from .trainings import ended, forked
 
 #: kind -> whether all calls after the one that fails do so too.
 WAYS = (("full", True), ("full", False), ("damaged", False), ("read-only", True), ("killed", False))
+#: Says that a drawn data set is whole; it is away while its files are replaced.
+STAMP = f"{OUT}/drawn.json"
 #: What names the moment: it may differ in what is otherwise the same.
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:\d\d|Z)?")
 
@@ -154,7 +156,7 @@ class Trial:
 
     def _lost(self, left: Tree) -> list[str]:
         """Files that are neither those of before nor those to come."""
-        lost = [name for name in self.earlier if name not in left]
+        lost = [name for name in self.earlier if name not in left and name != STAMP]
         half = [
             name
             for name, content in left.items()
