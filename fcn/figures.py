@@ -81,17 +81,33 @@ def shares(label: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     return {classes[i]: float(counts[i] / counts.sum()) for i in order if i < len(classes) and counts[i]}
 
 
+def save_picture(picture: Image.Image, path: Path, **options: Any) -> Path:
+    """Write a picture in the format that its name ends in; the file of that name is whole at any time.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    form = Image.registered_extensions()[path.suffix.lower()]
+    with replacing(path, lasting=False) as temporary:
+        picture.save(temporary, form, **options)
+    return path
+
+
 def drawn(path: Path, draw: Callable[[], Any]) -> bool:
-    """Call `draw`, which makes the picture `path`; whether it did.
+    """Call `draw`, which makes the picture `path` and returns it, or None; whether it did.
 
     What goes wrong is a warning: a result that is there already shall not fail for want of a picture.
+
+    Raises:
+        OSError: there is no room for it, or no right to write it.
     """
     try:
-        draw()
+        return bool(draw())
     except _FAILURES as error:
+        if isinstance(error, OSError) and error.filename == str(path):
+            raise
         log.warning("%s is not drawn: %s: %s", path, type(error).__name__, error)
         return False
-    return True
 
 
 def _font(size: int) -> Any:
@@ -174,6 +190,18 @@ def figure(path: Path, size: tuple[float, float]) -> Any:
     return empty
 
 
+def save_figure(drawing: Any, path: Path, dpi: float = 110) -> Path:
+    """Write a figure of matplotlib, by its suffix; the file of that name is whole at any time.
+
+    Raises:
+        ValueError: matplotlib does not write such files.
+        OSError: it cannot be written; names the file.
+    """
+    with replacing(path, lasting=False) as temporary:
+        drawing.savefig(temporary, dpi=dpi, format=path.suffix.removeprefix(".") or "png")
+    return path
+
+
 def curves(
     panels: Mapping[str, Lines],
     path: str | Path,
@@ -211,6 +239,4 @@ def curves(
         axes.grid(alpha=0.3)
         if lines:
             axes.legend(frameon=False, fontsize="small" if len(lines) > 4 else None)
-    with replacing(path) as temporary:
-        drawing.savefig(temporary, dpi=110, format=path.suffix.removeprefix(".") or "png")
-    return path
+    return save_figure(drawing, path)

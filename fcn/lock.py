@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .outputs import aside, written
+
 NAME = "run.lock"
 #: Seconds that a lock may be without its text: the other process is about to write it.
 YOUNG = 5.0
@@ -95,12 +97,17 @@ def _gone(owner: Owner, path: Path) -> bool:
 
 
 def _made(path: Path, owner: Owner) -> bool:
-    """Whether the file could be made: not where there is one."""
+    """Whether the file could be made: not where there is one. OSError where the disk says no."""
     try:
-        with path.open("x") as file:
-            file.write(json.dumps(owner))
+        file = path.open("x")
     except FileExistsError:
         return False
+    try:
+        with written(path), file:
+            file.write(json.dumps(owner))
+    except OSError:
+        path.unlink(missing_ok=True)  # one without text would keep everybody out
+        raise
     return True
 
 
@@ -117,12 +124,12 @@ def _owner(path: Path) -> Owner | None:
 
 def _remove(path: Path, owner: Owner | None) -> None:
     """Remove the file of this owner, and of nobody else who came in the meantime."""
-    aside = path.with_name(f"{NAME}.{os.getpid()}")
+    taken = aside(path)
     try:
-        path.rename(aside)
+        path.rename(taken)
     except FileNotFoundError:
         return
-    if _owner(aside) != owner and not path.exists():
-        aside.rename(path)
+    if _owner(taken) != owner and not path.exists():
+        taken.rename(path)
     else:
-        aside.unlink()
+        taken.unlink()

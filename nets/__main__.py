@@ -33,10 +33,12 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m nets") -> int
     args = parser.parse_args(argv)
     for unknown in set(args.models) - set(MODELS):
         parser.error(f"no model is called '{unknown}'; there are {', '.join(MODELS)}")
+    from fcn.outputs import told
+
     try:
         _write(args)
     except OSError as error:
-        parser.error(f"--out {args.out}: {error.filename}: {error.strerror}")
+        parser.error(f"--out {args.out}: {told(error)}")
     return 0
 
 
@@ -49,6 +51,8 @@ def _data(row: Model, args: argparse.Namespace) -> Mapping[str, PythonData] | No
 
 
 def _write(args: argparse.Namespace) -> None:
+    from fcn.outputs import replace_text
+
     for model in args.models or MODELS:
         row = get(model)
         folder = args.out / model
@@ -60,7 +64,7 @@ def _write(args: argparse.Namespace) -> None:
         }
         for form in row.forms:
             path = folder / f"{form}.prototxt"
-            path.write_text(str(build(model, form, **options)))
+            replace_text(path, str(build(model, form, **options)))
             print(path)
 
 

@@ -16,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", choices=KINDS, help="default: the one each model was published with")
     parser.add_argument("--out", type=Path, help="write DIR/ID/solver.prototxt")
     args = parser.parse_args(argv)
+    from fcn.outputs import replace_text, told
+
     for model in args.models or RECIPES:
         try:
             row = recipe(model, args.recipe)
@@ -30,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = args.out / model / "solver.prototxt"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(row))
+            replace_text(path, text(row))
         except OSError as error:
-            parser.error(f"--out {args.out}: {error.filename}: {error.strerror}")
+            parser.error(f"--out {args.out}: {told(error)}")
         print(path)
     return 0
 

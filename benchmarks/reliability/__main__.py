@@ -1,9 +1,10 @@
 """Show what a training survives, and that memory stays flat.
 
-    python -m benchmarks.reliability [--short] [--only kills,disk,soak,planted,ranks] [--seed 0]
+    python -m benchmarks.reliability [--short] [--only kills,disk,outputs,soak,planted,ranks] [--seed 0]
 
 kills    SIGKILL 200 times, a third of them while a snapshot is written; resumed each time
-disk     full, damaged, read-only, slow at each call of the system that writes a snapshot
+disk     full, damaged, read-only, slow at each call of the system that writes a snapshot, and SIGKILL there
+outputs  the same at each call with which other commands write their files
 soak     2,000 steps of training, 10,000 passes of images of mixed sizes, 1,000 nets made and dropped
 planted  a data set of 10,000 pairs with three faults
 ranks    one of several processes that train together killed, 20 times; only where it is asked for
@@ -22,9 +23,9 @@ import torch
 
 import caffe
 
-from . import disk, kills, planted, ranks, soak
+from . import disk, kills, outputs, planted, ranks, soak
 
-USUAL = ("kills", "disk", "soak", "planted")
+USUAL = ("kills", "disk", "outputs", "soak", "planted")
 PARTS = (*USUAL, "ranks")
 
 
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     works: dict[str, Callable[[], list[str]]] = {
         "kills": lambda: kills.check(count, seed),
         "disk": lambda: disk.check(50 if args.short else 1),
+        "outputs": lambda: outputs.check(2 if args.short else 10_000),
         "soak": lambda: soak.check(*((50, 600, 50) if args.short else (2000, 10_000, 1000)), seed),
         "ranks": lambda: ranks.check(args.ranks, args.kills or (4 if args.short else 20), seed),
         "planted": lambda: planted.check(500 if args.short else 10_000, seed),

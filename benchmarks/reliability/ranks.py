@@ -18,6 +18,8 @@ from .trainings import Training, differences
 ROOT = Path(__file__).resolve().parents[2]
 #: How long the processes are let be, at most, after their first snapshot: seconds.
 LONGEST = 2.0
+#: Lines that are shown of what the processes said, where they fail.
+SHOWN = 40
 
 
 def check(ranks: int, kills: int, seed: int) -> list[str]:
@@ -32,11 +34,17 @@ def check(ranks: int, kills: int, seed: int) -> list[str]:
         process = _launched(training, "killed", steps, ranks, kills)
         done = _kill(process, run, ranks, kills, drawn)
         status = process.wait()
-        problems += [f"torchrun ended with status {status}"] if status else differences(run, whole, steps)
+        problems += _failed(training, status) if status else differences(run, whole, steps)
         problems += [] if done else ["the training ended before anything was killed"]
-        alike = "; ".join(problems) or "weights, momentum, generators and losses equal, bit for bit"
+        alike = "\n  ".join(problems) or "weights, momentum, generators and losses equal, bit for bit"
         print(f"ranks: {done} kills of one of {ranks}; {len(run.launches())} starts; {steps} steps: {alike}")
     return problems
+
+
+def _failed(training: Training, status: int) -> list[str]:
+    """That torchrun failed, and the end of what the processes said."""
+    said = (training.work / "said.txt").read_text(errors="replace").splitlines()
+    return [f"torchrun ended with status {status}", *said[-SHOWN:]]
 
 
 def _launched(

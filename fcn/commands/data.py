@@ -30,7 +30,7 @@ from voc_layers.reading import SampleError, read_lines
 from ..data import audit
 from ..data.importing import FORMS, Options, Report, Unconfirmed, import_data, parse_key, read_table
 from ..demo import make_dataset
-from ..outputs import check_folder
+from ..outputs import check_folder, replace_text
 from .getting import add_get
 from .options import add_verbosity, carry_out, parser, show_progress, tell
 
@@ -131,7 +131,7 @@ def ask_for_table(found: Unconfirmed, output: Path) -> int:
             break
     check_folder(file.parent)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(found.text, encoding="utf-8")
+    replace_text(file, found.text)
     tell(f"nothing was imported. Name the classes in {file} and add --colors {file}, or take it so: --yes")
     return 1
 

@@ -18,6 +18,7 @@ import nets
 from nets.arguments import several, whole
 
 from ..engine import PRECISIONS, multiplying, use_device
+from ..outputs import told
 from ..ranks import ALONE, Team, World
 from ..score.scoring import Setting
 from ..train import Interrupted
@@ -241,8 +242,7 @@ def carry_out(prog: str, work: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        plain = error.filename is not None and error.strerror
-        tell(f"{prog}: {error.filename}: {error.strerror}" if plain else f"{prog}: {error}")
+        tell(f"{prog}: {told(error)}")
         return 1
     except MemoryError as error:
         tell(f"{prog}: not enough memory: {error or 'the computer has none left'}")

@@ -6,7 +6,7 @@ Processes share the drawing, since an image follows from its number alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from PIL import Image
 from vis import make_palette
 from voc_layers.reading import SampleError, read_classes
 
+from ..outputs import making, replace_text
 from ..sharding import sharded
 from .scenes import CLASSES, VERSION, classification_image, segmentation_scene
 
@@ -61,11 +62,20 @@ def make_dataset(
     if stamp.exists() and stamp.read_text() == made_from:
         return root
     _refuse_to_replace(root)
-    stamp.unlink(missing_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with making(root / "drawing") as made:
+        _draw(made, seed, {"train": n_train, "val": n_val, "class": n_class_images}, jobs)
+        stamp.unlink(missing_ok=True)
+        _move(made, root)
+    replace_text(stamp, made_from)
+    return root
+
+
+def _draw(root: Path, seed: int, counts: Mapping[str, int], jobs: int) -> None:
+    """All of a drawing but for its stamp, in a new folder."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "Classification"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder).mkdir(parents=True)
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-    counts = {"train": n_train, "val": n_val, "class": n_class_images}
     parts = [
         Part(split, first, min(first + PART, count) - 1)
         for split, count in counts.items()
@@ -76,9 +86,15 @@ def make_dataset(
     for split in ("train", "val"):
         names = "".join(f"{_name(split, number)}\n" for number in range(counts[split]))
         (root / "ImageSets/Segmentation" / f"{split}.txt").write_text(names)
-    _list_objects(root, n_class_images)
-    stamp.write_text(made_from)
-    return root
+    _list_objects(root, counts["class"])
+
+
+def _move(made: Path, root: Path) -> None:
+    """Put each file into the place of the one that was drawn there before."""
+    for file in [path for path in made.rglob("*") if path.is_file()]:
+        place = root / file.relative_to(made)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(place)
 
 
 def _refuse_to_replace(root: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import nets
 from voc_layers.folder import VocFolder
 
-from ..figures import contact_sheet, drawn
+from ..figures import contact_sheet, drawn, save_picture
+from ..outputs import replace_text
 from ..plotting import History, draw_histories, one_after_the_other
 from ..runs import Run
 from ..score import Scores, Truth, summary
@@ -33,19 +34,19 @@ def report(folder: Path, root: Path) -> dict[str, Scores]:
         predictor = Trained.find(root / model).load()
         rows[title] = Scores(Truth(data, val.ids).score_net(predictor, data.pictures).hist)
         columns[title] = [predictor.labels(image) for image in columns["image"]]
-    (root / "table.txt").write_text(summary(rows) + "\n")
+    replace_text(root / "table.txt", summary(rows) + "\n")
     numbers = {name: scores.means() for name, scores in rows.items()}
-    (root / "table.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    replace_text(root / "table.json", json.dumps(numbers, indent=1) + "\n")
     sheet = root / "contact-sheet.png"
-    drawn(sheet, lambda: contact_sheet(columns, len(data.classes)).save(sheet))
+    drawn(sheet, lambda: save_picture(contact_sheet(columns, len(data.classes)), sheet))
     drawn(root / "curves.png", lambda: plot(root))
     return rows
 
 
-def plot(root: Path) -> None:
+def plot(root: Path) -> Path | None:
     """Loss and mean IU of the three stages against the step, one after the other."""
     stages = one_after_the_other(History(title, Run(root / model)) for model, title in TITLES.items())
-    draw_histories(stages, root / "curves.png")
+    return draw_histories(stages, root / "curves.png")
 
 
 def shortfalls(rows: Mapping[str, Scores], setting: Setting) -> list[str]:

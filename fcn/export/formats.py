@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..outputs import flush, making
 from ..protocols import NetLike
 from . import converters, graph
 from .graph import Graph
@@ -57,8 +58,8 @@ def export(net: NetLike, path: Path, tolerance: float = 1e-4) -> str:
     kind = FORMATS[check_suffix(path)]
     net_graph = graph.read(net)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        made = Path(folder, path.name)
+    with making(path) as folder:
+        made = folder / path.name
         kind.write(net, net_graph, made)
         found = compare(net, net_graph, kind.load(net_graph, made), other_size=not kind.fixed)
         if not found.relative <= tolerance:  # NaN is no agreement
@@ -66,7 +67,8 @@ def export(net: NetLike, path: Path, tolerance: float = 1e-4) -> str:
                 f"{path} is not written: its outputs differ from caffe's by up to {found.difference:.3g}, "
                 f"where the largest is {found.largest:.3g}; --tolerance allows {tolerance:g} of that"
             )
-        for file in Path(folder).iterdir():
+        for file in folder.iterdir():
+            flush(file)
             file.replace(path.with_name(file.name))
     return _report(net_graph, path, kind, found)
 

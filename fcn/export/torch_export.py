@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,9 @@ def write(net: Graph, path: Path) -> None:
             program = torch.export.export(module, images, dynamic_shapes=spec, **_sooner())
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path.name}: torch.export cannot follow the net: {error}") from error
-    torch.export.save(program, path)
+    content = io.BytesIO()  # of a disk that is full PyTorch's own writer says nothing
+    torch.export.save(program, content)
+    path.write_bytes(content.getbuffer())
 
 
 def _sooner() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from ..npz import FREELY, RATIO
+from ..outputs import written
 from ..waiting import transfer
 from .source import is_page
 from .space import require_space
@@ -98,7 +99,7 @@ def _write(archive: Path, entry: Entry, to: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with written(path), path.open("wb") as file:
         for chunk in _content(archive, entry.open):
             file.write(chunk)
 

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..outputs import replace_text
+
 
 @dataclass(frozen=True)
 class Partial:
@@ -41,7 +43,7 @@ class Partial:
     def begin(self, url: str, version: str | None) -> None:
         """Start from nothing, with what comes from an address."""
         self.path.write_bytes(b"")
-        self.note.write_text(json.dumps({"url": url, "version": version}))
+        replace_text(self.note, json.dumps({"url": url, "version": version}))
 
     def discard(self) -> None:
         """Forget what has come."""

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 from urllib.error import HTTPError, URLError
 
+from ..outputs import written
 from ..waiting import transfer
 from .partial import Partial
 from .source import Source, is_page, page_fault
@@ -80,7 +81,7 @@ def _receive(source: Source, url: str, answer: Any, partial: Partial) -> None:
     require_space(partial.path.parent, (total or source.size or start) - start)
     if not start:
         partial.begin(url, _version(answer))
-    with partial.path.open("ab") as file, transfer(source.file, total, start) as bar:
+    with written(partial.path), partial.path.open("ab") as file, transfer(source.file, total, start) as bar:
         for chunk in chain([first], chunks):
             file.write(chunk)
             file.flush()  # kept, should this process be killed

@@ -14,7 +14,7 @@ from voc_layers.reading import SampleError, read_split
 
 from ..fetching import ArchiveError, FetchError, fetch, unpack
 from ..lock import locked
-from ..outputs import check_folder
+from ..outputs import check_folder, written
 from .catalogue import DATA_SETS, DataSet
 from .lists import join_train_and_val
 from .pascal import Pascal
@@ -92,12 +92,13 @@ def _unpack(wanted: Wanted) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     log.info("unpacking %s", archive)
     try:
-        unpack(archive, aside)
-        root = _root(wanted, archive, aside)
-        if wanted.data_set.convert:
-            wanted.data_set.convert(root)
-        wanted.folder.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(root, wanted.folder)
+        with written(wanted.folder, aside):
+            unpack(archive, aside)
+            root = _root(wanted, archive, aside)
+            if wanted.data_set.convert:
+                wanted.data_set.convert(root)
+            wanted.folder.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(root, wanted.folder)
     except ArchiveError as error:
         again = "" if wanted.archive else "; remove it, and it is downloaded again"
         raise ArchiveError(f"{error}{again}") from error

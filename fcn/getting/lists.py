@@ -9,14 +9,13 @@ from pathlib import Path
 from voc_layers.reading import read_split
 
 from ..fetching import Source
+from ..outputs import replace_text
 
 
 def write_list(path: Path, ids: Iterable[str]) -> None:
     """Write ids, one a line; nobody sees a half of the list."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.new")
-    aside.write_text("".join(f"{name}\n" for name in ids))
-    os.replace(aside, path)
+    replace_text(path, "".join(f"{name}\n" for name in ids))
 
 
 def without(ids: Sequence[str], others: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ from PIL import Image
 from voc_layers.reading import ClassList
 
 from ..figures import shares
+from ..outputs import told
 from ..trained import Trained
 from . import page, pictures, scores
 from .films import FILM_END, segment_film, watch
@@ -86,7 +87,7 @@ class Batch:
         try:
             return segment(model, path, self.wishes, tiling)
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            text = str(error) or "not enough memory"
+            text = told(error) if isinstance(error, OSError) else str(error) or "not enough memory"
             large = isinstance(error.__cause__, Image.DecompressionBombError)
             hint = "; if you trust the file, --max-pixels N lets it be decoded" if large else ""
             return Done(path, problem=(text if str(path) in text else f"{path}: {text}") + hint)

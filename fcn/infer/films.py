@@ -14,6 +14,7 @@ from PIL import Image
 
 from voc_layers.reading import SampleError
 
+from ..figures import save_picture
 from ..waiting import progress
 from . import pictures
 from .model import Model
@@ -78,7 +79,7 @@ def watch(model: Model, number: int, wishes: Wishes, tiling: Tiling | None = Non
                 blended = pictures.blend(frame, label, one.classes, wishes.alpha)
                 with _whole():
                     path = pictures.write_frame(label, folder, count)
-                    Image.fromarray(blended).save(folder / f"{count:06d}_overlay.png")
+                    save_picture(Image.fromarray(blended), folder / f"{count:06d}_overlay.png")
                     yield path
     raise SampleError(f"camera {number}: gives no more pictures")
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from ..figures import save_picture
 from ..outputs import replace_text
 from .markup import legend_html
 
@@ -70,7 +71,7 @@ def write_small(image: np.ndarray, path: Path) -> None:
     """A small copy of an image, for the page."""
     small = Image.fromarray(image)
     small.thumbnail((SIDE, SIDE))
-    small.save(path, "JPEG", quality=85)
+    save_picture(small, path, quality=85)
 
 
 def write_page(out: Path, title: str, entries: Iterable[Entry]) -> Path:

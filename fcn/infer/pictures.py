@@ -11,7 +11,7 @@ from PIL import Image
 
 from voc_layers.reading import SampleError
 
-from ..figures import ClassColours, drawn, legend
+from ..figures import ClassColours, drawn, legend, save_picture
 from ..score import save_label
 
 #: Rows that are blended at a time: the arithmetic is in float32, which takes four times the image.
@@ -50,11 +50,15 @@ def blend(image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: f
 def write(
     name: str, out: Path, image: np.ndarray, label: np.ndarray, classes: Sequence[str], alpha: float
 ) -> None:
-    """Write the three pictures of a labeling; those to look at may fail with a warning."""
+    """Write the three pictures of a labeling; what those to look at cannot show is a warning.
+
+    Raises:
+        OSError: one cannot be written; the label map is the first.
+    """
     label_file, overlay, key = (out / f"{name}{end}" for end in ENDS)
     save_label(label, label_file)
-    drawn(overlay, lambda: Image.fromarray(blend(image, label, classes, alpha)).save(overlay))
-    drawn(key, lambda: legend(label, classes).save(key))
+    drawn(overlay, lambda: save_picture(Image.fromarray(blend(image, label, classes, alpha)), overlay))
+    drawn(key, lambda: save_picture(legend(label, classes), key))
 
 
 def write_frame(label: np.ndarray, folder: Path, number: int) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..figures import legend, shares
+from ..figures import legend, save_picture, shares
 from ..score import save_label
 from .markup import data_uri, legend_html
 from .pictures import blend
@@ -69,8 +69,8 @@ class Prediction:
         folder.mkdir(parents=True, exist_ok=True)
         label, over, key = (folder / f"{self.name}{end}.png" for end in ("", "_overlay", "_legend"))
         save_label(self.label, label)
-        self.overlay().save(over)
-        self.legend().save(key)
+        save_picture(self.overlay(), over)
+        save_picture(self.legend(), key)
         return [label, over, key, *(file for one in self.more for file in one.save(folder))]
 
     def __repr__(self) -> str:

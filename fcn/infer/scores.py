@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from ..outputs import replacing
+from ..outputs import aside, replacing, written
 from .tiles import Place, everywhere
 
 #: What scores are stored as.
 TYPES = ("float32", "float16")
 ENDS = ("_scores.npz",)
+_CHUNK = 1 << 20
 
 
 class ScoreFile:
@@ -48,18 +50,23 @@ def score_file(
         OSError: there is no room for them; names `path`.
     """
     with replacing(path) as temporary:
-        raw = temporary.with_suffix(".npy")
+        raw = aside(path.with_suffix(".npy"))
         try:
-            array = np.lib.format.open_memmap(raw, "w+", np.dtype(dtype), (len(classes), *shape))
-            _reserve(raw)
+            with written(path, raw):
+                array = np.lib.format.open_memmap(raw, "w+", np.dtype(dtype), (len(classes), *shape))
+                _reserve(raw)
             yield ScoreFile(array)
             array.flush()
+            # Entries without a date: the same scores give the same bytes.
             with zipfile.ZipFile(temporary, "w") as archive:
-                archive.write(raw, "scores.npy")
-                with archive.open("classes.npy", "w") as names:
+                entry = zipfile.ZipInfo("scores.npy")
+                with raw.open("rb") as whole, archive.open(entry, "w", force_zip64=True) as stored:
+                    shutil.copyfileobj(whole, stored, _CHUNK)
+                with archive.open(zipfile.ZipInfo("classes.npy"), "w") as names:
                     np.lib.format.write_array(names, np.array(list(classes)), allow_pickle=False)
         finally:
-            raw.unlink(missing_ok=True)
+            with suppress(OSError):
+                raw.unlink(missing_ok=True)
 
 
 def _reserve(path: Path) -> None:

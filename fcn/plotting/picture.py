@@ -79,5 +79,9 @@ def draw_run(run: Run) -> Path | None:
     except ValueError as error:
         log.warning("%s is not drawn: %s", run.picture, error)
         return None
-    done = drawn(run.picture, lambda: draw_histories([stage], run.picture))
-    return run.picture if done and run.picture.is_file() else None
+    try:
+        done = drawn(run.picture, lambda: draw_histories([stage], run.picture))
+    except OSError as error:
+        log.warning("%s is not drawn: %s", run.picture, error.strerror)
+        return None
+    return run.picture if done else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..figures import figure
+from ..figures import figure, save_figure
 
 #: Of matplotlib: one hue that only gets darker, which people with any colour vision read alike.
 COLOURS = "Blues"
@@ -51,8 +51,7 @@ def draw_confusion(hist: np.ndarray, classes: Sequence[str], path: Path) -> Path
     bar = drawn.colorbar(shown, ax=axes, fraction=0.04, pad=0.02)
     bar.set_label("% of the true class", fontsize=small)
     bar.ax.tick_params(labelsize=small)
-    drawn.savefig(path, dpi=min(110, LARGEST / (side + margin)))
-    return path
+    return save_figure(drawn, path, min(110, LARGEST / (side + margin)))
 
 
 def confusion_html(hist: np.ndarray, classes: Sequence[str]) -> str:

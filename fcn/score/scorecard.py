@@ -223,11 +223,12 @@ class Scorecard:
 
     def _draw(self, folder: Path) -> None:
         matrix, trimap = folder / "confusion.png", folder / "trimap.png"
-        for path in (matrix, trimap):
-            path.unlink(missing_ok=True)  # of an earlier score, that may not be drawn anew
-        drawn(matrix, lambda: draw_confusion(self.hist, self.classes, matrix))
-        if self.near:
-            drawn(trimap, lambda: draw_trimap(self.near, self.scores, trimap))
+        for path, draw in (
+            (matrix, lambda: draw_confusion(self.hist, self.classes, matrix)),
+            (trimap, lambda: draw_trimap(self.near, self.scores, trimap) if self.near else None),
+        ):
+            if not drawn(path, draw):
+                path.unlink(missing_ok=True)  # of an earlier score
 
 
 def _none(value: float) -> float | None:

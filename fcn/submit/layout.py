@@ -67,7 +67,7 @@ class Submission:
         Raises:
             SampleError: says which are missing, too many, or wrong.
         """
-        there = {path.stem for path in self.folder.glob("*")} if self.folder.is_dir() else set()
+        there = {path.stem for path in self.folder.glob("[!.]*")} if self.folder.is_dir() else set()
         for what, wrong in (
             ("no prediction of", sorted(set(names) - there)),
             (f"beside the images of {self.split}, remove", sorted(there - set(names))),

@@ -5,6 +5,7 @@ Nothing is unpickled. What reads a format is imported when the first such file i
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -49,19 +50,30 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         ValueError: what writes the format is not installed.
     """
-    if path.suffix == ".npz":
-        values: dict[str, Any] = dict(arrays)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **values)
-    elif path.suffix == ".safetensors":
-        library = _safetensors_library(path)
-        with replacing(path) as temporary:
-            library.save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, temporary)
-    else:
-        torch = _torch(path)
-        state = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
+    save = {".npz": _save_npz, ".safetensors": _save_safetensors}.get(path.suffix, _save_state_dict)
+    content = save(path, arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+# Into memory first: of a disk that is full the writers of PyTorch and safetensors do not say so.
+
+
+def _save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> memoryview:
+    content, values = io.BytesIO(), dict[str, Any](arrays)
+    np.savez(content, **values)
+    return content.getbuffer()
+
+
+def _save_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> memoryview:
+    whole = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    return memoryview(_safetensors_library(path).save(whole))
+
+
+def _save_state_dict(path: Path, arrays: Mapping[str, np.ndarray]) -> memoryview:
+    torch, content = _torch(path), io.BytesIO()
+    torch.save({key: torch.from_numpy(array.copy()) for key, array in arrays.items()}, content)
+    return content.getbuffer()
 
 
 # -- one function for each kind -----------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 
 from surgery import BlobLike
 
+from ..outputs import replacing
 from . import hdf5, wire
 from .wire import OldShape, Shape
 
@@ -68,7 +69,7 @@ def write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
     if path.suffix == ".h5":
         hdf5.write(path, layers)
         return
-    with path.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         for name, arrays in layers.items():
             floats = [np.ascontiguousarray(array, "<f4") for array in arrays]
             heads = [wire.blob_head(array.shape) for array in floats]

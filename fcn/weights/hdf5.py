@@ -5,6 +5,7 @@ h5py is imported when the first such file is met: nothing else needs it.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from voc_layers.hdf5 import Refused, check_inside, walk
+
+from ..outputs import replacing
 
 Found = TypeVar("Found")
 
@@ -75,10 +78,15 @@ def layers(
 
 def write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Write parameters as Caffe does, in float32."""
-    with opened(path, mode="w") as file:
+    import h5py
+
+    content = io.BytesIO()  # HDF5 cannot close a file on a disk that is full
+    with h5py.File(content, "w") as file:
         for layer, arrays in layers.items():
             for number, array in enumerate(arrays):
                 file[f"data/{layer}/{number}"] = np.asarray(array, np.float32)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _in_order(path: str | Path, layer: str, numbered: dict[str, Found]) -> list[Found]:

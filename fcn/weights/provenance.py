@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..fetching.source import digest
+from ..outputs import replace_text
 from ..runs import command, versions
 
 
@@ -32,7 +33,7 @@ def record(made: Path, source: Path, kind: str, changes: Sequence[str]) -> Path:
     }
     earlier = lookup(source)
     path = beside(made)
-    path.write_text(json.dumps({**facts, **({"source_is": earlier} if earlier else {})}, indent=2) + "\n")
+    replace_text(path, json.dumps({**facts, **({"source_is": earlier} if earlier else {})}, indent=2) + "\n")
     return path
 
 

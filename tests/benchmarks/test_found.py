@@ -194,6 +194,12 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "lists in lists": ("run.json", b"[" * 100_000),
     "lists in lists, in an index": ("index.json", b"[" * 100_000),
     "lists in lists, of a loop": ("loop.json", b"[" * 100_000),
+    "more weights than there is memory for": (
+        "prototxt",
+        b'layer { name: "in" type: "Input" top: "in" input_param { shape { dim: 1 dim: 1048576 } } }'
+        b'layer { name: "ip" type: "InnerProduct" bottom: "in" top: "ip" '
+        b"inner_product_param { num_output: 2000 } }",
+    ),
     "a layer of 2013 without a bottom": (
         "prototxt",
         b'layers { layer { name: "a" type: "relu" } bottom: "nothing" top: "a" }',

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +169,24 @@ def test_random_weights_are_in_the_format_that_their_name_says(tmp_path: Path) -
         assert "conv1_1.0" in arrays
     assert weights_command.main([*argv, str(tmp_path / "w.txt")]) == 1
     assert not (tmp_path / "w.txt").exists()
+
+
+def test_what_a_killed_process_left_is_removed_an_hour_later(tmp_path: Path) -> None:
+    """Not what a process that runs is making, nor what another computer may be."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    old, young, running = (
+        tmp_path / f".{name}.png.{process}.tmp"
+        for name, process in (("old", gone.pid), ("young", gone.pid), ("running", os.getpid()))
+    )
+    folder = tmp_path / f".folder.{gone.pid}.tmp"
+    folder.mkdir()
+    for path in (old, young, running, tmp_path / ".hidden.tmp", folder / "x"):
+        path.touch()
+    for path in (old, running, tmp_path / ".hidden.tmp", folder):
+        os.utime(path, (0, 0))
+    save_label(np.zeros((30, 40), np.uint8), tmp_path / "new.png")
+    assert {*tmp_path.iterdir()} == {young, running, tmp_path / ".hidden.tmp", tmp_path / "new.png"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")

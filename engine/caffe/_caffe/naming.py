@@ -29,11 +29,11 @@ def naming(param: LayerParameter) -> Iterator[None]:
     """Adds the layer's name to what goes wrong inside it, unless it is the user's own exception."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise_named(param, error)
 
 
-def raise_named(param: LayerParameter, error: RuntimeError) -> NoReturn:
+def raise_named(param: LayerParameter, error: RuntimeError | MemoryError) -> NoReturn:
     """Raise what went wrong inside a layer with the layer's name, unless it is the user's own exception."""
     if param.type == "Python" or isinstance(error, (LayerError, MissingExtraError)):
         raise error
@@ -43,4 +43,6 @@ def raise_named(param: LayerParameter, error: RuntimeError) -> NoReturn:
             f"{where}: out of device memory: {error}. Use smaller images or a smaller batch, or "
             "the CPU (caffe.set_mode_cpu())"
         ) from error
+    if isinstance(error, MemoryError):
+        raise LayerError(f"{where}: out of memory: {error or 'there is none left'}") from error
     raise LayerError(f"{where}: {error}") from error

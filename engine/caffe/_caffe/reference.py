@@ -78,7 +78,7 @@ class Step:
         version = self._layout.version
         try:
             self.layer.reshape(self.bottom, self.top)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self.param, error)
         self._reshaped = version
 
@@ -93,7 +93,7 @@ class Step:
             self.reshape()
         try:
             self.layer.forward(self.bottom, self.top)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self.param, error)
 
     def loss(self) -> torch.Tensor | None:
@@ -109,7 +109,7 @@ class Step:
         """Compute the diffs of bottoms and parameters that the plan names, from those of the tops."""
         try:
             self.layer.backward(self.top, self.propagate_down, self.bottom)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self.param, error)
         self.gradients_done()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from voc_layers.reading import SampleError
 
-from ...outputs import check_folder
+from ...outputs import check_folder, making
 from .report import shown
 
 #: The account of an import, by which its folder is known.
@@ -27,6 +26,7 @@ def check_target(source: Path, out: Path, force: bool) -> None:
             import that `force` allows to replace.
     """
     check_folder(out)
+    _recover(out.resolve())
     inside, around = out.resolve(), source.resolve()
     if inside == around or around in inside.parents or inside in around.parents:
         raise SampleError(f"{out}: expected a folder apart from {source}, which is only read")
@@ -60,14 +60,9 @@ def staged(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write into, which takes its place at the end; removed if that fails."""
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
+    with making(out) as folder:
         yield folder
         _replace(out, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replace(out: Path, by: Path) -> None:
@@ -75,11 +70,24 @@ def _replace(out: Path, by: Path) -> None:
     if not out.is_dir():
         by.rename(out)
         return
-    aside = out.with_name(f".{out.name}.{os.getpid()}.old")
-    out.rename(aside)
+    before = _before(out)
+    out.rename(before)
     try:
         by.rename(out)
     except OSError:
-        aside.rename(out)
+        before.rename(out)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _before(out: Path) -> Path:
+    """Where a folder lies for the moment in which another one takes its place."""
+    return out.with_name(f".{out.name}.before")
+
+
+def _recover(out: Path) -> None:
+    """Put a folder back that lies there since a process was killed in that moment."""
+    before = _before(out)
+    if before.is_dir() and not out.exists():
+        before.rename(out)
+    shutil.rmtree(before, ignore_errors=True)

@@ -105,13 +105,13 @@ def test_a_bad_image_does_not_stop_the_others(
     assert not (out / "b.png").exists() and (out / "c_overlay.png").is_file()
 
 
-def test_a_picture_that_cannot_be_drawn_does_not_take_the_label_with_it(
-    run_folder: Path, image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_picture_that_cannot_be_written_is_told_and_does_not_take_the_label_with_it(
+    run_folder: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out/field_legend.png").mkdir(parents=True)
-    assert infer.main([str(image), "--weights", str(run_folder), "-o", str(tmp_path / "out")]) == 0
+    assert infer.main([str(image), "--weights", str(run_folder), "-o", str(tmp_path / "out")]) == 1
     assert (tmp_path / "out/field.png").is_file() and (tmp_path / "out/field_overlay.png").is_file()
-    assert "field_legend.png is not drawn" in caplog.text
+    assert "out/field_legend.png" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_a_file_is_named(

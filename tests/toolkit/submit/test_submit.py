@@ -78,6 +78,8 @@ def test_saved_predictions_are_packed_under_another_competition_and_year(voc: Pa
     inside = "results/VOC2011/Segmentation/comp5_test_cls"
     found = packed(out / "comp5_test_cls.tar.gz")
     assert set(found) == {f"{inside}/2008_000002.png", f"{inside}/2008_000000.png"}
+    (out / inside / ".2008_000002.png.7.tmp").touch()  # of a call that was killed
+    assert submit.main([str(maps), *options]) == 0 and packed(out / "comp5_test_cls.tar.gz") == found
     with Image.open(out / inside / "2008_000000.png") as picture:
         assert picture.mode == "P" and np.unique(picture).tolist() == [7]
 

@@ -85,7 +85,7 @@ class FastPath:
                 return self._run(item, planes)
             self._from_blob(item, planes)
             return 0.0
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
 
     def _follow(self, number: int, planes: dict[int, Plane]) -> None:

@@ -150,7 +150,7 @@ class Tape:
                     break
             else:
                 return True
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self._steps[parts[done].number].param, error)
         for part in parts[done:]:
             step = self._steps[part.number]

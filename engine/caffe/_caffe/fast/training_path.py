@@ -62,7 +62,7 @@ class TrainingPath(FastPath):
             return
         try:
             self._operate_backward(item, grads)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
 
     def _step_backward(self, number: int, grads: dict[int, Plane]) -> None:

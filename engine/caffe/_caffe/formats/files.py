@@ -6,7 +6,7 @@ import codecs
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,7 +95,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise WeightsError(f"cannot write '{path}': there is no folder '{final.parent}'") from error
         raise WeightsError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk that failed before
+            temporary.unlink(missing_ok=True)
 
 
 def _flush_names(folder: Path) -> None:

@@ -47,6 +47,15 @@ def test_a_force_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert contents(done.out) == before and sorted(p.name for p in tmp_path.iterdir()) == ["out", "raw"]
 
 
+def test_what_was_there_is_put_back_after_a_kill_between_two_renames(tmp_path: Path) -> None:
+    raw.flat(tmp_path / "raw")
+    done = Import(tmp_path / "raw")
+    before = contents(done.out)
+    done.out.rename(tmp_path / ".out.before")
+    assert Import(tmp_path / "raw").status == 1
+    assert contents(done.out) == before and not (tmp_path / ".out.before").exists()
+
+
 @pytest.mark.parametrize("out", ["raw", "raw/new", "."])
 def test_the_source_is_never_written_into(out: str, tmp_path: Path) -> None:
     from fcn.commands import data as data_command
