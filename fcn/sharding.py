@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -210,15 +211,33 @@ def cores() -> int:
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Processes that start inside ignore Ctrl-C from their first moment: who started them hears it."""
+    """Processes that start inside never hear Ctrl-C; who started them does, once all have."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # where that starts, it lets Ctrl-C through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the processes inherit
+    try:
+        with _noted(signal.SIGINT):  # by another thread
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def _noted(number: int) -> Iterator[None]:
+    """What a signal does happens at the end, in the main thread; in another one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # there signals can't be set
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard: list[int] = []
+    before = signal.signal(number, lambda found, _: heard.append(found))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+        if heard:
+            signal.raise_signal(number)
 
 
 @contextmanager
