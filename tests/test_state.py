@@ -36,6 +36,7 @@ KEPT = {
     "caffe._caffe.formats.schema.homes": "computed from caffe.proto, which does not change",
     "caffe._caffe.formats.schema.required": "computed from caffe.proto, which does not change",
     "caffe._caffe.formats.wire._ways": "computed from caffe.proto, which does not change",
+    "fcn.outputs.sweep": "a folder is swept once: what is left there later is of processes that still run",
     "caffe.net_spec.layers": "pycaffe's names for layers: makes them, remembers none",
     "caffe.net_spec.params": "pycaffe's names for parameters: makes them, remembers none",
 }
