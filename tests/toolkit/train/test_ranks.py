@@ -55,8 +55,8 @@ def arguments(data: Path, weights: Path, runs: str, *more: object) -> list[str]:
         "--runs",
         data.parent / runs,
     ]
-    # A seed at which no unit hangs on the last bit. At one in three some does: with weights that differ by 1e-8, as
-    # those of several processes do, Winograd's sums differ by 1e-6, and a unit that is on here is off there.
+    # A seed at which no unit hangs on the last bit, as one does at a third of them: the weights of several
+    # processes differ by 1e-8, which Winograd's sums make 1e-6, and a unit that is on here is off there.
     options += ["--recipe", "heavy", "--base-lr", 1e-6, "--seed", 4, "--test-every", 0, *more]
     return [str(option) for option in options]
 
