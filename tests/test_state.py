@@ -60,7 +60,7 @@ CHANGED = {
     "fcn.infer.images: warnings.simplefilter": "Pillow's warning of large images that are wanted; put back",
     "fcn.sharding: os.environ": "the processes that are started get their part of the cores; put back",
     "fcn.sharding: signal.signal": "while processes start, Ctrl-C is noted; put back",
-    "fcn.sharding: signal.pthread_sigmask": "while processes start, which inherit that they hear no Ctrl-C; put back",
+    "fcn.sharding: signal.pthread_sigmask": "while processes start, which inherit it; put back",
     "fcn.sharding: signal.raise_signal": "the Ctrl-C that was noted",
     "fcn.ranks.launch: signal.signal": "signals are handed on to the processes that it starts",
     "fcn.ranks.shares: signal.signal": "while images are shared: SIGTERM names what is missing; put back",
