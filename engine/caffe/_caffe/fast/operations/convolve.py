@@ -140,54 +140,47 @@ class Convolve(Operation):
 
 
 def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> products.Convolution:
-    """A convolution's work by Winograd's algorithm, but for its parameters."""
+    """A convolution's work tile by tile, of one pixel without Winograd's algorithm, but for its parameters."""
     return products.Convolution(
-        source=source.address + 4 * group * now.channels,
-        rows=now.tables[0],
-        columns=now.tables[1],
-        high=now.high,
-        wide=now.wide,
-        across=now.across,
+        **_places(now, source, target, group),
         channels=now.channels,
         short=now.tile.products * 8 + now.tile.outputs if now.tile else 0,
-        weights=0,
-        outputs=rounded(now.outputs, COLUMNS),
-        target=target.address + 4 * group * now.outputs,
-        target_rows=now.tables[2],
-        target_columns=now.tables[3],
-        stored=rounded(now.outputs, LANES),
-        scale=0,
-        shift=0,
-        items=now.tiles,
     )
 
 
 def direct_work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> direct.Direct:
     """The same as a product over all taps."""
     return direct.Direct(
-        source=source.address + 4 * group * now.channels,
-        rows=now.tables[0],
-        columns=now.tables[1],
-        high=now.high,
-        wide=now.wide,
-        across=now.across,
+        **_places(now, source, target, group),
         pieces=now.pieces,
         deep=now.deep,
-        weights=0,
-        target=target.address + 4 * group * now.outputs,
-        target_rows=now.tables[2],
-        target_columns=now.tables[3],
-        stored=rounded(now.outputs, LANES),
-        scale=0,
-        shift=0,
         added=0,
         slope=0,
         apart=now.apart,
-        outputs=rounded(now.outputs, COLUMNS),
         size=0,
-        items=now.tiles,
         broad=0,
     )
+
+
+def _places(now: Geometry, source: Plane, target: Plane, group: int) -> dict[str, int]:
+    """What both works say of the input and the output."""
+    return {
+        "source": source.address + 4 * group * now.channels,
+        "rows": now.tables[0],
+        "columns": now.tables[1],
+        "high": now.high,
+        "wide": now.wide,
+        "across": now.across,
+        "weights": 0,
+        "outputs": rounded(now.outputs, COLUMNS),
+        "target": target.address + 4 * group * now.outputs,
+        "target_rows": now.tables[2],
+        "target_columns": now.tables[3],
+        "stored": rounded(now.outputs, LANES),
+        "scale": 0,
+        "shift": 0,
+        "items": now.tiles,
+    }
 
 
 def convolve(now: Geometry, source: Plane, target: Plane, parameters: dict[str, int], group: int = 0) -> None:
