@@ -76,28 +76,19 @@ def test_a_rank_that_lives_and_does_not_come_is_waited_for_so_long_and_named() -
     assert "has kept the others waiting for 2 s (CAFFE_RANK_PATIENCE)" in said
 
 
-def test_a_rank_that_says_it_is_busy_is_waited_for() -> None:
+@pytest.mark.parametrize(("patience", "late"), [(2, 0), (4, 2)])
+def test_a_rank_that_says_it_is_busy_is_waited_for_and_has_its_patience_afterwards(
+    patience: int, late: int
+) -> None:
     def body(rank: int, uid: bytes) -> object:
         caffe.NCCL.meet(uid)
         if rank == 1:
             with caffe.NCCL.busy("scoring"):
                 time.sleep(4)
+            time.sleep(late)
         return caffe.NCCL.most([rank])
 
-    with together(2, body, **SOON) as ranks:
-        assert ranks.all_say == [[1], [1]]
-
-
-def test_the_patience_begins_when_a_rank_is_no_longer_busy() -> None:
-    def body(rank: int, uid: bytes) -> object:
-        caffe.NCCL.meet(uid)
-        if rank == 1:
-            with caffe.NCCL.busy("scoring"):
-                time.sleep(4)
-            time.sleep(2)
-        return caffe.NCCL.most([rank])
-
-    with together(2, body, **{**SOON, "CAFFE_RANK_PATIENCE": "4"}) as ranks:
+    with together(2, body, **{**SOON, "CAFFE_RANK_PATIENCE": str(patience)}) as ranks:
         assert ranks.all_say == [[1], [1]]
 
 
