@@ -140,7 +140,7 @@ class Convolve(Operation):
 
 
 def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> products.Convolution:
-    """A convolution's work tile by tile, of one pixel without Winograd's algorithm, but for its parameters."""
+    """A convolution's work by tiles, of one pixel where there is no `tile`, but for its parameters."""
     return products.Convolution(
         **_places(now, source, target, group),
         channels=now.channels,
