@@ -28,6 +28,7 @@ _LEGACY_DIMS, _SHAPE, _DIM = (1, 2, 3, 4), 7, 1
 _FLOATS, _DOUBLES = 5, 8
 _VALUES = {_FLOATS: "<f4", _DOUBLES: "<f8"}
 _VARINT, _LENGTH = 0, 2
+_MOST_AXES = 32  # kMaxBlobAxes
 _FIXED = {1: 8, 5: 4}
 
 
@@ -94,6 +95,8 @@ def blob_shape(data: mmap.mmap, start: int, end: int) -> Shape:
             count += values
     if shape is None or legacy:
         shape = OldShape(legacy.get(number, 0) for number in _LEGACY_DIMS) if legacy else ()
+    if len(shape) > _MOST_AXES:
+        raise IndexError(f"a shape of {len(shape)} axes; a blob has {_MOST_AXES} at most")
     if count != math.prod(shape):
         raise IndexError(f"{count} values for the shape {tuple(shape)}")
     return shape

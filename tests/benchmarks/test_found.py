@@ -89,6 +89,12 @@ def half_a_number() -> bytes:
     )
 
 
+def nothing_of_many_axes() -> bytes:
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="conv").blobs.add(shape=caffe_pb2.BlobShape(dim=[0] * 1000))
+    return net.SerializeToString()
+
+
 def many_axes() -> bytes:
     return caffe_pb2.BlobProto(data=[1.0], shape=caffe_pb2.BlobShape(dim=[1] * 200)).SerializeToString()
 
@@ -152,6 +158,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "a group whose name is no text, in a state": ("solverstate.h5", nameless),
     "a group whose name is no text, in a .mat": ("mat7.3", nameless),
     "values that end within a number": ("caffemodel", half_a_number),
+    "no weights, of 1,000 axes": ("caffemodel", nothing_of_many_axes),
     "a mean of 200 axes": ("binaryproto", many_axes),
     "a member that is no array": ("npz", zipped({"conv.0.npy": b"no array"})),
     "a header with a bracket too many": ("npz", zipped({"conv.0.npy": array_headed(b"{'descr': '<f4', ((")})),
