@@ -23,10 +23,10 @@ from .whole import read_whole
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF_BITS, _TIFF_WHITE = 258, 262  # the tags BitsPerSample and PhotometricInterpretation
-#: What Pillow raises for files that are damaged, or are no images.
+#: What Pillow raises for files that are damaged, are no images, or ask for more memory than there is.
 UNDECODED = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError, LookupError,
-    ArithmeticError, RuntimeError, Image.DecompressionBombError,
+    ArithmeticError, RuntimeError, MemoryError, Image.DecompressionBombError,
 )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def decode(
                 image.load()
     except UNDECODED as error:
         raise SampleError(
-            f"{name}: expected an image, found a file that does not decode ({error})"
+            f"{name}: expected an image, found a file that does not decode ({error or 'out of memory'})"
         ) from error
     if most is not None and pixels > most:
         size = f"{image.width} x {image.height}"
@@ -242,7 +242,8 @@ def read_size(path: str | Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except UNDECODED as error:
-        raise SampleError(f"{path}: expected an image, found a file that is none ({error})") from error
+        why = error or "out of memory"
+        raise SampleError(f"{path}: expected an image, found a file that is none ({why})") from error
 
 
 def read_label_png(path: str | Path) -> np.ndarray:

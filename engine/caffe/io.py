@@ -115,8 +115,11 @@ def load_image(filename: str | os.PathLike[str] | IO[bytes], color: bool = True)
     """
     from PIL import Image
 
-    with Image.open(filename) as image:
-        pixels = _pixels(image)
+    try:
+        with Image.open(filename) as image:
+            pixels = _pixels(image)
+    except MemoryError as error:
+        raise OSError(f"cannot decode '{filename}': out of memory") from error
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, np.newaxis], 3 if color else 1, axis=2).astype(np.float32)
     if not color:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from voc_layers.files import IMAGE_SUFFIXES, has_suffix
 from voc_layers.inputs import Input, LogDepth
-from voc_layers.reading import SampleError, as_rgb, open_image
+from voc_layers.reading import UNDECODED, SampleError, as_rgb, open_image
 
 #: What is taken for a video by its name; what is in it is for the decoder to say.
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
@@ -79,7 +79,7 @@ def is_turned(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return bool(image.getexif().get(ORIENTATION, 1) != 1)
-    except (OSError, ValueError, SyntaxError):
+    except UNDECODED:
         return False
 
 

@@ -7,6 +7,7 @@ import json
 import struct
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -99,6 +100,23 @@ def many_axes() -> bytes:
     return caffe_pb2.BlobProto(data=[1.0], shape=caffe_pb2.BlobShape(dim=[1] * 200)).SerializeToString()
 
 
+def far_pages() -> bytes:
+    """The second head of an LMDB, which is the newer one, says that a page has 2 GiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = bytearray(corpus.lmdbs(Path(folder))[0])
+    data[4096 + 40 : 4096 + 44] = struct.pack("<I", 2**31 - 1)
+    return bytes(data)
+
+
+def long_chunk() -> bytes:
+    """A PNG whose pixels are in a chunk of four gigabytes."""
+    stream = io.BytesIO()
+    Image.new("L", (4, 3)).save(stream, "PNG")
+    data = stream.getvalue()
+    at = data.index(b"IDAT")
+    return data[: at - 4] + struct.pack(">I", 2**32 - 256) + data[at:]
+
+
 def without_dimensions() -> bytes:
     """A TIFF whose tag of the width is another."""
     stream = io.BytesIO()
@@ -176,6 +194,8 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     ),
     "a pickle cut in a number": ("pth", b"\x80\x02X\x05"),
     "a kind of numbers that there is not": ("onnx", unknown_kind),
+    "pages larger than the file": ("lmdb", far_pages),
+    "a chunk longer than the file": ("image", long_chunk),
     "a TIFF without a width": ("image", without_dimensions),
     "a pickle with the name of another format": ("safetensors", b"\x80\x02}q\x00" + bytes(16)),
     "an offset beyond 64 bits": ("archive", far_entry),

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 #: How to decode: three channels, one, or as many as the file has (OpenCV's IMREAD_UNCHANGED).
 Mode = Literal["color", "gray", "stored"]
 
-#: What Pillow raises, besides its own, for files that are damaged, or are no images.
+#: What Pillow raises, besides its own, for files that are damaged, are no images, or ask for too much memory.
 _UNDECODED = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError, LookupError,
-    ArithmeticError, RuntimeError,
+    ArithmeticError, RuntimeError, MemoryError,
 )  # fmt: skip
 _ORIENTATION = 0x0112  # the EXIF tag
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -62,7 +62,7 @@ def decode(source: str | bytes, mode: Mode, what: str) -> np.ndarray:
     except DataError:
         raise
     except (*_UNDECODED, Image.DecompressionBombError) as error:
-        raise DataError(f"could not decode {what}: {error}") from error
+        raise DataError(f"could not decode {what}: {error or 'out of memory'}") from error
 
 
 def _in_other_case(source: str | bytes) -> str:

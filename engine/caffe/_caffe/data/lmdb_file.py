@@ -91,8 +91,11 @@ class LmdbFile:
                 record = next(records, None)
             except (struct.error, IndexError, OSError, OverflowError, RecursionError, DataError) as error:
                 damage = error
-            if self._commits(state) > state.commit + 1:
-                raise _Overtaken
+            try:
+                if self._commits(state) > state.commit + 1:
+                    raise _Overtaken
+            except IndexError as error:  # the size of a page leads out of the file
+                damage = error
             if isinstance(damage, DataError):
                 raise damage
             if damage is not None:

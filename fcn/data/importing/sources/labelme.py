@@ -126,7 +126,7 @@ def _pasted(item: dict[str, Any], height: int, width: int) -> np.ndarray:
         with Image.open(io.BytesIO(base64.b64decode(str(item.get("mask"))))) as image:
             piece = np.array(image.convert("L")) > 0
     except (*UNDECODED, binascii.Error) as error:
-        raise ValueError(f"its mask does not decode ({error})") from error
+        raise ValueError(f"its mask does not decode ({error or 'out of memory'})") from error
     whole = np.zeros((height, width), bool)
     part = whole[max(top, 0) : top + piece.shape[0], max(left, 0) : left + piece.shape[1]]
     part |= piece[max(-top, 0) :, max(-left, 0) :][: part.shape[0], : part.shape[1]]
