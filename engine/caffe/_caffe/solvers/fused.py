@@ -1,11 +1,13 @@
 """The parameters of a net updated in few operations: small ones together, each large one on its own.
 
-The numbers are those of an update parameter by parameter: nothing in it mixes elements.
+The numbers are those of an update parameter by parameter: nothing in it mixes elements. Gradient descent on
+the host goes over memory once, where Numba is there: what an update of many parameters waits for is memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from .. import device
 from ..errors import SolverError
+from ..fast.choice import chosen
 from ..memory import zeros
 from . import updates
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Above this many numbers an operation costs more than its call, and a parameter is updated on its own.
 _SMALL = 1 << 16
+#: Up to this many numbers the operations of PyTorch, which are several, take less time than a compiled one.
+_FEW = 1 << 12
 _ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
 _RESTING = (updates.sgd, updates.nesterov)
@@ -59,10 +64,24 @@ class Updates:
         Raises:
             SolverError: no such regularization type.
         """
-        for group in self._groups:
+        kind = param.regularization_type
+        if kind not in ("L1", "L2") and any(group.decay(param) for group in self._groups):
+            raise SolverError(f"Unknown regularization type: {kind}; known: L2, L1")
+        left = [group for group in self._groups if not group.descend(param, rate)]
+        for group in left:
             group.compute(param, rate, iteration)
-        for group in self._groups:
+        for group in left:
             group.subtract()
+
+
+@cache
+def _descend() -> Callable[..., None] | None:
+    """`descent.descend`, or None without Numba."""
+    try:
+        from .descent import descend
+    except ImportError:
+        return None
+    return descend
 
 
 def _grouped(parameters: Sequence[Parameter], blobs: Sequence[Blob]) -> Iterable[list[int]]:
@@ -116,6 +135,29 @@ class _Group:
     def history_changed(self) -> None:
         self._rests = self._may_rest and not any(bool(history.any()) for history in self._history)
 
+    def decay(self, param: SolverParameter) -> float:
+        """The rate of decay of these parameters."""
+        return float(param.weight_decay * self._decay_mult)
+
+    def descend(self, param: SolverParameter, rate: float) -> bool:
+        """Update all by gradient descent in one go, or do nothing and return False."""
+        decay = self.decay(param)
+        plain = param.iter_size == 1 and (not decay or param.regularization_type == "L2")
+        if self._rule is not updates.sgd or not plain or self._rests or sum(self._room) <= _FEW:
+            return False
+        descend = _descend() if device.current() is device.HOST and chosen() != "reference" else None
+        if descend is None:
+            return False
+        gradient, elsewhere = self._gathered()
+        data = self._in_place()
+        if elsewhere or data is None or not data.dtype == gradient.dtype == torch.float32:
+            return False
+        descend(data, gradient, self._history[0], rate * self._lr_mult, param.momentum, decay)
+        for blob in self._blobs:
+            blob.diff_memory.touched()
+            blob.data_memory.touched()
+        return True
+
     def compute(self, param: SolverParameter, rate: float, iteration: int) -> None:
         """diff := the update."""
         if self._rests:
@@ -136,19 +178,24 @@ class _Group:
         """data -= diff."""
         if self._rests:
             return
-        if self._data is None or self._gradient is None or not self._side_by_side(self._data, self._gradient):
+        data = None if self._data is None else self._in_place()
+        if data is None or self._gradient is None:
             for blob in self._blobs:
                 blob.update()
             return
-        self._data.whole.sub_(self._gradient.whole)
+        data.sub_(self._gradient.whole)
         for blob in self._blobs:
             blob.data_memory.touched()
 
-    def _side_by_side(self, data: _Flat, gradient: _Flat) -> bool:
-        return all(
+    def _in_place(self) -> Tensor | None:
+        """The data as they lie in memory, or None where some of them or of the gradients are elsewhere."""
+        if self._data is None or self._gradient is None:
+            return self._blobs[0].value_as(self._flat[0])
+        side_by_side = all(
             blob.data_memory.settled is value and blob.diff_memory.settled is grad
-            for blob, value, grad in zip(self._blobs, data.parts, gradient.parts)
+            for blob, value, grad in zip(self._blobs, self._data.parts, self._gradient.parts)
         )
+        return self._data.whole if side_by_side else None
 
     def _gathered(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The gradients side by side, and those that are elsewhere, beside their copies."""
@@ -177,16 +224,11 @@ class _Group:
         return self._data.whole
 
     def _regularize(self, param: SolverParameter, gradient: Tensor) -> None:
-        decay = param.weight_decay * self._decay_mult
+        decay = self.decay(param)
         if not decay:
             return
         weights = self._weights()
-        if param.regularization_type == "L2":
-            gradient.add_(weights, alpha=decay)
-        elif param.regularization_type == "L1":
-            gradient.add_(weights.sign(), alpha=decay)
-        else:
-            raise SolverError(f"Unknown regularization type: {param.regularization_type}; known: L2, L1")
+        gradient.add_(weights if param.regularization_type == "L2" else weights.sign(), alpha=decay)
 
 
 class _Flat(NamedTuple):
