@@ -76,7 +76,7 @@ def unpack(archive: Path, to: Path) -> None:
 
 
 def _checked(archive: Path, found: Iterator[Entry]) -> list[Entry]:
-    """The entries of an archive; ArchiveError where they are too many or too large."""
+    """The entries of an archive; ArchiveError where they are too many, too large or in each other's way."""
     size = archive.stat().st_size
     entries: list[Entry] = []
     total = 0
@@ -89,7 +89,19 @@ def _checked(archive: Path, found: Iterator[Entry]) -> list[Entry]:
                     f"{archive}: {len(entries)} entries of {total} bytes and more are too much for an "
                     f"archive of {size} bytes; nothing was unpacked"
                 )
+    files = {entry.name for entry in entries if entry.open is not None}
+    folders = {entry.name for entry in entries if entry.open is None}
+    for entry in entries:
+        folders.update(_above(entry.name))
+    if both := files & folders:
+        raise ArchiveError(f"{archive}: {min(both)!r} is a file and a folder; nothing was unpacked")
     return entries
+
+
+def _above(name: str) -> Iterator[str]:
+    """The folders that a file or folder of an archive lies in."""
+    while name := posixpath.dirname(name):
+        yield name
 
 
 def _write(archive: Path, entry: Entry, to: Path) -> None:

@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -131,6 +132,15 @@ def long_name() -> bytes:
     return stream.getvalue()
 
 
+def in_the_way(first: str, second: str) -> bytes:
+    """An archive of two files, the path of one of which is a folder of the other."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name in (first, second):
+            archive.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
 def far_entry() -> bytes:
     """An entry that says it is as long as a number of 64 bits goes."""
     stream = io.BytesIO()
@@ -199,6 +209,8 @@ CASES: dict[str, tuple[str, bytes | Callable[[], bytes]]] = {
     "a TIFF without a width": ("image", without_dimensions),
     "a pickle with the name of another format": ("safetensors", b"\x80\x02}q\x00" + bytes(16)),
     "an offset beyond 64 bits": ("archive", far_entry),
+    "a file, then files in it": ("archive", partial(in_the_way, "set", "set/a/b")),
+    "a folder, then a file of its name": ("archive", partial(in_the_way, "set/a/b", "set/a")),
     "a name that no disk takes": ("archive", long_name),
     "a label of 400 digits": ("image list", f"im0.png {HUGE}\n".encode()),
     "a label beyond 32 bits": ("image list", b"im0.png 4294967296\n"),
