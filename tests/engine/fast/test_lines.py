@@ -15,8 +15,8 @@ import caffe
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from caffe._caffe.fast.operations.dense import Dense
-from caffe._caffe.machine.circle import line
 from caffe._caffe.machine.simd import LANES
+from caffe._caffe.machine.transforms.circle import line
 from caffe._caffe.machine.unrolled import COLUMNS
 
 #: Enough outputs that a layer has more weights than pixels are worth.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import caffe
 
@@ -81,3 +83,35 @@ def test_a_momentum_that_was_restored_is_spent_though_the_parameter_no_longer_le
     before = resting.net.params["a"][0].data.copy()
     resting.step(1)
     np.testing.assert_allclose(before - resting.net.params["a"][0].data, 0.9 * momentum, rtol=1e-4)
+
+
+@given(
+    kind=st.sampled_from(["SGD", "Adam"]),
+    outputs=st.sampled_from([1001, 4096, 20011]),
+    decay=st.sampled_from([0.0, 0.05]),
+    regularization=st.sampled_from(["L1", "L2"]),
+    iter_size=st.sampled_from([1, 2]),
+    multiplier=st.sampled_from([0.5, 1.0]),
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_compiled_updates_make_the_numbers_of_the_rules(
+    in_tmp, kind, outputs, decay, regularization, iter_size, multiplier
+):
+    specs = f"param {{ lr_mult: {multiplier} }} param {{ lr_mult: 2 decay_mult: 0 }}"
+    text = (
+        f'type: "{kind}" weight_decay: {decay} regularization_type: "{regularization}" iter_size: {iter_size}'
+        + (" momentum2: 0.99 delta: 0.001" if kind == "Adam" else "")
+    )
+    made = []
+    for algorithms in ("reference", "fast"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CAFFE_ALGORITHMS", algorithms)
+            solver = solver_of(
+                DATA + dense("a", "x", outputs, specs) + dense("b", "a", 2, "") + LOSS % "b", text
+            )
+            solver.step(4)
+        made.append(
+            [array.copy() for p in solver.net.params.values() for b in p for array in (b.data, b.diff)]
+        )
+    for reference, fast in zip(*made):
+        np.testing.assert_allclose(fast, reference, rtol=1e-4, atol=1e-5 * np.abs(reference).max())

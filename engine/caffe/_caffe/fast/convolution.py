@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..machine.simd import LANES
-from ..machine.toom import Short, short
+from ..machine.transforms.toom import Short, short
 from ..machine.unrolled import COLUMNS, FEW, FEW_PIXELS, PIXELS, ROWS
 from .planes import PlaneLayout, distinct
 

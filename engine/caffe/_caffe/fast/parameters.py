@@ -14,7 +14,7 @@ from ..layers.activation import ReLU
 from ..layers.affine import Scale
 from ..layers.normalization import BatchNorm
 from ..machine import moves
-from ..machine.toom import Short
+from ..machine.transforms.toom import Short
 from ..machine.unrolled import COLUMNS
 
 T = TypeVar("T")

@@ -105,7 +105,7 @@ def _user_cache() -> str:
 def _stamp() -> str:
     """A name for the present state of this package's sources; Numba itself asks one file at a time."""
     found = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         found.update(source.read_bytes())
     return found.hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The loops of training, compiled: gradients of weights, of what they were multiplied with, and updates."""
+"""The loops of backward passes, compiled: gradients of weights and of what they were multiplied with."""
 
 from __future__ import annotations
 
@@ -10,21 +10,8 @@ from numba import float32, int64, njit, types, void
 from .compiling import Address, Array, compiled
 from .dense import DENSE, DEPTH, Dense, product_of_rows
 from .products import CONVOLUTION, Convolution, read_tiles
-from .simd import (
-    LANES,
-    fma,
-    index_at,
-    load,
-    number_at,
-    number_of,
-    put_number,
-    record,
-    spread,
-    store,
-    subtract,
-    times,
-)
-from .toom import short
+from .simd import LANES, index_at, load, number_at, put_number, store
+from .transforms.toom import short
 from .unrolled import COLUMNS, ROWS, product, transform_in
 
 
@@ -196,64 +183,3 @@ def scatter(x: Array, rows: Array, columns: Array, plane: Array, first: int, cou
                 if row >= 0 and column >= 0:
                     for c in range(first, first + count):
                         plane[row + column + c] += x[t, (c * high + i) * wide + j]
-
-
-class Descent(NamedTuple):
-    """An update by gradient descent with momentum: of numbers, their gradients and the history of these.
-
-    The gradient, with `decay` times the numbers, becomes the update; it is the new history too.
-    """
-
-    data: int
-    diff: int
-    history: int
-    rate: int  #: a float32
-    momentum: int  #: a float32
-    decay: int  #: a float32
-    count: int  #: of numbers
-    size: int = 0  #: vectors of a piece
-    items: int = 0  #: vectors, the last one maybe not whole
-
-
-_, _descent_at = record(Descent)
-
-
-@njit(inline="always")
-def _descend(g: Descent, data: Address, diff: Address, history: Address, count: int) -> None:
-    """The update of `count` numbers, a multiple of LANES."""
-    rate, momentum = spread(number_of(g.rate)), spread(number_of(g.momentum))
-    decay, decays = spread(number_of(g.decay)), g.decay != 0
-    for at in range(0, 4 * count, 4 * LANES):
-        value, grad = load(data + at), load(diff + at)
-        if decays:
-            grad = fma(value, decay, grad)
-        step = fma(grad, rate, times(load(history + at), momentum))
-        store(step, history + at)
-        store(step, diff + at)
-        store(subtract(value, step), data + at)
-
-
-@njit(inline="always")
-def _copy_numbers(source: Address, target: Address, count: int) -> None:
-    for i in range(0, 4 * count, 4):
-        put_number(number_at(source + i), target + i)
-
-
-@compiled(void(int64, int64, int64))
-def descend(work: Address, piece: int, scratch: Address) -> None:
-    """A piece of a `Descent`; `scratch` has room for three vectors."""
-    g = _descent_at(work)
-    first = piece * g.size * LANES
-    count = min(g.size * LANES, g.count - first)
-    whole = count // LANES * LANES
-    _descend(g, g.data + 4 * first, g.diff + 4 * first, g.history + 4 * first, whole)
-    at, rest = 4 * (first + whole), count - whole
-    if rest:
-        data, diff, history = scratch, scratch + 4 * LANES, scratch + 8 * LANES
-        _copy_numbers(g.data + at, data, rest)
-        _copy_numbers(g.diff + at, diff, rest)
-        _copy_numbers(g.history + at, history, rest)
-        _descend(g, data, diff, history, LANES)
-        _copy_numbers(data, g.data + at, rest)
-        _copy_numbers(diff, g.diff + at, rest)
-        _copy_numbers(history, g.history + at, rest)

@@ -13,7 +13,7 @@ from numba import int64, njit, void
 
 from .compiling import Address, compiled
 from .simd import LANES, LOWEST, index_at, larger, load, number_of, record, spread, store
-from .toom import short
+from .transforms.toom import short
 from .unrolled import COLUMNS, FEW, ROWS, product, product_of_few, transform_in, transform_out
 
 DEPTH = 512  # how much of a product's depth is done before the next: rows of A and a panel of B stay in cache

@@ -1,12 +1,12 @@
 """The parameters of a net updated in few operations: small ones together, each large one on its own.
 
-The numbers are those of an update parameter by parameter: nothing in it mixes elements. Gradient descent on
-the host goes over memory once, where Numba is there: what an update of many parameters waits for is memory.
+The numbers are those of an update parameter by parameter: nothing in it mixes elements. On the host an update
+goes over memory once where there is compiled code for its rule: what it waits for is memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...proto.caffe_pb2 import SolverParameter
     from ..blob import Blob
     from ..graph.plan import Parameter
+    from .compiled import Update
 
 #: Above this many numbers an operation costs more than its call, and a parameter is updated on its own.
 _SMALL = 1 << 16
@@ -67,7 +68,7 @@ class Updates:
         kind = param.regularization_type
         if kind not in ("L1", "L2") and any(group.decay(param) for group in self._groups):
             raise SolverError(f"Unknown regularization type: {kind}; known: L2, L1")
-        left = [group for group in self._groups if not group.descend(param, rate)]
+        left = [group for group in self._groups if not group.update(param, rate, iteration)]
         for group in left:
             group.compute(param, rate, iteration)
         for group in left:
@@ -75,13 +76,13 @@ class Updates:
 
 
 @cache
-def _descend() -> Callable[..., None] | None:
-    """`descent.descend`, or None without Numba."""
+def _compiled() -> Mapping[updates.Rule, Update]:
+    """The rules that there is compiled code for; none without Numba."""
     try:
-        from .descent import descend
+        from .compiled import UPDATES
     except ImportError:
-        return None
-    return descend
+        return {}
+    return UPDATES
 
 
 def _grouped(parameters: Sequence[Parameter], blobs: Sequence[Blob]) -> Iterable[list[int]]:
@@ -139,20 +140,29 @@ class _Group:
         """The rate of decay of these parameters."""
         return float(param.weight_decay * self._decay_mult)
 
-    def descend(self, param: SolverParameter, rate: float) -> bool:
-        """Update all by gradient descent in one go, or do nothing and return False."""
-        decay = self.decay(param)
+    def update(self, param: SolverParameter, rate: float, iteration: int) -> bool:
+        """Update all in one go, or do nothing and return False."""
+        decay, count = self.decay(param), sum(self._room)
         plain = param.iter_size == 1 and (not decay or param.regularization_type == "L2")
-        if self._rule is not updates.sgd or not plain or self._rests or sum(self._room) <= _FEW:
+        if self._rests or not plain or count <= _FEW or device.current() is not device.HOST:
             return False
-        descend = _descend() if device.current() is device.HOST and chosen() != "reference" else None
-        if descend is None:
+        update = _compiled().get(self._rule) if chosen() != "reference" else None
+        if update is None:
             return False
         gradient, elsewhere = self._gathered()
         data = self._in_place()
         if elsewhere or data is None or not data.dtype == gradient.dtype == torch.float32:
             return False
-        descend(data, gradient, self._history[0], rate * self._lr_mult, param.momentum, decay)
+        rate *= self._lr_mult
+        whole = count // _ALIGNED * _ALIGNED
+        tensors = [data, gradient, *self._history]
+        update(param, [tensor[:whole] for tensor in tensors], rate, decay, iteration)
+        if whole < count:
+            data, gradient, *history = (tensor[whole:] for tensor in tensors)
+            if decay:
+                gradient.add_(data, alpha=decay)
+            self._rule(param, gradient, rate, history, iteration)
+            data.sub_(gradient)
         for blob in self._blobs:
             blob.diff_memory.touched()
             blob.data_memory.touched()

@@ -66,5 +66,9 @@ def adam(param: SolverParameter, g: Tensor, r: float, history: Sequence[Tensor],
     beta1, beta2 = param.momentum, param.momentum2
     m.mul_(beta1).add_(g, alpha=1 - beta1)
     v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-    correction = math.sqrt(1 - beta2 ** (it + 1)) / (1 - beta1 ** (it + 1))
-    torch.div(m, v.sqrt().add_(param.delta), out=g).mul_(r * correction)
+    torch.div(m, v.sqrt().add_(param.delta), out=g).mul_(r * correction(param, it))
+
+
+def correction(param: SolverParameter, it: int) -> float:
+    """What Adam's rate is multiplied by, since both averages begin at zero."""
+    return math.sqrt(1 - param.momentum2 ** (it + 1)) / (1 - param.momentum ** (it + 1))

@@ -13,7 +13,7 @@ from ...layer import Layer
 from ...layers.convolution import Convolution
 from ...machine import direct, pixels, products
 from ...machine.simd import LANES, bits
-from ...machine.toom import Short
+from ...machine.transforms.toom import Short
 from ...machine.unrolled import COLUMNS
 from ...machine.workers import in_shares, workers
 from ..choice import chosen, fastest

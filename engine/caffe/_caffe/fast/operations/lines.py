@@ -9,8 +9,8 @@ import torch
 
 from ...layers.convolution import Convolution
 from ...machine import dense
-from ...machine.circle import line
 from ...machine.simd import LANES
+from ...machine.transforms.circle import line
 from ...machine.unrolled import COLUMNS, FEW, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import READ, Window, rounded

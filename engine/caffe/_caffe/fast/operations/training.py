@@ -21,7 +21,7 @@ from ...layer import Layer
 from ...layers.pooling import PoolWindow
 from ...machine import gradients, passing
 from ...machine.simd import bits
-from ...machine.toom import Short
+from ...machine.transforms.toom import Short
 from ...machine.unrolled import COLUMNS, ROWS
 from ...machine.workers import in_pieces
 from ..convolution import Form, Geometry, Window, algorithms, rounded

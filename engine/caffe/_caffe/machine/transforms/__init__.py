@@ -1,0 +1,1 @@
+"""Matrices of short convolutions: products are saved by transforming what is multiplied."""
