@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..machine import moves
+from ..machine.simd import LANES
 from ..machine.workers import in_pieces
 
 
@@ -77,8 +78,8 @@ class PlaneLayout:
 
     @property
     def room(self) -> int:
-        """How many numbers there is memory for: what is stored, and the zeros after it."""
-        return self.count + self.margin * self.pitch
+        """How many numbers there is memory for: what is stored, and the zeros after it, a vector at least."""
+        return self.count + self.margin * self.pitch + LANES
 
     def row_offsets(self, wanted: np.ndarray) -> np.ndarray:
         """Offsets of rows, for each image in turn; those outside of the map are rows of zeros.

@@ -24,13 +24,25 @@ _from_4_to_6, _from_2_to_6 = transform_in(_turned(short(4, 3).back)), transform_
 
 @njit(inline="always")
 def _read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
-    """The pixels under all taps: (count, taps * channels)."""
-    target = into
+    """The pixels under all taps: (count, taps * channels).
+
+    Taps of a row that are neighbours are copied together, a vector at a time, where what is copied too much
+    is written over by the tiles that follow.
+    """
+    target, line = into, g.wide * g.channels
+    followed = first + count - (LANES + g.high * line - 1) // (g.high * line)
     for t in range(first, first + count):
         rows = g.rows + 8 * g.high * (t // g.across)
         columns = g.columns + 8 * g.wide * (t % g.across)
+        left, right = index_at(columns), index_at(columns + 8 * (g.wide - 1))
+        together = t < followed and right - left == line - g.channels
         for i in range(g.high):
             row = g.source + 4 * index_at(rows + 8 * i)
+            if together:
+                for c in range(0, 4 * line, 4 * LANES):
+                    store(load(row + 4 * left + c), target + c)
+                target += 4 * line
+                continue
             for j in range(g.wide):
                 pixel = row + 4 * index_at(columns + 8 * j)
                 if g.channels % LANES == 0:
