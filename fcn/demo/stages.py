@@ -33,7 +33,7 @@ STAGES = {
 }
 #: Of ARCH beside VGG16 where it is narrowest, 64 channels of 512.
 WIDTH = 0.125
-ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (96,)), fc=192, fc_kernel=4, dropout=0.1, overhang=3)
+ARCH = nets.VGG(stages=((16,), (32,), (48,), (64,), (128,)), fc=512, fc_kernel=4, dropout=0.1, overhang=3)
 # He's filler keeps the size of what passes; colours come in at about 60 and should leave fc7 near 1.
 # Scores start at zero: large and wrong ones would move all weights one way for the first hundred steps.
 GAIN = (0.6, 0.0)
@@ -41,7 +41,7 @@ GAIN = (0.6, 0.0)
 BATCH, VAL_BATCHES, VAL_BATCH = 16, 8, 50
 #: Scenes of a batch of the FCNs, and (H, W) of the piece that is taken of each: a step on pieces of one size
 #: takes two thirds of the time of one on whole scenes.
-SCENES, PIECE = 4, (112, 112)
+SCENES, PIECE = 8, (112, 112)
 #: MiB of memory for a stage's decoded images: all of them.
 CACHE = 256
 
@@ -64,8 +64,8 @@ class Setting:
     lead: float = 15
 
 
-FULL = Setting(train=2000, val=100, crops=5000, steps=(700, 1300, 500, 900))
-QUICK = Setting(train=400, val=40, crops=2400, steps=(600, 250, 120, 180), step=1, lead=5)
+FULL = Setting(train=2000, val=100, crops=5000, steps=(900, 1200, 300, 400))
+QUICK = Setting(train=400, val=40, crops=2400, steps=(600, 200, 80, 120), step=1, lead=5)
 
 
 def recipe(model: str, setting: Setting) -> solvers.Recipe:

@@ -22,7 +22,7 @@ from voc_layers import VocFolder
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("demo"), seed=3, n_train=24, n_val=12, n_class_images=44)
+    return make_dataset(tmp_path_factory.mktemp("demo"), seed=3, n_train=24, n_val=24, n_class_images=44)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -34,12 +34,12 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def test_the_same_seed_draws_the_same_files(drawn: Path, tmp_path: Path) -> None:
-    again = make_dataset(tmp_path / "again", seed=3, n_train=24, n_val=12, n_class_images=44)
+    again = make_dataset(tmp_path / "again", seed=3, n_train=24, n_val=24, n_class_images=44)
     assert digest(again) == digest(drawn)
 
 
 def test_processes_draw_the_same_files(drawn: Path, tmp_path: Path) -> None:
-    shared = make_dataset(tmp_path / "shared", seed=3, n_train=24, n_val=12, n_class_images=44, jobs=2)
+    shared = make_dataset(tmp_path / "shared", seed=3, n_train=24, n_val=24, n_class_images=44, jobs=2)
     assert digest(shared) == digest(drawn)
 
 
@@ -69,14 +69,14 @@ def test_an_image_does_not_depend_on_how_many_there_are(drawn: Path, tmp_path: P
 def test_a_finished_drawing_is_left_alone(drawn: Path) -> None:
     image = drawn / "JPEGImages/train_0000.jpg"
     before = image.stat().st_mtime_ns
-    make_dataset(drawn, seed=3, n_train=24, n_val=12, n_class_images=44)
+    make_dataset(drawn, seed=3, n_train=24, n_val=24, n_class_images=44)
     assert image.stat().st_mtime_ns == before
 
 
 def test_the_layout_is_vocs_and_every_pair_is_sound(drawn: Path) -> None:
     data = VocFolder.open(drawn)
     assert data.classes == CLASSES and len(data.classes) >= 9
-    for split, images in (("train", 24), ("val", 12)):
+    for split, images in (("train", 24), ("val", 24)):
         check = check_split(data.split(split))
         assert check.problems == [] and check.images == images
         assert (check.pixels > 0).all()  # every class and void occur
