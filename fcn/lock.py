@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .outputs import aside, written
+from .outputs import aside, sweep, written
 
 NAME = "run.lock"
 #: Seconds that a lock may be without its text: the other process is about to write it.
@@ -46,6 +46,7 @@ def locked(
                 f"If it is no longer there, remove {path}"
             )
         _remove(path, owner)
+    sweep(folder)
     try:
         yield
     finally:

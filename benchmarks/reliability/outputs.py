@@ -29,6 +29,8 @@ from .trainings import ended, forked
 WAYS = (("full", True), ("full", False), ("damaged", False), ("read-only", True), ("killed", False))
 #: Says that a drawn data set is whole; it is away while its files are replaced.
 STAMP = f"{OUT}/drawn.json"
+#: Where an import puts the earlier folder meanwhile.
+BEFORE = f".{OUT}.before/"
 #: What names the moment: it may differ in what is otherwise the same.
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([+-]\d\d:\d\d|Z)?")
 
@@ -155,8 +157,12 @@ class Trial:
         shutil.copytree(self._earlier, self.folder)
 
     def _lost(self, left: Tree) -> list[str]:
-        """Files that are neither those of before nor those to come."""
-        lost = [name for name in self.earlier if name not in left and name != STAMP]
+        """Files that are neither those of before nor those to come.
+
+        An import that ends between the two renames that replace a folder leaves the earlier one beside it.
+        """
+        kept = {name.replace(BEFORE, f"{OUT}/", 1) for name in left if name.startswith(BEFORE)}
+        lost = [name for name in self.earlier if name not in {*left, *kept} and name != STAMP]
         half = [
             name
             for name, content in left.items()

@@ -78,6 +78,8 @@ def get(wanted: Wanted) -> Outcome:
     with locked(wanted.out, "getting data", "choose another folder"):
         if not wanted.folder.exists():
             _unpack(wanted)
+        elif _aside(wanted).exists():
+            _tidy(wanted)
         _require_whole(wanted)
         outcome = Outcome(wanted.folder)
         _add_lists(wanted, outcome)
@@ -87,8 +89,7 @@ def get(wanted: Wanted) -> Outcome:
 
 def _unpack(wanted: Wanted) -> None:
     """Put the unpacked data set in its place, at once: where it lies, it is whole."""
-    archive = _archive(wanted)
-    aside = wanted.out / f".unpacking-{wanted.key}"
+    archive, aside = _archive(wanted), _aside(wanted)
     shutil.rmtree(aside, ignore_errors=True)
     log.info("unpacking %s", archive)
     try:
@@ -99,13 +100,24 @@ def _unpack(wanted: Wanted) -> None:
                 wanted.data_set.convert(root)
             wanted.folder.parent.mkdir(parents=True, exist_ok=True)
             os.replace(root, wanted.folder)
-    except ArchiveError as error:
-        again = "" if wanted.archive else "; remove it, and it is downloaded again"
-        raise ArchiveError(f"{error}{again}") from error
-    finally:
+    except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, ArchiveError) and not wanted.archive:
+            raise ArchiveError(f"{error}; remove it, and it is downloaded again") from error
+        raise
+    _tidy(wanted)
+
+
+def _aside(wanted: Wanted) -> Path:
+    """Where the archive is unpacked; as long as it is there, its call has not ended."""
+    return wanted.out / f".unpacking-{wanted.key}"
+
+
+def _tidy(wanted: Wanted) -> None:
+    """Remove the archive, if it was downloaded, and then what else it took to unpack it."""
     if not wanted.archive and not wanted.keep_archive:
-        archive.unlink()
+        (wanted.out / wanted.data_set.archive.file).unlink(missing_ok=True)
+    shutil.rmtree(_aside(wanted), ignore_errors=True)
 
 
 def _archive(wanted: Wanted) -> Path:

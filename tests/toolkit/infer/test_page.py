@@ -70,6 +70,8 @@ def test_one_labeling_is_shown_and_the_keyboard_chooses(
         seen.page.get_by_label("geometric").and_(seen.page.locator(":checked")).wait_for()
         assert pictures() == ["coast_geo_overlay.png", "street_geo_overlay.png"]
         loaded = "all => Promise.all(all.map(one => one.decode().then(() => one.naturalWidth)))"
-        assert seen.page.locator("img:visible").evaluate_all(loaded) == [80] * 4
+        images = seen.page.locator("img:visible")
+        images.nth(3).wait_for()
+        assert images.evaluate_all(loaded) == [80] * 4
         assert seen.width_of_content() <= screen[0]
         assert (seen.errors, seen.requests) == ([], [])

@@ -79,7 +79,7 @@ class PlaneLayout:
     @property
     def room(self) -> int:
         """How many numbers there is memory for: what is stored, and the zeros after it, a vector at least."""
-        return self.count + self.margin * self.pitch + LANES
+        return self.count + max(self.margin * self.pitch, LANES)
 
     def row_offsets(self, wanted: np.ndarray) -> np.ndarray:
         """Offsets of rows, for each image in turn; those outside of the map are rows of zeros.
