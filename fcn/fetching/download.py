@@ -41,7 +41,8 @@ def fetch(source: Source, to: Path, mirrors: Sequence[str] = (), offline: bool =
     if path.exists():
         if fault := source.fault(path):
             raise FetchError(f"{path}: {fault}; remove it or move it away")
-        Partial.of(path).discard()  # of a call that was stopped as it ended
+        partial = Partial.of(path)
+        partial.discard()  # of a call that was stopped as it ended
         return path
     if offline:
         raise FileNotFoundError(
