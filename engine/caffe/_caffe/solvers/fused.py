@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Above this many numbers an operation costs more than its call, and a parameter is updated on its own.
 _SMALL = 1 << 16
 #: Up to this many numbers the operations of PyTorch, which are several, take less time than a compiled one.
-_FEW = 1 << 12
+_FEW = 1 << 16
 _ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
 _RESTING = (updates.sgd, updates.nesterov)
@@ -156,8 +156,10 @@ class _Group:
         rate *= self._lr_mult
         whole = count // _ALIGNED * _ALIGNED
         tensors = [data, gradient, *self._history]
-        update(param, [tensor[:whole] for tensor in tensors], rate, decay, iteration)
-        if whole < count:
+        if whole == count:
+            update(param, tensors, rate, decay, iteration)
+        else:
+            update(param, [tensor[:whole] for tensor in tensors], rate, decay, iteration)
             data, gradient, *history = (tensor[whole:] for tensor in tensors)
             if decay:
                 gradient.add_(data, alpha=decay)
