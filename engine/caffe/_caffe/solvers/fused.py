@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from ..graph.plan import Parameter
     from .compiled import Update
 
-#: Above this many numbers an operation costs more than its call, and a parameter is updated on its own.
+#: Above this many numbers an operation costs more than its call: a parameter is updated on its own, and in one
+#: go where there is compiled code for it.
 _SMALL = 1 << 16
-#: Up to this many numbers the operations of PyTorch, which are several, take less time than a compiled one.
-_FEW = 1 << 16
 _ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
 _RESTING = (updates.sgd, updates.nesterov)
@@ -144,7 +143,7 @@ class _Group:
         """Update all in one go, or do nothing and return False."""
         decay, count = self.decay(param), sum(self._room)
         plain = param.iter_size == 1 and (not decay or param.regularization_type == "L2")
-        if self._rests or not plain or count <= _FEW or device.current() is not device.HOST:
+        if self._rests or not plain or count <= _SMALL or device.current() is not device.HOST:
             return False
         update = _compiled().get(self._rule) if chosen() != "reference" else None
         if update is None:
