@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ..graph.plan import Parameter
     from .compiled import Update
 
-#: Above this many numbers an operation costs more than its call: a parameter is updated on its own, and in one
-#: go where there is compiled code for it.
+#: Above this many numbers an operation costs more than its call: a parameter is updated on its own, and in
+#: one go where there is compiled code for it.
 _SMALL = 1 << 16
 _ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
