@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -260,6 +261,27 @@ def test_files_and_counts_that_are_not_as_published_are_told(
     assert get("voc2011") == 1
     said_now = capsys.readouterr().out
     assert "2 images, expected 1" in said_now and "next:" not in said_now
+
+
+def test_what_a_killed_call_left_is_removed_and_what_was_kept_stays(
+    small: Server, get: Get, root: Path
+) -> None:
+    assert get("voc2011", "--keep-archive") == 0
+    archive = root / "VOCtrainval_25-May-2011.tar"
+    assert get("voc2011") == 0 and archive.is_file()
+    (root / ".unpacking-voc2011").mkdir()  # the data set is in its place, the archive not removed yet
+    assert get("voc2011") == 0
+    assert sorted(path.name for path in root.iterdir()) == ["VOCdevkit"]
+
+
+def test_the_note_of_a_download_that_was_killed_as_it_ended_is_removed(
+    small: Server, get: Get, root: Path
+) -> None:
+    assert get("voc2011", "--keep-archive") == 0
+    shutil.rmtree(root / "VOCdevkit")
+    (root / "VOCtrainval_25-May-2011.tar.part.from").write_text("{}")
+    assert get("voc2011", "--offline") == 0
+    assert sorted(path.name for path in root.iterdir()) == ["VOCdevkit"]
 
 
 def test_a_folder_of_somebody_else_in_its_place_is_left(
