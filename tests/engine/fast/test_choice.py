@@ -63,12 +63,13 @@ def test_every_algorithm_of_a_convolution_gives_the_same_plane(net, monkeypatch)
 
     scores(net, monkeypatch, "fast")
     convolutions = [item for item in net.runner._fast._items if isinstance(item, Convolve)]
-    sources = [net.runner._fast._plane(0, {}, 0), *(made.plane for made in convolutions[:-1])]
+    (first, _) = net.runner._fast._plane(0, {}, 0)
+    sources = [first, *(made.plane for made in convolutions[:-1])]
     rivals = 0
     for operation, source in zip(convolutions, sources):
         planes = []
         for way in operation._ways:
-            operation._compute(way, source)
+            operation._compute(way, [source])
             planes.append(operation.plane.values().numpy())
         rivals += len(planes) - 1
         for plane in planes[1:]:

@@ -31,11 +31,12 @@ def add_one(workers: Workers, values: np.ndarray, pieces: int) -> None:
     """values += ones, in place: a piece that two threads computed, or none, is seen."""
     from caffe._caffe.machine import pixels
     from caffe._caffe.machine.simd import bits
+    from caffe._caffe.machine.workers import Job, Jobs
 
     ones, size = np.ones_like(values), PIXELS // pieces
     at = values.ctypes.data
     work = pixels.Mixture(at, bits(1), ones.ctypes.data, bits(1), at, bits(1), LANES, size, PIXELS)
-    workers.do(pixels.mix, work, pieces)
+    workers.do(Jobs([Job(pixels.mix, work, pieces)]))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

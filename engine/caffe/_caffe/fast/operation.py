@@ -12,6 +12,8 @@ import torch
 from ..blob import Blob, Layout, make_blob
 from ..graph.plan import LayerPlan
 from ..layer import Layer
+from ..machine.workers import Job, Jobs, workers
+from ..memory import Memory
 from ..reference import ReferencePath, Step
 from .parameters import contents
 from .planes import Plane, PlaneLayout
@@ -64,10 +66,14 @@ class Recipe:
     def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[Layer], bottoms: Sequence[int]) -> None:
         self._plans, self._layers, self._bottoms = tuple(plans), tuple(layers), tuple(bottoms)
 
+    @property
+    def memories(self) -> list[Memory]:
+        """Of the layers' parameters."""
+        return [blob.data_memory for layer in self._layers for blob in layer.blobs]
+
     def parameters(self) -> Hashable:
         """Equal to an earlier result as long as nobody changed a parameter."""
-        blobs = (blob for layer in self._layers for blob in layer.blobs)
-        return tuple(blob.data_memory.state(contents) for blob in blobs)
+        return tuple(memory.state(contents) for memory in self.memories)
 
     def values(self, wanted: int, bottoms: Sequence[torch.Tensor]) -> torch.Tensor:
         """What blob `wanted` would hold, for these values of the bottoms."""
@@ -149,8 +155,8 @@ class Operation(ABC):
         self.plane = Plane()
         self._seen: tuple[PlaneLayout, ...] = ()
 
-    def run(self, planes: Sequence[Plane]) -> bool:
-        """Compute `plane` from the planes of the bottoms; False if there is nothing to compute."""
+    def prepare(self, planes: Sequence[Plane]) -> bool:
+        """Get ready to compute `plane` from the planes of the bottoms; False if there is nothing to compute."""
         layouts = tuple(plane.layout for plane in planes)
         if layouts != self._seen or self.chain.made(-1) != self.plane.layout.dims:
             self._seen = ()
@@ -160,7 +166,6 @@ class Operation(ABC):
             self.lay_out(layouts)
             self._seen = layouts
         self.chain.forget()
-        self.compute(planes)
         return True
 
     def suits(self, layouts: Sequence[PlaneLayout]) -> bool:
@@ -171,6 +176,12 @@ class Operation(ABC):
     def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
         """Get ready for bottoms of these layouts, and lay out `plane`; the blobs have their shapes."""
 
-    @abstractmethod
+    def jobs(self, planes: Sequence[Plane]) -> list[Job] | None:
+        """What fills `plane` if done, now or later, where that is the work of kernels alone; else None."""
+        return None
+
     def compute(self, planes: Sequence[Plane]) -> None:
         """Fill `plane`."""
+        jobs = self.jobs(planes)
+        assert jobs is not None
+        workers.do(Jobs(jobs))

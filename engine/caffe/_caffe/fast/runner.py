@@ -136,7 +136,7 @@ class Runner(ReferencePath):
         if fast not in self._checkpoints:
             parts = Parts(self)
             if fast:
-                from .dropping import DroppingPath
+                from .saving.dropping import DroppingPath
 
                 parts = DroppingPath(self).parts()
             self._checkpoints[fast] = CheckpointedPath(self, parts)

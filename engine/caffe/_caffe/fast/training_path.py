@@ -31,6 +31,8 @@ class TrainingPath(FastPath):
         reference: the net.
     """
 
+    batches = False  # weights are packed into memory that operations share
+
     def __init__(self, reference: ReferencePath) -> None:
         super().__init__(reference)
         #: per operation of the last forward pass, the planes of its bottoms

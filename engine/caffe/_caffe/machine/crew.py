@@ -32,6 +32,8 @@ class Board(IntEnum):
     SCRATCH = 24  #: of the first thread
 
 
+ROW = 3  #: what a list of tasks has for each, int64 each: kernel, work, pieces
+
 _TICKET, _DONE, _KERNEL, _WORK, _PIECES, _THREADS, _SCRATCH = (8 * int(place) for place in Board)
 _PIECE = 2**32  # above every number of a piece
 _CLOSED = _PIECE - 1  # the number of no piece
@@ -108,19 +110,28 @@ def serve(board: Address, thread: int, patience: int) -> None:
 
 
 @compiled(int64(int64, int64, int64, int64, int64))
-def lead(board: Address, kernel: Address, work: Address, pieces: int, threads: int) -> int:
-    """Hang a task out, take pieces of it, wait for the others; 0 if one is not done yet, see `finished`."""
-    number = (_seen(board + _TICKET) // _PIECE + 1) % _TASKS
-    _show(number * _PIECE + _CLOSED, board + _TICKET)
-    put_index(kernel, board + _KERNEL)
-    put_index(work, board + _WORK)
-    put_index(pieces, board + _PIECES)
-    put_index(threads, board + _THREADS)
-    _show(0, board + _DONE)
-    _show(number * _PIECE, board + _TICKET)
-    while _seen(board + _TICKET) % _PIECE < pieces:
-        _take(board, 0)
-    return _finished(board)
+def lead(board: Address, rows: Address, first: int, count: int, threads: int) -> int:
+    """Hang tasks out from `first` on, one after another, take pieces of them, wait for the others.
+
+    Returns how many were hung out: `count`, or fewer if of the last one a piece is still at work after some
+    time, see `finished`.
+    """
+    for at in range(first, count):
+        row = rows + 8 * ROW * at
+        pieces = index_at(row + 16)
+        number = (_seen(board + _TICKET) // _PIECE + 1) % _TASKS
+        _show(number * _PIECE + _CLOSED, board + _TICKET)
+        put_index(index_at(row), board + _KERNEL)
+        put_index(index_at(row + 8), board + _WORK)
+        put_index(pieces, board + _PIECES)
+        put_index(min(threads, pieces), board + _THREADS)
+        _show(0, board + _DONE)
+        _show(number * _PIECE, board + _TICKET)
+        while _seen(board + _TICKET) % _PIECE < pieces:
+            _take(board, 0)
+        if not _finished(board):
+            return at + 1
+    return count
 
 
 @njit(inline="always")

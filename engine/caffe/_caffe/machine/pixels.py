@@ -196,7 +196,7 @@ def copy(work: Address, piece: int, _: Address) -> None:
 
 
 class Adjustment(NamedTuple):
-    """target = rectified(scale * source + shift) per channel."""
+    """target = rectified(scale * source + shift) per channel; rows and columns of zeros stay."""
 
     source: int
     target: int
@@ -204,6 +204,9 @@ class Adjustment(NamedTuple):
     scale: int  #: per channel
     shift: int  #: per channel
     slope: int  #: the float32 that negative results are multiplied with
+    wide: int  #: columns of the plane
+    high: int  #: rows of an image in it, the first of zeros
+    margin: int  #: columns of zeros at the start of a row
     size: int = 0
     items: int = 0
 
@@ -217,6 +220,8 @@ def adjust(work: Address, piece: int, _: Address) -> None:
     g = _adjustment_at(work)
     slopes = spread(number_of(g.slope))
     for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        if t % g.wide < g.margin or t // g.wide % g.high == 0:
+            continue
         at = 4 * g.lanes * t
         for c in range(0, 4 * g.lanes, 4 * LANES):
             value = fma(load(g.source + at + c), load(g.scale + c), load(g.shift + c))

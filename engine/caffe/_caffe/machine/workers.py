@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock, Thread
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +25,36 @@ from .compiling import Kernel
 
 MOST = 1024  # threads
 PAUSE = 5e-5  # seconds between looks at work that others still have to finish
+SOME = 4  # jobs are done before Python looks for an interrupt
 LIGHT = 1 << 16  # numbers that a piece of light work is worth
 SHARES = 6  # pieces of light work for each thread, where it is much
 Piece = Callable[[int, int, int], None]  #: a `Kernel`: (address of the work, piece, scratch memory)
 Task = Callable[[int, int], None]  #: (number of the piece, address of scratch memory)
+
+
+class Job(NamedTuple):
+    """A kernel's work, in pieces."""
+
+    kernel: Piece
+    work: Sequence[int]  #: int64 numbers, which the kernel reads
+    pieces: int
+    scratch: int = 0  #: bytes of memory that no other piece uses meanwhile
+
+
+class Jobs:
+    """Jobs for `Workers.do`, one after another, as often as they are asked for: kernels and their work in memory."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._works = [(ctypes.c_int64 * len(job.work))(*job.work) for job in jobs]
+        rows: list[int] = []
+        for job, work in zip(jobs, self._works):
+            assert isinstance(job.kernel, Kernel)
+            rows += [job.kernel.entry, ctypes.addressof(work), job.pieces]
+        self._rows = (ctypes.c_int64 * len(rows))(*rows)
+        self.address = ctypes.addressof(self._rows)
+        self.count = len(jobs)
+        self.pieces = max((job.pieces for job in jobs), default=0)  #: of the job that has the most
+        self.scratch = max((job.scratch for job in jobs), default=0)
 
 
 class Workers:
@@ -44,29 +71,35 @@ class Workers:
         self._board = np.zeros(crew.Board.SCRATCH + MOST, np.int64)
         self._helpers: list[Helper] = []
 
-    def do(self, kernel: Piece, work: Sequence[int], pieces: int, scratch: int = 0) -> None:
-        """Call `kernel(address of work, number of the piece, scratch)` for each piece, without Python.
-
-        Args:
-            work: int64 numbers, which the kernel reads.
-            scratch: bytes of memory that no other piece uses meanwhile.
+    def do(self, jobs: Jobs) -> None:
+        """Call the kernel of each job for each of its pieces, (address of work, piece, scratch); without Python.
 
         Raises:
             MemoryError: there is no room for the scratch memory.
         """
-        assert isinstance(kernel, Kernel)
-        numbers = (ctypes.c_int64 * len(work))(*work)
-        threads = max(1, min(torch.get_num_threads(), pieces, MOST))
+        threads = _threads(jobs.pieces)
         with self._lock:
-            self._reserve(threads, scratch)
+            self._reserve(threads, jobs.scratch)
             for helper in self._crew(threads - 1):
                 helper.wake()
-            board = self._board.ctypes.data
-            try:
-                crew.lead(board, kernel.entry, ctypes.addressof(numbers), pieces, threads)
-            finally:  # an interrupt waits for the pieces, which write into memory that is given back
-                while not crew.finished(board):
-                    time.sleep(PAUSE)  # a piece waits for a processor: let it have this one
+            board, done = self._board.ctypes.data, 0
+            while done < jobs.count:
+                end = min(done + SOME, jobs.count)
+                try:
+                    done = crew.lead(board, jobs.address, done, end, threads)
+                finally:  # an interrupt waits for the pieces, which write into memory that is given back
+                    while not crew.finished(board):
+                        time.sleep(PAUSE)  # a piece waits for a processor: let it have this one
+
+    def reserve(self, jobs: Sequence[Job]) -> None:
+        """Make room for what these jobs need, so that it is missed now or never.
+
+        Raises:
+            MemoryError: there is none.
+        """
+        with self._lock:
+            for job in jobs:
+                self._reserve(_threads(job.pieces), job.scratch)
 
     def _crew(self, count: int) -> Sequence[Helper]:
         """So many helpers, or as many as can be had."""
@@ -91,7 +124,7 @@ class Workers:
             MemoryError: there is no room for the scratch memory.
             What `task` raises, when no piece is at work any more.
         """
-        threads = max(1, min(torch.get_num_threads(), pieces))
+        threads = _threads(pieces)
         with self._lock:
             self._reserve(threads, scratch)
             if threads == 1:
@@ -173,20 +206,25 @@ class Helper:
             self.asleep = True
 
 
+def _threads(pieces: int) -> int:
+    """How many threads share so many pieces."""
+    return max(1, min(torch.get_num_threads(), pieces, MOST))
+
+
 workers = Workers()
 atexit.register(workers.rest)
 if hasattr(os, "register_at_fork"):  # Windows never forks
     os.register_at_fork(after_in_child=workers._start_anew)
 
 
-def in_shares(kernel: Piece, work: Sequence[int], count: int, numbers: int, scratch: int = 0) -> None:
-    """`Workers.do` for `count` items of so many `numbers` each.
+def shared(kernel: Piece, work: Sequence[int], count: int, numbers: int, scratch: int = 0) -> Job:
+    """The job of `count` items of so many `numbers` each.
 
     Args:
         work: ends with how many items a piece has, and how many there are, which is filled in here.
     """
     size = max(1, min(LIGHT // numbers, -(-count // torch.get_num_threads())))
-    workers.do(kernel, (*work[:-2], size, count), -(-count // size), scratch)
+    return Job(kernel, (*work[:-2], size, count), -(-count // size), scratch)
 
 
 def in_pieces(count: int, numbers: int, run: Callable[[int, int], None]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..machine import descent
 from ..machine.simd import LANES, bits
-from ..machine.workers import in_shares
+from ..machine.workers import Jobs, shared, workers
 from . import updates
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ Update = Callable[["SolverParameter", Sequence[Tensor], float, float, int], None
 def _sgd(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> None:
     numbers = (r, param.momentum, decay)
     work = descent.Momentum(*_addresses(tensors), *map(bits, numbers))
-    in_shares(descent.momentum, work, tensors[0].numel() // LANES, LANES)
+    workers.do(Jobs([shared(descent.momentum, work, tensors[0].numel() // LANES, LANES)]))
 
 
 def _adam(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> None:
     beta1, beta2 = param.momentum, param.momentum2
     numbers = (r * updates.correction(param, it), beta1, beta2, 1 - beta1, 1 - beta2, param.delta, decay)
     work = descent.Moments(*_addresses(tensors), *map(bits, numbers))
-    in_shares(descent.moments, work, tensors[0].numel() // LANES, LANES)
+    workers.do(Jobs([shared(descent.moments, work, tensors[0].numel() // LANES, LANES)]))
 
 
 def _addresses(tensors: Sequence[Tensor]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ...machine import direct, pixels, products
 from ...machine.simd import LANES, bits
 from ...machine.transforms.toom import Short
 from ...machine.unrolled import COLUMNS
-from ...machine.workers import in_shares, workers
+from ...machine.workers import Job, Jobs, shared, workers
 from ..choice import chosen, fastest
 from ..convolution import Axis, Form, Geometry, Window, algorithms, rounded, targets
 from ..operation import Chain, Kept, Operation
@@ -107,16 +107,31 @@ class Convolve(Operation):
         return self._packed.setdefault((tile, lanes), Packed(self._layer.blobs[:1], make)).get()
 
     def compute(self, planes: Sequence[Plane]) -> None:
-        source = planes[0]
-        if len(self._ways) > 1 and chosen() == "measure":
-            layout = source.layout
-            work = (self._window, self._groups, self._outputs, layout.dims, layout.stored)
-            number = fastest(work, [partial(self._compute, way, source) for way in self._ways])
-            self._now = self._ways[number]
-        self._compute(self._now, *planes)
+        if self._to_measure(planes[0]):
+            ways = [partial(self._compute, way, planes) for way in self._ways]
+            self._now = self._ways[fastest(self._work(planes[0]), ways)]
+        self._compute(self._now, planes)
 
-    def _compute(self, now: Geometry, source: Plane, side: Plane | None = None) -> None:
-        weights, numbers = self._weights(now.tile, now.channels), self._epilogue.get()
+    def _compute(self, now: Geometry, planes: Sequence[Plane]) -> None:
+        workers.do(Jobs(self._jobs(now, *planes)))
+
+    def jobs(self, planes: Sequence[Plane]) -> list[Job] | None:
+        source, *sides = planes
+        if self._to_measure(source) or any(side.layout != self.plane.layout for side in sides):
+            return None
+        return self._jobs(self._now, source, *sides)
+
+    def _to_measure(self, source: Plane) -> bool:
+        """Whether the algorithm is to be chosen by what takes the least time."""
+        return len(self._ways) > 1 and chosen() == "measure"
+
+    def _work(self, source: Plane) -> Hashable:
+        """What there is to compute, for whichever layer."""
+        layout = source.layout
+        return self._window, self._groups, self._outputs, layout.dims, layout.stored
+
+    def _jobs(self, now: Geometry, source: Plane, side: Plane | None = None) -> list[Job]:
+        weights, numbers, jobs = self._weights(now.tile, now.channels), self._epilogue.get(), []
         for group in range(self._groups):
             parameters = {
                 "weights": weights[group].data_ptr(),
@@ -128,7 +143,8 @@ class Convolve(Operation):
                 parameters["pooled"] = 1
             if side is not None:
                 parameters["added"] = self._like_top(side).address + 4 * group * now.outputs
-            convolve(now, source, self.plane, parameters, group)
+            jobs.append(convolution(now, source, self.plane, parameters, group))
+        return jobs
 
     def _like_top(self, side: Plane) -> Plane:
         """What is added, laid out as the top."""
@@ -183,20 +199,22 @@ def _places(now: Geometry, source: Plane, target: Plane, group: int) -> dict[str
     }
 
 
-def convolve(now: Geometry, source: Plane, target: Plane, parameters: dict[str, int], group: int = 0) -> None:
-    """Do all of a convolution's work.
+def convolution(
+    now: Geometry, source: Plane, target: Plane, parameters: dict[str, int], group: int = 0
+) -> Job:
+    """All of a convolution's work.
 
     Args:
         parameters: addresses of `weights`, `scale` and `shift`, `slope`, and what else the work has.
     """
     size, broad = now.split(torch.get_num_threads(), cache_size())
     pieces = -(-now.tiles // size) * -(-rounded(now.outputs, COLUMNS) // broad)
+    parameters = {"size": size, "broad": broad, **parameters}
     if now.tile:
-        work = work_of(now, source, target, group)._replace(size=size, broad=broad, **parameters)
-        workers.do(products.convolve, work, pieces, now.scratch(size, broad))
-    else:
-        plain = direct_work_of(now, source, target, group)._replace(size=size, broad=broad, **parameters)
-        workers.do(direct.convolve, plain, pieces, now.scratch(size, broad))
+        work = work_of(now, source, target, group)._replace(**parameters)
+        return Job(products.convolve, work, pieces, now.scratch(size, broad))
+    plain = direct_work_of(now, source, target, group)._replace(**parameters)
+    return Job(direct.convolve, plain, pieces, now.scratch(size, broad))
 
 
 class ConvolveEach(Operation):
@@ -229,9 +247,9 @@ class ConvolveEach(Operation):
         source, places = key
         return pixel_tables(source, places, self._window)
 
-    def compute(self, planes: Sequence[Plane]) -> None:
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
         target, (rows, columns, target_rows, target_columns) = self._now
-        numbers = self._epilogue.get()
+        by = self._epilogue.get()
         work = pixels.Depthwise(
             source=planes[0].address,
             rows=address(rows),
@@ -244,12 +262,13 @@ class ConvolveEach(Operation):
             target=self.plane.address,
             target_rows=address(target_rows),
             target_columns=address(target_columns),
-            scale=numbers[0].data_ptr(),
-            shift=numbers[1].data_ptr(),
+            scale=by[0].data_ptr(),
+            shift=by[1].data_ptr(),
             slope=bits(self._epilogue.slope),
         )
         taps = work.high * work.wide
-        in_shares(pixels.convolve_each, work, len(rows) * len(columns), taps * target.lanes // 4, 8 * taps)
+        items, numbers = len(rows) * len(columns), taps * target.lanes // 4
+        return [shared(pixels.convolve_each, work, items, numbers, 8 * taps)]
 
 
 def window_of(layer: Convolution) -> Window:

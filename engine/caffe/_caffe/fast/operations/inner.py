@@ -12,7 +12,7 @@ from ...blob import Blob
 from ...layers.dense import InnerProduct
 from ...machine import dense
 from ...machine.simd import LANES
-from ...machine.workers import in_shares
+from ...machine.workers import Jobs, shared, workers
 from ..operation import Chain
 
 
@@ -45,5 +45,6 @@ class Inner:
             target=y.data_ptr(),
             depth=self._layer.features,
         )
-        in_shares(dense.multiply_rows, work, math.prod(y.shape), self._layer.features, 4 * LANES)
+        job = shared(dense.multiply_rows, work, math.prod(y.shape), self._layer.features, 4 * LANES)
+        workers.do(Jobs([job]))
         top.put(y)

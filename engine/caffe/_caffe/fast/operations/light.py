@@ -13,7 +13,7 @@ from ...layers.normalization import LRN
 from ...layers.pooling import Pooling, PoolWindow
 from ...machine import pixels
 from ...machine.simd import LANES, bits
-from ...machine.workers import in_shares
+from ...machine.workers import Job, shared
 from ..convolution import Window, rounded
 from ..operation import Chain, Kept, Operation
 from ..parameters import Epilogue
@@ -52,7 +52,7 @@ class Pool(Operation):
         # Equal rows need not have equal sizes to divide by.
         return not self._average or (layouts[0].whole and min(map(min, self._layer.window.sizes())) > 0)
 
-    def compute(self, planes: Sequence[Plane]) -> None:
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
         target, (rows, columns, target_rows, target_columns, *sizes) = self._now
         work = pixels.Pooling(
             source=planes[0].address,
@@ -69,7 +69,7 @@ class Pool(Operation):
             column_sizes=address(sizes[1]) if sizes else 0,
         )
         window = work.high * work.wide
-        in_shares(pixels.pool, work, len(rows) * len(columns), window * target.lanes // 4, 8 * window)
+        return [shared(pixels.pool, work, len(rows) * len(columns), window * target.lanes // 4, 8 * window)]
 
 
 class _Alike(Operation):
@@ -93,9 +93,9 @@ class Sum(_Alike):
         assert isinstance(layer, Eltwise)
         self._coeffs, self._slope = layer.coeffs, slope
 
-    def compute(self, planes: Sequence[Plane]) -> None:
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
         target, last, layout = self.plane.address, len(planes) - 1, self.plane.layout
-        first, by = planes[0].address, self._coeffs[0]
+        first, by, jobs = planes[0].address, self._coeffs[0], []
         for number in range(1, len(planes)):
             work = pixels.Mixture(
                 a=first,
@@ -106,8 +106,9 @@ class Sum(_Alike):
                 slope=bits(self._slope if number == last else 1),
                 lanes=layout.lanes,
             )
-            in_shares(pixels.mix, work, layout.count // layout.lanes, layout.lanes)
+            jobs.append(shared(pixels.mix, work, layout.count // layout.lanes, layout.lanes))
             first, by = target, 1.0
+        return jobs
 
 
 class Adjust(_Alike):
@@ -117,7 +118,7 @@ class Adjust(_Alike):
         super().__init__(chain)
         self._epilogue = Epilogue(channels, None, layers, rounded(channels, LANES))
 
-    def compute(self, planes: Sequence[Plane]) -> None:
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
         numbers, layout = self._epilogue.get(), self.plane.layout
         work = pixels.Adjustment(
             source=planes[0].address,
@@ -126,15 +127,17 @@ class Adjust(_Alike):
             scale=numbers[0].data_ptr(),
             shift=numbers[1].data_ptr(),
             slope=bits(self._epilogue.slope),
+            wide=layout.stored[2],
+            high=layout.stored[1],
+            margin=layout.margin,
         )
-        in_shares(pixels.adjust, work, layout.count // layout.lanes, layout.lanes)
-        self.plane.clear_outside()
+        return [shared(pixels.adjust, work, layout.count // layout.lanes, layout.lanes)]
 
 
 class Normalize(_Alike):
     """An LRN across channels with the usual beta of 0.75."""
 
-    def compute(self, planes: Sequence[Plane]) -> None:
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
         layer = self.chain.layer(0)
         assert isinstance(layer, LRN)
         layout = self.plane.layout
@@ -148,7 +151,7 @@ class Normalize(_Alike):
             k=bits(layer.k),
         )
         room = 4 * (layout.lanes + 2 * work.half)
-        in_shares(pixels.normalize, work, layout.count // layout.lanes, 8 * layout.lanes, room)
+        return [shared(pixels.normalize, work, layout.count // layout.lanes, 8 * layout.lanes, room)]
 
 
 class Join(Operation):
@@ -165,14 +168,15 @@ class Join(Operation):
         first, channels = layouts[0], sum(layout.channels for layout in layouts)
         self.plane.lay_out(PlaneLayout(first.batch, channels, first.rows, first.columns, channels))
 
-    def compute(self, planes: Sequence[Plane]) -> None:
-        layout, target = self.plane.layout, self.plane.address
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
+        layout, target, jobs = self.plane.layout, self.plane.address, []
         for plane in planes:
             lanes = plane.layout.lanes
             if not plane.part_of(self.plane):
                 work = pixels.Copy(plane.address, lanes, target, layout.lanes)
-                in_shares(pixels.copy, work, layout.count // layout.lanes, lanes)
+                jobs.append(shared(pixels.copy, work, layout.count // layout.lanes, lanes))
             target += 4 * lanes
+        return jobs
 
     def take_in(self, makers: Sequence[Operation], channels: Sequence[int]) -> None:
         """Have the bottoms made where the top lies.

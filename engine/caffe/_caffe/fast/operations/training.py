@@ -23,13 +23,13 @@ from ...machine import gradients, passing
 from ...machine.simd import bits
 from ...machine.transforms.toom import Short
 from ...machine.unrolled import COLUMNS, ROWS
-from ...machine.workers import in_pieces
+from ...machine.workers import Jobs, in_pieces, workers
 from ..convolution import Form, Geometry, Window, algorithms, rounded
 from ..folding import Folder, opened
 from ..operation import Chain, Kept, Operation, Room
 from ..parameters import pack, packed_shape, unpack
 from ..planes import Plane, PlaneLayout
-from .convolve import Convolve, address, convolve, pixel_tables, work_of
+from .convolve import Convolve, address, convolution, pixel_tables, work_of
 from .dense import Dense
 from .light import Pool
 
@@ -157,7 +157,7 @@ class TrainedConvolve(Convolve, Trained):
             "shift": numbers[1].data_ptr(),
             "slope": bits(1),
         }
-        convolve(back, grad, self.bottom_grad, parameters)
+        workers.do(Jobs([convolution(back, grad, self.bottom_grad, parameters)]))
 
     def _back(self, key: tuple[PlaneLayout, PlaneLayout]) -> Geometry:
         grad, source = key

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import torch
 
-from ..checkpoint import Parts
-from ..reference import ReferencePath
-from .lowering import Item
-from .operation import Operation
-from .operations.training import Trained
-from .planes import Plane
-from .saving import Arena
-from .training_path import TrainingPath
+from ...checkpoint import Parts
+from ...reference import ReferencePath
+from ..lowering import Item
+from ..operation import Operation
+from ..operations.training import Trained
+from ..planes import Plane
+from .planes import Arena
+from ..training_path import TrainingPath
 
 
 class DroppingPath(TrainingPath):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from ..blob import Blob
-from ..graph.plan import Plan
-from .operation import Chain, Operation
-from .planes import Plane
-from .promises import Origin, Remade, Root, promise
+from ...blob import Blob
+from ...graph.plan import Plan
+from ..operation import Chain, Operation
+from ..planes import Plane
+from ..promises import Origin, Remade, Root, promise
 
 
 class Arena:

@@ -1,0 +1,93 @@
+"""Forward passes that come again: what was done is kept, and done anew without asking what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+from ..blob import Blob
+from ..machine.workers import Job, Jobs, workers
+from ..memory import Memory
+from .operation import Operation
+from .parameters import contents
+from .planes import Plane
+from .promises import Origin, promise
+
+
+class Fill(NamedTuple):
+    """A plane is filled from a blob."""
+
+    plane: Plane
+    blob: Blob
+
+    def run(self) -> None:
+        """Do it."""
+        self.plane.read(self.blob.value)
+
+
+class Batch:
+    """Operations whose kernels follow one another without Python, and what blobs are promised then."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+        self._ready = Jobs([])
+        self._fills: list[Fill] = []
+        self._promises: list[tuple[Blob, Origin]] = []
+        self._operations: list[Operation] = []
+        self._parameters: list[tuple[Memory, Hashable]] = []
+
+    def add(
+        self,
+        operation: Operation,
+        jobs: Sequence[Job],
+        fills: Sequence[Fill],
+        promises: Sequence[tuple[Blob, Origin]],
+    ) -> None:
+        """Take in an operation, what its bottoms are filled from, and what blobs are made of after it."""
+        self._jobs += jobs
+        self._fills += fills
+        self._promises += promises
+        self._operations.append(operation)
+
+    def close(self, remember: bool) -> None:
+        """No operation comes any more.
+
+        Args:
+            remember: whether to keep what `still_good` has to know.
+        """
+        self._ready = Jobs(self._jobs)
+        if remember:
+            memories = [memory for operation in self._operations for memory in operation.chain.recipe.memories]
+            self._parameters = [(memory, memory.state(contents)) for memory in memories]
+
+    def still_good(self) -> bool:
+        """Whether the parameters are those that were packed for it."""
+        for memory, state in self._parameters:  # noqa: SIM110  in half the time of all()
+            if not memory.still(state, contents):
+                return False
+        return True
+
+    def run(self) -> None:
+        """Compute all planes; the blobs' contents are made of them when they are read."""
+        for operation in self._operations:
+            operation.chain.forget()
+        for fill in self._fills:
+            fill.run()
+        workers.do(self._ready)
+        for blob, origin in self._promises:
+            promise(blob, origin)
+
+
+class Entry(NamedTuple):
+    """What was done from an item on, and the planes there were before."""
+
+    at: int  #: the item
+    planes: dict[int, Plane]
+    batch: Batch | None  #: that begins with it; None: the item was run by itself
+
+
+class Program(NamedTuple):
+    """A pass that can be done again while its key is the same."""
+
+    key: Hashable
+    entries: Sequence[Entry]
