@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import weakref
 import zlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -130,19 +131,6 @@ class Memory:
                 self._changes += 1
             self._judged = ((self._changes, values._version), self._handed_out, found)
         return self, self._changes, values._version
-
-    def still(self, state: Hashable, judge: Callable[[torch.Tensor], int]) -> bool:
-        """Whether `state(judge)` is equal to an earlier one; quick where nobody can have written."""
-        host, judged = self._host, self._judged
-        if (
-            host is not None
-            and judged is not None
-            and judged[0] == (self._changes, host._version)
-            and judged[1] == self._handed_out
-            and not self.exported
-        ):
-            return (self, self._changes, host._version) == state
-        return self.state(judge) == state
 
     def mark(self) -> Hashable:
         """Equal to an earlier mark only if nobody changed the contents, nor got an array to do so, since."""
@@ -372,6 +360,38 @@ class Memory:
     def _unsettle(self) -> None:
         self.settled = self._hidden = None
         self.views.clear()
+
+
+class Seen(NamedTuple):
+    """What `unchanged` compares."""
+
+    memory: Memory
+    state: Hashable
+    host: torch.Tensor
+    version: int
+    changes: int
+    handed_out: int
+
+
+def see(memory: Memory, judge: Callable[[torch.Tensor], int]) -> Seen:
+    """The state of a memory that is on the host, for `unchanged`."""
+    state, host = memory.state(judge), memory.host()
+    return Seen(memory, state, host, host._version, memory._changes, memory._handed_out)
+
+
+def unchanged(seen: Sequence[Seen], judge: Callable[[torch.Tensor], int]) -> bool:
+    """Whether each of them has the same `Memory.state` still; quick where nobody can have written."""
+    for memory, state, host, version, changes, handed_out in seen:
+        known = (
+            memory._host is host
+            and host._version == version
+            and memory._changes == changes
+            and memory._handed_out == handed_out
+            and not (memory._export is not None and memory.exported)
+        )
+        if not known and memory.state(judge) != state:
+            return False
+    return True
 
 
 def zeros(size: int) -> torch.Tensor:

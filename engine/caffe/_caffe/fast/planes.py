@@ -17,7 +17,7 @@ import torch
 
 from ..machine import moves
 from ..machine.simd import LANES
-from ..machine.workers import in_pieces
+from ..machine.workers import Jobs, Piece, shared, workers
 
 
 def distinct(made_of: Sequence[Hashable]) -> tuple[int, ...]:
@@ -65,6 +65,11 @@ class PlaneLayout:
         """The shape in memory."""
         rows, columns = (1 + max(axis, default=-1) for axis in (self.rows, self.columns))
         return self.batch, 1 + rows, self.margin + columns, self.pitch
+
+    @cached_property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each of the H rows and W columns, which of those in memory it is, zeros included."""
+        return 1 + np.array(self.rows, np.int64), self.margin + np.array(self.columns, np.int64)
 
     @property
     def whole(self) -> bool:
@@ -180,21 +185,30 @@ class Plane:
 
     def read(self, values: torch.Tensor) -> None:
         """Take the values of a whole map, (N, C, H, W)."""
-        inside, channels = self.view()[:, 1:, self.layout.margin :], self.layout.channels
-        inside[..., :channels] = values.permute(0, 2, 3, 1)
-        inside[..., channels:] = 0
+        self._move(moves.fill_plane, values.contiguous())
 
     def values(self) -> torch.Tensor:
         """The map, (N, C, H, W), contiguous and of its own."""
-        batch, channels, height, width = self.layout.dims
         made = torch.empty(self.layout.dims)
-        rows, columns = (np.array(axis, np.int64) for axis in (self.layout.rows, self.layout.columns))
-        rows, columns = rows + 1, columns + self.layout.margin
-        home, start = self._home[:2] if self._home else (self, 0)
-        stored, maps = home.view().numpy(), made.numpy()
-        in_pieces(
-            batch * height,
-            channels * width,
-            lambda first, count: moves.read_plane(stored, start, rows, columns, maps, first, count),
-        )
+        self._move(moves.read_plane, made)
         return made
+
+    def _move(self, kernel: Piece, maps: torch.Tensor) -> None:
+        layout, (batch, channels, height, width) = self.layout, self.layout.dims
+        rows, columns = layout.places
+        _, high, wide, pitch = layout.stored
+        work = moves.Rows(
+            maps=maps.data_ptr(),
+            plane=self.address,
+            rows=rows.ctypes.data,
+            columns=columns.ctypes.data,
+            channels=channels,
+            high=height,
+            wide=width,
+            lanes=layout.lanes,
+            pixel=pitch,
+            row=wide * pitch,
+            image=high * wide * pitch,
+        )
+        if batch * height and channels * width:
+            workers.do(Jobs([shared(kernel, work, batch * height, channels * width)]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..blob import Blob
 from ..machine.workers import Job, Jobs, workers
-from ..memory import Memory
+from ..memory import Seen, see, unchanged
 from .operation import Operation
 from .parameters import contents
 from .planes import Plane
@@ -34,7 +34,7 @@ class Batch:
         self._fills: list[Fill] = []
         self._promises: list[tuple[Blob, Origin]] = []
         self._operations: list[Operation] = []
-        self._parameters: list[tuple[Memory, Hashable]] = []
+        self._parameters: list[Seen] = []
 
     def add(
         self,
@@ -58,14 +58,11 @@ class Batch:
         self._ready = Jobs(self._jobs)
         if remember:
             memories = [memory for operation in self._operations for memory in operation.chain.recipe.memories]
-            self._parameters = [(memory, memory.state(contents)) for memory in memories]
+            self._parameters = [see(memory, contents) for memory in memories]
 
     def still_good(self) -> bool:
         """Whether the parameters are those that were packed for it."""
-        for memory, state in self._parameters:  # noqa: SIM110  in half the time of all()
-            if not memory.still(state, contents):
-                return False
-        return True
+        return unchanged(self._parameters, contents)
 
     def run(self) -> None:
         """Compute all planes; the blobs' contents are made of them when they are read."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import float32, int64, njit, uint64, void
 
-from .compiling import Address, Array, compiled
-from .simd import LANES, index_at
+from .compiling import Address, compiled
+from .simd import index_at, number_at, put_number, record
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -31,24 +33,54 @@ def fingerprint(address: Address, count: int) -> int:
     return ((a * _MIX ^ b) * _MIX ^ c) * _MIX ^ d  # type: ignore[no-any-return]
 
 
-_FLOATS = float32[:, :, :, ::1]
+class Rows(NamedTuple):
+    """Maps (N, C, H, W), row by row, and the plane that they are in."""
+
+    maps: int
+    plane: int  #: the first number of its first channel that the maps have
+    rows: int  #: per row of a map, which of those in memory it is
+    columns: int  #: the same of columns
+    channels: int
+    high: int
+    wide: int
+    lanes: int  #: of a pixel that count; those without a channel are written as 0
+    pixel: int  #: how far one pixel of the plane is from the next, in numbers
+    row: int  #: and one row
+    image: int  #: and one image
+    size: int = 0
+    items: int = 0
 
 
-@compiled(void(_FLOATS, int64, int64[::1], int64[::1], _FLOATS, int64, int64))
-def read_plane(
-    stored: Array, channel: int, rows: Array, columns: Array, maps: Array, first: int, count: int
-) -> None:
-    """Rows `first` to `first + count` of all maps (N, C, H, W), from a plane's channels from `channel` on.
+_, _rows_at = record(Rows)
+_PIECE = void(int64, int64, int64)
 
-    Args:
-        rows, columns: which of those in memory each row and column of the map is.
-    """
-    channels, height, width = maps.shape[1:]
-    for item in range(first, first + count):
-        image, y = item // height, item % height
-        row = stored[image, rows[y]]
-        for start in range(0, channels, LANES):
-            for x in range(width):
-                pixel = row[columns[x]]
-                for c in range(start, min(channels, start + LANES)):
-                    maps[image, c, y, x] = pixel[channel + c]
+
+@compiled(_PIECE)
+def read_plane(work: Address, piece: int, _: Address) -> None:
+    """A piece of `Rows`: maps from a plane."""
+    g = _rows_at(work)
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        number, y = item // g.high, item % g.high
+        row = g.plane + 4 * (number * g.image + index_at(g.rows + 8 * y) * g.row)
+        maps = g.maps + 4 * g.wide * (number * g.channels * g.high + y)
+        for c in range(g.channels):
+            for x in range(g.wide):
+                pixel = row + 4 * (index_at(g.columns + 8 * x) * g.pixel + c)
+                put_number(number_at(pixel), maps + 4 * (c * g.high * g.wide + x))
+
+
+@compiled(_PIECE)
+def fill_plane(work: Address, piece: int, _: Address) -> None:
+    """A piece of `Rows`: a plane that keeps every row and column, from maps."""
+    g = _rows_at(work)
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        number, y = item // g.high, item % g.high
+        row = g.plane + 4 * (number * g.image + index_at(g.rows + 8 * y) * g.row)
+        maps = g.maps + 4 * g.wide * (number * g.channels * g.high + y)
+        row += 4 * index_at(g.columns) * g.pixel  # of the first column, which the others follow
+        for c in range(g.channels):
+            for x in range(g.wide):
+                put_number(number_at(maps + 4 * (c * g.high * g.wide + x)), row + 4 * (x * g.pixel + c))
+        for c in range(g.channels, g.lanes):
+            for x in range(g.wide):
+                put_number(float32(0), row + 4 * (x * g.pixel + c))
