@@ -184,15 +184,15 @@ class Geometry:
         outputs, found, least = rounded(self.outputs, COLUMNS), (0, 0), inf
         for parts in (2**n for n in range(threads.bit_length()) if 2**n <= outputs // COLUMNS):
             wide = rounded(-(-outputs // parts), COLUMNS)
-            tiles = self._piece(-(-threads // parts), cache, wide)
-            rounds = -(-(-(-self.tiles // tiles) * -(-outputs // wide)) // threads)
-            cost = rounds * self._cost(tiles, wide)
-            if cost < least:
-                found, least = (tiles, wide), cost
+            for tiles in self._pieces(-(-threads // parts), cache, wide):
+                rounds = -(-(-(-self.tiles // tiles) * -(-outputs // wide)) // threads)
+                cost = rounds * self._cost(tiles, wide)
+                if cost < least:
+                    found, least = (tiles, wide), cost
         return found
 
-    def _piece(self, threads: int, cache: int, wide: int) -> int:
-        """How many tiles a piece of so many output channels has.
+    def _pieces(self, threads: int, cache: int, wide: int) -> list[int]:
+        """How many tiles a piece of so many output channels may have.
 
         Its transformed input and products fit half of the cache where that leaves enough rows to a product
         to make up for reading the weights; where the weights are the larger part, pieces are long.
@@ -200,14 +200,14 @@ class Geometry:
         if self.tile is None:
             fair = -(-self.tiles // threads)
             fits = max(8 * PIXELS, cache // 2 // (4 * self.channels * (1 + (self.high > 1))))
-            return min(rounded(-(-fair // -(-fair // fits)), PIXELS), self.tiles)
+            return [min(rounded(-(-fair // -(-fair // fits)), PIXELS), self.tiles)]
         weights = 4 * self.products * self.depth * wide
         fair = rounded(-(-self.tiles // threads), ROWS if threads > 1 else FEW)
         per_tile = 4 * self.products * (self.depth + wide)
         fits = max(ROWS, cache // 2 // per_tile // ROWS * ROWS)
         least = 2 * ROWS if weights <= cache else 4 * ROWS if weights <= 8 * cache else 8 * ROWS
         rounds = max(1, round(fair / max(fits, least)))
-        return min(rounded(-(-self.tiles // (rounds * threads)), ROWS), self.tiles)
+        return [min(rounded(-(-self.tiles // (rounds * threads)), unit), self.tiles) for unit in (ROWS, FEW)]
 
     def scratch(self, tiles: int, wide: int) -> int:
         """Bytes that a piece needs to work in."""

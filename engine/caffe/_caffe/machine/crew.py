@@ -8,6 +8,7 @@ The board, int64 each, has what `Board` says and then one address of scratch mem
 
 from __future__ import annotations
 
+import os
 import platform
 from enum import IntEnum
 from typing import Any
@@ -29,12 +30,13 @@ class Board(IntEnum):
     WORK = 17
     PIECES = 18
     THREADS = 19  #: how many threads may take part
+    MORE = 20  #: whether more tasks come at once
     SCRATCH = 24  #: of the first thread
 
 
 ROW = 3  #: what a list of tasks has for each, int64 each: kernel, work, pieces
 
-_TICKET, _DONE, _KERNEL, _WORK, _PIECES, _THREADS, _SCRATCH = (8 * int(place) for place in Board)
+_TICKET, _DONE, _KERNEL, _WORK, _PIECES, _THREADS, _MORE, _SCRATCH = (8 * int(place) for place in Board)
 _PIECE = 2**32  # above every number of a piece
 _CLOSED = _PIECE - 1  # the number of no piece
 _TASKS = 2**31 - 1  # numbers of tasks come again after so many
@@ -70,6 +72,15 @@ def _pause(builder: Any, _: Any) -> None:
         builder.call(function, [ir.IntType(32)(1)])
 
 
+def _yield(builder: Any, _: Any) -> None:
+    """Let another thread have the processor, if one waits for it."""
+    if os.name == "posix":
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+    else:
+        _pause(builder, _)
+
+
 _seen = operation(ADDRESS, [ADDRESS], lambda b, address: b.load_atomic(_place(b, address), "seq_cst", 8))
 _show = operation(
     types.void,
@@ -82,6 +93,7 @@ _count = operation(
 )
 _call = operation(types.void, [ADDRESS] * 4, _run)
 _wait = operation(types.void, [ADDRESS], _pause)
+_step_aside = operation(types.void, [ADDRESS], _yield)
 
 
 @njit(inline="always")
@@ -99,14 +111,16 @@ def _take(board: Address, thread: int) -> bool:
 
 @compiled(void(int64, int64, int64))
 def serve(board: Address, thread: int, patience: int) -> None:
-    """Take pieces until there were none to take for `patience` looks."""
+    """Take pieces until there were none to take for `patience` looks, and no more come at once."""
     idle = 0
-    while idle < patience:
+    while idle < patience or _seen(board + _MORE):
         if thread < index_at(board + _THREADS) and _take(board, thread):
             idle = 0
-        else:
+        elif idle < patience:
             _wait(board)
             idle += 1
+        else:
+            _step_aside(board)
 
 
 @compiled(int64(int64, int64, int64, int64, int64))

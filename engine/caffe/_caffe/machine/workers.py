@@ -82,14 +82,21 @@ class Workers:
             self._reserve(threads, jobs.scratch)
             for helper in self._crew(threads - 1):
                 helper.wake()
-            board, done = self._board.ctypes.data, 0
-            while done < jobs.count:
-                end = min(done + SOME, jobs.count)
-                try:
-                    done = crew.lead(board, jobs.address, done, end, threads)
-                finally:  # an interrupt waits for the pieces, which write into memory that is given back
-                    while not crew.finished(board):
-                        time.sleep(PAUSE)  # a piece waits for a processor: let it have this one
+            self._board[crew.Board.MORE] = threads > 1
+            try:
+                self._lead(jobs, threads)
+            finally:
+                self._board[crew.Board.MORE] = 0
+
+    def _lead(self, jobs: Jobs, threads: int) -> None:
+        board, done = self._board.ctypes.data, 0
+        while done < jobs.count:
+            end = min(done + SOME, jobs.count)
+            try:
+                done = crew.lead(board, jobs.address, done, end, threads)
+            finally:  # an interrupt waits for the pieces, which write into memory that is given back
+                while not crew.finished(board):
+                    time.sleep(PAUSE)  # a piece waits for a processor: let it have this one
 
     def reserve(self, jobs: Sequence[Job]) -> None:
         """Make room for what these jobs need, so that it is missed now or never.
