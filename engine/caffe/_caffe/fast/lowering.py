@@ -29,7 +29,7 @@ from .operations.light import Adjust, Join, Normalize, Pool, Sum
 from .operations.upscale import Upscale
 
 _TEST = 1
-Item = Operation | Upscale | Inner | int  #: an operation, or the number of a layer
+Item = Operation | Upscale | int  #: an operation, or the number of a layer
 
 
 def lower(net: ReferencePath) -> list[Item]:

@@ -155,13 +155,18 @@ class Operation(ABC):
         self.plane = Plane()
         self._seen: tuple[PlaneLayout, ...] = ()
 
+    @property
+    def made(self) -> tuple[int, ...]:
+        """The present shape of the plane's map."""
+        return self.chain.made(-1)
+
     def prepare(self, planes: Sequence[Plane]) -> bool:
         """Get ready to compute `plane` from the planes of the bottoms; False if there is nothing to compute."""
         layouts = tuple(plane.layout for plane in planes)
-        if layouts != self._seen or self.chain.made(-1) != self.plane.layout.dims:
+        if layouts != self._seen or self.made != self.plane.layout.dims:
             self._seen = ()
             self.chain.reshape()
-            if 0 in self.chain.made(-1):
+            if 0 in self.made:
                 return False
             self.lay_out(layouts)
             self._seen = layouts

@@ -180,17 +180,16 @@ class FastPath:
         self._follow(item, planes)
         return part
 
-    def _operate(self, item: Operation | Upscale | Inner, planes: dict[int, Plane]) -> torch.Tensor | float:
+    def _operate(self, item: Operation | Upscale, planes: dict[int, Plane]) -> torch.Tensor | float:
         """Run an operation; what goes wrong in it, such as memory that is not there, is its first layer's."""
         try:
             if isinstance(item, Operation):
                 return self._run(item, planes)
-            self._from_blob(item, planes)
-            return 0.0
+            return self._from_blob(item, planes)
         except (RuntimeError, MemoryError) as error:
             self._blame(item, error)
 
-    def _blame(self, item: Operation | Upscale | Inner, error: Exception) -> NoReturn:
+    def _blame(self, item: Operation | Upscale, error: Exception) -> NoReturn:
         raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
 
     def _follow(self, number: int, planes: dict[int, Plane]) -> None:
@@ -252,24 +251,26 @@ class FastPath:
             found.append((self._blobs[number], Remade(chain.recipe, number, name, origins)))
         return found
 
-    def _from_blob(self, operation: Upscale | Inner, planes: dict[int, Plane]) -> None:
-        chain = operation.chain
+    def _from_blob(self, item: Upscale | Inner, planes: dict[int, Plane]) -> torch.Tensor | float:
+        chain = item.chain
         source = self._blobs[chain.bottoms[0]]
         for number in (chain.top, *chain.skipped):
             planes.pop(number, None)
-        if not operation.ready(source):
+        if not item.ready(source):
             self.forget(chain.numbers)
-            chain.forward()
-            return
-        operation.compute(source, self._blobs[chain.top])
+            return chain.forward()
+        item.compute_blob(source, self._blobs[chain.top])
         for number in chain.skipped:
             name = self._plan.blob_names[number]
             promise(self._blobs[number], Remade(chain.recipe, number, name, [Copy(source.value.clone())]))
+        return 0.0
 
     def _ran(self, operation: Operation, bottoms: list[Plane]) -> None:
         """An operation has run on these planes."""
 
     def _give_up(self, operation: Operation, planes: dict[int, Plane]) -> torch.Tensor | float:
+        if isinstance(operation, Inner):
+            return self._from_blob(operation, planes)
         for number in (operation.chain.top, *operation.chain.skipped):
             planes.pop(number, None)
         self.forget(operation.chain.numbers)

@@ -150,6 +150,12 @@ class Plane:
             return self._home[0].address + 4 * self._home[1]
         return self._memory.data_ptr()
 
+    @property
+    def pixel(self) -> int:
+        """The address of the first pixel of the map."""
+        _, _, wide, pitch = self.layout.stored
+        return self.address + 4 * (wide + self.layout.margin) * pitch
+
     def lay_out(self, layout: PlaneLayout) -> None:
         """Make room for a map of this layout; rows and columns of zeros are written, the rest is not."""
         if self._home is not None:

@@ -42,7 +42,7 @@ class Upscale:
             source.count > 0 and bool(torch.isfinite(source.value).all()) and self._weights.get() is not None
         )
 
-    def compute(self, source: Blob, top: Blob) -> None:
+    def compute_blob(self, source: Blob, top: Blob) -> None:
         """Fill `top`, (N, C, H, W), in the memory that it has."""
         self.chain.reshape()
         weights, window = self._weights.get(), self._layer.window
