@@ -102,6 +102,9 @@ class Memory:
 
     def promise(self, make: Callable[[], torch.Tensor], size: int) -> None:
         """Let `make()`, a flat tensor of `size` numbers of its own, be the contents; called when needed."""
+        if self._promise is make:  # what it was to be, and nobody has asked for it
+            self._changes += 1
+            return
         if self.exported:
             self.adopt(make())
             return

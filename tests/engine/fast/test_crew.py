@@ -51,6 +51,28 @@ def test_each_piece_is_computed_once(threads, count):
     workers.rest()
 
 
+def test_jobs_of_a_list_follow_one_another(threads):
+    """Pieces of one, of many; fewer threads than the list before had, and more."""
+    from caffe._caffe.machine import pixels
+    from caffe._caffe.machine.simd import bits
+    from caffe._caffe.machine.workers import Job, Jobs, Workers
+
+    workers, values = Workers(), np.ones((PIXELS, LANES), np.float32)
+    at, zeros = values.ctypes.data, np.zeros_like(values)
+    rng, wanted = np.random.default_rng(0), 1.0
+    for count in (2, 5, 1, 3, 2, 4):
+        torch.set_num_threads(count)
+        jobs = []
+        for factor in (1.5, -1, 2 / 3, 0.75, -4 / 3) * 40:
+            pieces = 2 ** int(rng.integers(0, 10))
+            work = (at, bits(factor), zeros.ctypes.data, bits(0), at, bits(1), LANES, PIXELS // pieces, PIXELS)
+            jobs.append(Job(pixels.mix, pixels.Mixture(*work), pieces))
+            wanted = float(np.float32(wanted) * np.float32(factor))
+        workers.do(Jobs(jobs))
+        assert (values == np.float32(wanted)).all()
+    workers.rest()
+
+
 def test_tasks_of_several_threads_do_not_mix(threads):
     from caffe._caffe.machine.workers import Workers
 

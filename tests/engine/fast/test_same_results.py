@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,10 +42,12 @@ class Drawn:
         for _ in range(size):
             draw(st.sampled_from([
                 self.convolution, self.convolution, self.pooling, self.relu, self.normal, self.lrn,
-                self.branches, self.joined, self.residual, self.dropout,
+                self.branches, self.joined, self.residual, self.dropout, self.tanh,
             ]))()  # fmt: skip
         if draw(st.booleans()):
             self.inner_product()
+        if draw(st.booleans()):
+            self.add("Softmax", [self.top], "")
 
     def inner_product(self) -> None:
         """One number of each channel, and scores of them: the end of a classifier."""
@@ -113,6 +116,10 @@ class Drawn:
 
     def dropout(self) -> None:
         self.add("Dropout", [self.top], "", self.draw(st.booleans()))
+
+    def tanh(self) -> None:
+        """Something that the fast path leaves to the layer."""
+        self.add("TanH", [self.top], "", self.draw(st.booleans()))
 
     def branches(self) -> None:
         source = self.top
@@ -202,10 +209,12 @@ def same(pair: Pair, names: Sequence[str] | None = None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_saving() -> Iterator[None]:
-    """Leaves memory saving off, as it was."""
+def settings_as_they_were() -> Iterator[None]:
+    """Leaves memory saving off, and as many threads as there were."""
+    threads = torch.get_num_threads()
     yield
     caffe.set_memory_saving(False)
+    torch.set_num_threads(threads)
 
 
 @SETTINGS
@@ -260,6 +269,14 @@ def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data, savi
     def read_some():
         same(pair, data.draw(st.lists(st.sampled_from(blobs), max_size=3, unique=True)) or None)
 
+    def passes():
+        for _ in range(3):
+            fill(pair, rng)
+            forward(pair, monkeypatch)
+
+    def other_threads():
+        torch.set_num_threads(data.draw(st.integers(1, 4)))
+
     def switch_saving():
         caffe.set_memory_saving(data.draw(st.booleans()))
 
@@ -273,9 +290,51 @@ def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data, savi
     forward(pair, monkeypatch)
     deeds = [
         new_input, new_size, write_weights, write_through_an_old_array, part_of_the_net, up_to_a_layer,
-        read_some, switch_saving, hold_a_blob,
+        read_some, switch_saving, hold_a_blob, passes, passes, other_threads,
     ]  # fmt: skip
     for deed in data.draw(st.lists(st.sampled_from(deeds), min_size=1, max_size=6)):
         deed()
         forward(pair, monkeypatch)
     same(pair)
+
+
+AMID = """
+layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 16 dim: 12 dim: 9 }} }} }}
+layer {{ name: "before" type: "Convolution" bottom: "data" top: "before" convolution_param {{ num_output: 32
+  kernel_size: 3 pad: 1 weight_filler {{ type: "msra" }} }} }}
+layer {{ name: "amid" type: "Python" bottom: "before" top: "amid" python_param {{ module: "{module}" layer: "Amid" }} }}
+layer {{ name: "after" type: "Convolution" bottom: "amid" top: "after" convolution_param {{ num_output: 16
+  kernel_size: 3 weight_filler {{ type: "msra" }} }} }}
+layer {{ name: "prob" type: "Softmax" bottom: "after" top: "prob" }}
+"""
+
+
+@pytest.mark.parametrize("deed", ["shapes", "weights", "nothing"])
+def test_a_layer_of_the_users_own_between_convolutions(tmp_path, monkeypatch, deed):
+    """It may do something else in each pass: make other shapes, or write into the layers that follow."""
+    module = f"amid_{deed}"
+    (tmp_path / f"{module}.py").write_text(f"""
+import caffe
+class Amid(caffe.Layer):
+    deed, nets = "{deed}", {{}}
+    def setup(self, bottom, top): self.passes = 0
+    def reshape(self, bottom, top):
+        rows = 12 - (self.passes // 2 % 2 if self.deed == "shapes" else 0)
+        top[0].reshape(1, 32, rows, 9)
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data[:, :, :top[0].height]
+        self.passes += 1
+        if self.deed == "weights":
+            self.nets[id(self)] *= -1.25
+    def backward(self, top, propagate_down, bottom): pass
+""")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    pair = build(tmp_path, monkeypatch, AMID.format(module=module))
+    amid = __import__(module).Amid
+    for net in pair:
+        amid.nets[id(net.layers[2])] = net.params["after"][0].data
+    rng = np.random.default_rng(7)
+    for _ in range(9):
+        fill(pair, rng)
+        forward(pair, monkeypatch)
+        same(pair)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ...proto.caffe_pb2 import EltwiseParameter, PoolingParameter
 from ..graph.plan import LayerPlan
 from ..layer import Layer
-from ..layers.activation import ReLU
+from ..layers.activation import ReLU, Softmax
 from ..layers.affine import Scale
 from ..layers.arithmetic import Eltwise
 from ..layers.convolution import Convolution, Deconvolution
@@ -25,7 +25,7 @@ from .operation import Chain, Operation
 from .operations.convolve import Convolve, ConvolveEach, window_of
 from .operations.dense import Dense
 from .operations.inner import Inner
-from .operations.light import Adjust, Join, Normalize, Pool, Sum
+from .operations.light import Adjust, Join, Normalize, Pool, Probabilities, Sum
 from .operations.upscale import Upscale
 
 _TEST = 1
@@ -70,15 +70,17 @@ class Lowering:
         for number in range(len(self._layers)):
             if number in self._taken:
                 continue
-            operation = self._operation(number) if self._fits(number) else self._inner(number)
+            operation = self._operation(number) if self._fits(number) else self._of_vector(number)
             yield number if operation is None else operation
 
-    def _inner(self, number: int) -> Inner | None:
+    def _of_vector(self, number: int) -> Operation | None:
+        """The end of a classifier: inner products of a vector, and their Softmax."""
         layer, planned = self._layers[number], self._plan.layers[number]
-        apart = not any(planned.loss_weights) and not in_place(planned) and self._plan.phase == _TEST
-        if type(layer) is InnerProduct and apart and Inner.suits_layer(layer):
+        if any(planned.loss_weights) or in_place(planned) or self._plan.phase != _TEST:
+            return None
+        if type(layer) is InnerProduct and Inner.suits_layer(layer):
             return Inner(self._chain([number]))
-        return None
+        return Probabilities(self._chain([number])) if _of_channels(layer) else None
 
     def _fits(self, number: int) -> bool:
         """Whether a layer may be part of an operation: ordinary, on maps, keeping nothing for backward."""
@@ -110,6 +112,8 @@ class Lowering:
             return Sum(self._chain([number, *after]), self._layers[after[0]].slope if after else 1.0)  # type: ignore[attr-defined]
         if kind is LRN and layer.across and layer.beta == 0.75 and not in_place(planned):  # type: ignore[attr-defined]
             return Normalize(self._chain([number]))
+        if _of_channels(layer) and not in_place(planned):
+            return Probabilities(self._chain([number]))
         if kind is Concat and self._joins_channels(number):
             return Join(self._chain([number]))
         if self._adjusts(number):
@@ -263,6 +267,11 @@ def upscales(layer: Layer) -> bool:
     param, window = layer.layer_param.convolution_param, layer.window
     alike = layer.channels == param.num_output and param.group in (1, layer.channels)
     return alike and layer.channel_axis == 1 and len(window.kernel) == 2 and window.dilation == (1, 1)
+
+
+def _of_channels(layer: Layer) -> bool:
+    """Whether it is a Softmax over channels, however many axes there are."""
+    return type(layer) is Softmax and layer.layer_param.softmax_param.axis == 1
 
 
 def in_place(planned: LayerPlan) -> bool:

@@ -218,9 +218,8 @@ class FastPath:
     def _bottoms(self, operation: Operation, planes: dict[int, Plane]) -> tuple[list[Plane], list[Fill]]:
         """The planes that an operation reads, and how some are filled; none where it had better not run."""
         chain = operation.chain
-        if any(
-            0 in self._blobs[number].dims or len(self._blobs[number].dims) != 4 for number in chain.bottoms
-        ):
+        dims = {number: self._blobs[number].dims for number in chain.bottoms}
+        if any(0 in d or (len(d) != 4 and number not in planes) for number, d in dims.items()):
             return [], []
         if operation.light and not any(number in planes for number in chain.bottoms):
             return [], []

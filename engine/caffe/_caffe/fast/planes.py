@@ -17,7 +17,7 @@ import torch
 
 from ..machine import moves
 from ..machine.simd import LANES
-from ..machine.workers import Jobs, Piece, shared, workers
+from ..machine.workers import Job, Jobs, Piece, shared, workers
 
 
 def distinct(made_of: Sequence[Hashable]) -> tuple[int, ...]:
@@ -182,6 +182,10 @@ class Plane:
         stored[:, :, : self.layout.margin] = 0
         self._memory[self.layout.count : self.layout.room] = 0
 
+    def clear(self) -> None:
+        """Write zeros everywhere."""
+        self.view().zero_()
+
     def view(self) -> torch.Tensor:
         """(N, 1 + rows, margin + columns, lanes)"""
         if self._home is not None:
@@ -191,15 +195,22 @@ class Plane:
 
     def read(self, values: torch.Tensor) -> None:
         """Take the values of a whole map, (N, C, H, W)."""
-        self._move(moves.fill_plane, values.contiguous())
+        maps = values.contiguous()
+        if maps.numel():
+            workers.do(Jobs([self.filling(maps)]))
+
+    def filling(self, maps: torch.Tensor) -> Job:
+        """What `read` does; the work begins with the address of the map, which has no gaps."""
+        return self._job(moves.fill_plane, maps)
 
     def values(self) -> torch.Tensor:
         """The map, (N, C, H, W), contiguous and of its own."""
         made = torch.empty(self.layout.dims)
-        self._move(moves.read_plane, made)
+        if made.numel():
+            workers.do(Jobs([self._job(moves.read_plane, made)]))
         return made
 
-    def _move(self, kernel: Piece, maps: torch.Tensor) -> None:
+    def _job(self, kernel: Piece, maps: torch.Tensor) -> Job:
         layout, (batch, channels, height, width) = self.layout, self.layout.dims
         rows, columns = layout.places
         _, high, wide, pitch = layout.stored
@@ -216,5 +227,4 @@ class Plane:
             row=wide * pitch,
             image=high * wide * pitch,
         )
-        if batch * height and channels * width:
-            workers.do(Jobs([shared(kernel, work, batch * height, channels * width)]))
+        return shared(kernel, work, batch * height, channels * width)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from ..blob import Blob
 from ..machine.workers import Job, Jobs, workers
-from ..memory import Seen, see, unchanged
+from ..memory import Memory, Seen, see, unchanged
 from .operation import Operation
 from .parameters import contents
 from .planes import Plane
-from .promises import Origin, promise
+from .promises import Origin, Promise, promised
 
 
 class Fill(NamedTuple):
@@ -30,10 +30,10 @@ class Batch:
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
-        self._ready = Jobs([])
         self._fills: list[Fill] = []
-        self._promises: list[tuple[Blob, Origin]] = []
+        self._ready = Jobs([])
         self._operations: list[Operation] = []
+        self._promises: list[tuple[Memory, Promise, int]] = []
         self._parameters: list[Seen] = []
 
     def add(
@@ -41,13 +41,13 @@ class Batch:
         operation: Operation,
         jobs: Sequence[Job],
         fills: Sequence[Fill],
-        promises: Sequence[tuple[Blob, Origin]],
+        made: Sequence[tuple[Blob, Origin]],
     ) -> None:
         """Take in an operation, what its bottoms are filled from, and what blobs are made of after it."""
         self._jobs += jobs
         self._fills += fills
-        self._promises += promises
         self._operations.append(operation)
+        self._promises += [(blob.data_memory, promised(origin), blob.count) for blob, origin in made]
 
     def close(self, remember: bool) -> None:
         """No operation comes any more.
@@ -55,7 +55,8 @@ class Batch:
         Args:
             remember: whether to keep what `still_good` has to know.
         """
-        self._ready = Jobs(self._jobs)
+        fills = [fill.plane.filling(fill.blob.value.contiguous()) for fill in self._fills]
+        self._ready = Jobs([*fills, *self._jobs])
         if remember:
             memories = [memory for operation in self._operations for memory in operation.chain.recipe.memories]
             self._parameters = [see(memory, contents) for memory in memories]
@@ -68,11 +69,12 @@ class Batch:
         """Compute all planes; the blobs' contents are made of them when they are read."""
         for operation in self._operations:
             operation.chain.forget()
-        for fill in self._fills:
-            fill.run()
+        read = [fill.blob.value.contiguous() for fill in self._fills]
+        for number, values in enumerate(read):
+            self._ready.redirect(number, values.data_ptr())
         workers.do(self._ready)
-        for blob, origin in self._promises:
-            promise(blob, origin)
+        for memory, make, count in self._promises:
+            memory.promise(make, count)
 
 
 class Entry(NamedTuple):

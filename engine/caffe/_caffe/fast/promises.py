@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import torch
@@ -71,13 +71,21 @@ class Remade:
         return self._recipe.values(self._number, [origin.values() for origin in self._origins])
 
 
+Promise = Callable[[], torch.Tensor]
+
+
 def promise(blob: Blob, origin: Origin) -> None:
     """Let a blob's contents be what `origin` gives when they are read.
 
     Raises:
         CaffeError: when the blob is read, if what it is made of was changed since the pass.
     """
-    blob.data_memory.promise(lambda: origin.values().view(-1), blob.count)
+    blob.data_memory.promise(promised(origin), blob.count)
+
+
+def promised(origin: Origin) -> Promise:
+    """What makes a blob's contents of `origin`, for `Memory.promise`."""
+    return lambda: origin.values().view(-1)
 
 
 def _changed(what: str) -> CaffeError:

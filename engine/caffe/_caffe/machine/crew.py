@@ -1,9 +1,11 @@
 """How threads share the pieces of a task without Python: tickets, compiled.
 
-A task is a kernel `void(work, piece, scratch)`. Whoever draws the next number computes that piece. Threads
-that find nothing to do spin for a while before they give up: waking them takes as long as a small layer.
+A task is a kernel `void(work, piece, scratch)`. Each thread has a range of the pieces, draws the next number of it and
+computes that piece, so that maps that one layer makes and the next reads stay in the same core's cache; who is done
+takes from the others' ranges. Threads that find nothing to do spin for a while before they give up: waking them takes
+as long as a small layer.
 
-The board, int64 each, has what `Board` says and then one address of scratch memory for each thread.
+The board, int64 each, has what `Board` says and then for each thread a line of what `Desk` says.
 """
 
 from __future__ import annotations
@@ -24,22 +26,30 @@ from .simd import ADDRESS, index_at, operation, put_index
 class Board(IntEnum):
     """What is written where. What threads write has a cache line of its own."""
 
-    TICKET = 0  #: the number of the task, and below it that of the next piece
-    DONE = 8  #: pieces that are finished
-    KERNEL = 16  #: the task
-    WORK = 17
-    PIECES = 18
-    THREADS = 19  #: how many threads may take part
-    MORE = 20  #: whether more tasks come at once
-    SCRATCH = 24  #: of the first thread
+    DONE = 0  #: pieces that are finished
+    KERNEL = 8  #: the task
+    WORK = 9
+    PIECES = 10
+    THREADS = 11  #: how many threads take part
+    MORE = 12  #: whether more tasks come at once
+    DESKS = 16  #: of the first thread
 
 
+class Desk(IntEnum):
+    """What a thread has of its own."""
+
+    TICKET = 0  #: the number of the task, and below it that of the next piece of the thread's range
+    SCRATCH = 1  #: the address of memory to work in
+
+
+DESK = 8  # numbers of one
 ROW = 3  #: what a list of tasks has for each, int64 each: kernel, work, pieces
 
-_TICKET, _DONE, _KERNEL, _WORK, _PIECES, _THREADS, _MORE, _SCRATCH = (8 * int(place) for place in Board)
+_DONE, _KERNEL, _WORK, _PIECES, _THREADS, _MORE, _DESKS = (8 * int(place) for place in Board)
 _PIECE = 2**32  # above every number of a piece
 _CLOSED = _PIECE - 1  # the number of no piece
 _TASKS = 2**31 - 1  # numbers of tasks come again after so many
+_SCRATCH = int(Desk.SCRATCH)
 SPINS = 4000  # looks at the board before a thread gives up: a fifth of a millisecond or so
 
 _INT, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
@@ -97,16 +107,31 @@ _step_aside = operation(types.void, [ADDRESS], _yield)
 
 
 @njit(inline="always")
+def _desk(board: Address, thread: int) -> Address:
+    return board + _DESKS + 8 * DESK * thread
+
+
+@njit(inline="always")
+def _first(pieces: int, threads: int, thread: int) -> int:
+    """The first piece of a thread's range, which ends where the next one's begins."""
+    return pieces * thread // threads
+
+
+@njit(inline="always")
 def _take(board: Address, thread: int) -> bool:
     """Compute a piece; False if there is none to take."""
-    ticket = _seen(board + _TICKET)
-    piece = ticket % _PIECE
-    kernel, work, pieces = index_at(board + _KERNEL), index_at(board + _WORK), index_at(board + _PIECES)
-    if piece >= pieces or not _swap(board + _TICKET, ticket, ticket + 1):
-        return False
-    _call(kernel, work, piece, index_at(board + _SCRATCH + 8 * thread))
-    _count(board + _DONE)
-    return True
+    for away in range(index_at(board + _THREADS)):
+        other = (thread + away) % index_at(board + _THREADS)
+        ticket = _seen(_desk(board, other))
+        # What is read from here on belongs to the ticket's task, or the ticket is another by now.
+        kernel, work, pieces = index_at(board + _KERNEL), index_at(board + _WORK), index_at(board + _PIECES)
+        threads = index_at(board + _THREADS)
+        there = other < threads and ticket % _PIECE < _first(pieces, threads, other + 1)
+        if there and _swap(_desk(board, other), ticket, ticket + 1):
+            _call(kernel, work, ticket % _PIECE, index_at(_desk(board, thread) + 8 * _SCRATCH))
+            _count(board + _DONE)
+            return True
+    return False
 
 
 @compiled(void(int64, int64, int64))
@@ -133,16 +158,19 @@ def lead(board: Address, rows: Address, first: int, count: int, threads: int) ->
     for at in range(first, count):
         row = rows + 8 * ROW * at
         pieces = index_at(row + 16)
-        number = (_seen(board + _TICKET) // _PIECE + 1) % _TASKS
-        _show(number * _PIECE + _CLOSED, board + _TICKET)
+        number = (_seen(_desk(board, 0)) // _PIECE + 1) % _TASKS
+        for thread in range(threads):
+            _show(number * _PIECE + _CLOSED, _desk(board, thread))
+        share = min(threads, pieces)
         put_index(index_at(row), board + _KERNEL)
         put_index(index_at(row + 8), board + _WORK)
         put_index(pieces, board + _PIECES)
-        put_index(min(threads, pieces), board + _THREADS)
+        put_index(share, board + _THREADS)
         _show(0, board + _DONE)
-        _show(number * _PIECE, board + _TICKET)
-        while _seen(board + _TICKET) % _PIECE < pieces:
-            _take(board, 0)
+        for thread in range(share):
+            _show(number * _PIECE + _first(pieces, share, thread), _desk(board, thread))
+        while _take(board, 0):
+            pass
         if not _finished(board):
             return at + 1
     return count

@@ -5,6 +5,7 @@ Where a kernel reads a record, that ends with how many pixels a piece has, and h
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from .simd import (
     index_at,
     larger,
     load,
+    number_at,
     number_of,
     put_index,
     put_number,
@@ -226,6 +228,42 @@ def adjust(work: Address, piece: int, _: Address) -> None:
         for c in range(0, 4 * g.lanes, 4 * LANES):
             value = fma(load(g.source + at + c), load(g.scale + c), load(g.shift + c))
             store(rectified(value, slopes), g.target + at + c)
+
+
+class Softmax(NamedTuple):
+    """target = e^source / its sum over the channels, pixel by pixel; rows and columns of zeros stay."""
+
+    source: int
+    target: int
+    lanes: int  #: of a pixel
+    channels: int
+    wide: int  #: columns of the plane
+    high: int  #: rows of an image in it, the first of zeros
+    margin: int  #: columns of zeros at the start of a row
+    size: int = 0
+    items: int = 0
+
+
+_, _softmax_at = record(Softmax)
+
+
+@compiled(_PIECE)
+def softmax(work: Address, piece: int, _: Address) -> None:
+    """A piece of a `Softmax`. Channels that there are not stay as they are."""
+    g = _softmax_at(work)
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        if t % g.wide < g.margin or t // g.wide % g.high == 0:
+            continue
+        source, target = g.source + 4 * g.lanes * t, g.target + 4 * g.lanes * t
+        most, total = number_at(source), float32(0)
+        for c in range(0, 4 * g.channels, 4):
+            most = max(most, number_at(source + c))
+        for c in range(0, 4 * g.channels, 4):
+            value = float32(math.exp(number_at(source + c) - most))
+            total += value
+            put_number(value, target + c)
+        for c in range(0, 4 * g.channels, 4):
+            put_number(number_at(target + c) / total, target + c)
 
 
 class Normalization(NamedTuple):

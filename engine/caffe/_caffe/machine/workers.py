@@ -56,6 +56,10 @@ class Jobs:
         self.pieces = max((job.pieces for job in jobs), default=0)  #: of the job that has the most
         self.scratch = max((job.scratch for job in jobs), default=0)
 
+    def redirect(self, number: int, address: int) -> None:
+        """Let the work of a job begin with another number."""
+        self._works[number][0] = address
+
 
 class Workers:
     """Runs the pieces of one task at a time; calls from several threads wait for each other."""
@@ -68,7 +72,7 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
         self._size = 0
         self._scratch: list[np.ndarray] = []
-        self._board = np.zeros(crew.Board.SCRATCH + MOST, np.int64)
+        self._board = np.zeros(crew.Board.DESKS + crew.DESK * MOST, np.int64)
         self._helpers: list[Helper] = []
 
     def do(self, jobs: Jobs) -> None:
@@ -176,7 +180,8 @@ class Workers:
                 self._scratch.append(np.empty(0, np.uint8))
             if self._scratch[number].nbytes < scratch + 64:
                 self._scratch[number] = np.empty(scratch + 64, np.uint8)
-                self._board[crew.Board.SCRATCH + number] = self._address(number)
+                desk = crew.Board.DESKS + crew.DESK * number
+                self._board[desk + crew.Desk.SCRATCH] = self._address(number)
 
     def _address(self, worker: int) -> int:
         """The first address of a worker's memory that a cache line starts at."""

@@ -33,7 +33,8 @@ class Inner(Operation):
     @staticmethod
     def suits_layer(layer: InnerProduct) -> bool:
         """Whether the weights lie row by row, and are multiplied as they are."""
-        return not layer.layer_param.inner_product_param.transpose and not layer.rounds
+        param = layer.layer_param.inner_product_param
+        return param.axis == 1 and not param.transpose and not layer.rounds
 
     def suits(self, layouts: Sequence[PlaneLayout]) -> bool:
         return layouts[0].dims == (1, self._layer.features, 1, 1)

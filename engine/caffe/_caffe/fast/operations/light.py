@@ -21,6 +21,9 @@ from ..planes import Plane, PlaneLayout
 from .convolve import address, pixel_tables
 
 
+FEW_NUMBERS = 1 << 14
+
+
 class Pool(Operation):
     """A Pooling, MAX or AVE."""
 
@@ -132,6 +135,34 @@ class Adjust(_Alike):
             margin=layout.margin,
         )
         return [shared(pixels.adjust, work, layout.count // layout.lanes, layout.lanes)]
+
+
+class Probabilities(_Alike):
+    """A Softmax over channels, of few numbers: for many PyTorch takes less time."""
+
+    @property
+    def made(self) -> tuple[int, ...]:
+        return (*self.chain.made(-1), 1, 1)[:4]
+
+    def suits(self, layouts: Sequence[PlaneLayout]) -> bool:
+        return layouts[0].count <= FEW_NUMBERS
+
+    def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
+        super().lay_out(layouts)
+        self.plane.clear()
+
+    def jobs(self, planes: Sequence[Plane]) -> list[Job]:
+        layout = self.plane.layout
+        work = pixels.Softmax(
+            source=planes[0].address,
+            target=self.plane.address,
+            lanes=layout.lanes,
+            channels=layout.channels,
+            wide=layout.stored[2],
+            high=layout.stored[1],
+            margin=layout.margin,
+        )
+        return [shared(pixels.softmax, work, layout.count // layout.lanes, 16 * layout.lanes)]
 
 
 class Normalize(_Alike):
