@@ -17,6 +17,7 @@ from .planes import PlaneLayout, distinct
 Pair = tuple[int, int]
 MOVE = 20  # multiply-adds that could be done while a transform moves one number
 READ = 16  # and while one number comes from memory
+STEP = 2 * COLUMNS  # output channels whose products are made before results are
 SAME_PLACE = 1024  # numbers after which an address falls into the same place of the first cache
 
 
@@ -194,18 +195,17 @@ class Geometry:
     def _pieces(self, threads: int, cache: int, wide: int) -> list[int]:
         """How many tiles a piece of so many output channels may have.
 
-        Its transformed input and products fit half of the cache where that leaves enough rows to a product
-        to make up for reading the weights; where the weights are the larger part, pieces are long.
+        Its transformed input and some products stay in the cache, where that leaves enough rows to a product
+        to make up for reading the weights; else pieces are long.
         """
         if self.tile is None:
             fair = -(-self.tiles // threads)
             fits = max(8 * PIXELS, cache // 2 // (4 * self.channels * (1 + (self.high > 1))))
             return [min(rounded(-(-fair // -(-fair // fits)), PIXELS), self.tiles)]
-        weights = 4 * self.products * self.depth * wide
         fair = rounded(-(-self.tiles // threads), ROWS if threads > 1 else FEW)
-        per_tile = 4 * self.products * (self.depth + wide)
+        per_tile = 4 * self.products * (self.depth + STEP)
         fits = max(ROWS, cache // 2 // per_tile // ROWS * ROWS)
-        least = 2 * ROWS if weights <= cache else 4 * ROWS if weights <= 8 * cache else 8 * ROWS
+        least = 2 * ROWS if 2 * ROWS * 4 * self.products * self.depth <= cache else 8 * ROWS
         rounds = max(1, round(fair / max(fits, least)))
         return [min(rounded(-(-self.tiles // (rounds * threads)), unit), self.tiles) for unit in (ROWS, FEW)]
 
@@ -215,7 +215,7 @@ class Geometry:
             addresses = rounded(tiles, PIXELS) * (self.high * self.pieces + 1)
             return 8 * addresses + 4 * tiles * self.apart + 64
         tile = 4 * LANES * self.tile.outputs**2
-        return 4 * (self.products * tiles + FEW) * (self.depth + wide) + tile + 64
+        return 4 * (self.products * tiles + FEW) * (self.depth + min(wide, STEP)) + tile + 64
 
 
 def targets(

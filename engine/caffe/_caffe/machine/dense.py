@@ -192,4 +192,5 @@ def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first:
         left = x + 4 * (block // g.blocks * g.rows + row) * g.depth
         right = weights + 4 * block * g.depth * g.outputs
         target = made + 4 * (block * g.rows + row) * g.outputs
-        multiply_panels(left, right, target, min(g.band, g.rows - row), g.depth, g.outputs)
+        after = right + 4 * g.depth * g.outputs
+        multiply_panels(left, right, target, min(g.band, g.rows - row), g.depth, g.outputs, after)

@@ -46,6 +46,7 @@ class Convolution(NamedTuple):
     size: int = 0  #: tiles of a piece
     items: int = 0  #: tiles
     broad: int = 0  #: output channels of a piece
+    step: int = 0  #: and of the products that are made before results are, a multiple of COLUMNS
 
 
 CONVOLUTION, convolution_at = record(Convolution)
@@ -63,10 +64,12 @@ def read_tiles(g: Convolution, first: int, count: int, into: Address, apart: int
 
 
 @njit(inline="always")
-def multiply_panels(a: Address, b: Address, c: Address, count: int, depth: int, wide: int) -> None:
+def multiply_panels(
+    a: Address, b: Address, c: Address, count: int, depth: int, wide: int, after: Address
+) -> None:
     """C (count x wide) = A (count x depth) times B, one panel of COLUMNS after another.
 
-    While a panel is at work the next is asked for. Up to FEW - 1 rows after the last of C are written too,
+    While a panel is at work the next is asked for, and `after` while the last one is. Up to FEW - 1 rows after the last of C are written too,
     and as many after the last of A are read.
     """
     for start in range(0, depth, DEPTH):
@@ -74,7 +77,9 @@ def multiply_panels(a: Address, b: Address, c: Address, count: int, depth: int, 
         for column in range(0, wide, COLUMNS):
             panel = b + 4 * (column * depth + start * COLUMNS)
             last = column + COLUMNS >= wide
-            soon = b + 4 * (start + deep) * COLUMNS if last else panel + 4 * depth * COLUMNS
+            soon = panel + 4 * depth * COLUMNS
+            if last:
+                soon = b + 4 * (start + deep) * COLUMNS if start + deep < depth else after
             pace = 4 * COLUMNS * ROWS // max(count, ROWS)
             t = 0
             while t < count:
@@ -161,9 +166,12 @@ def convolve(work: Address, piece: int, scratch: Address) -> None:
     read_tiles(g, first, count, scratch, count * depth)
     made = scratch + 4 * (products * count + FEW) * depth
     made = (made + 63) // 64 * 64
-    for f in range(products):
-        a = scratch + 4 * f * count * depth
-        b = g.weights + 4 * depth * (f * g.outputs + channel)
-        multiply_panels(a, b, made + 4 * f * count * wide, count, depth, wide)
-    tile = made + 4 * (products * count + FEW) * wide
-    _write_tiles(g, first, count, made, channel, wide, number_of(g.slope), tile)
+    tile = made + 4 * (products * count + FEW) * min(g.step, wide)
+    for start in range(channel, channel + wide, g.step):
+        part = min(g.step, channel + wide - start)
+        for f in range(products):
+            a = scratch + 4 * f * count * depth
+            b = g.weights + 4 * depth * (f * g.outputs + start)
+            after = b + 4 * depth * g.outputs if f < products - 1 else g.weights + 4 * depth * (start + part)
+            multiply_panels(a, b, made + 4 * f * count * part, count, depth, part, after)
+        _write_tiles(g, first, count, made, start, part, number_of(g.slope), tile)

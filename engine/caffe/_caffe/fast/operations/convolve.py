@@ -17,7 +17,7 @@ from ...machine.transforms.toom import Short
 from ...machine.unrolled import COLUMNS
 from ...machine.workers import Job, Jobs, shared, workers
 from ..choice import chosen, fastest
-from ..convolution import Axis, Form, Geometry, Window, algorithms, rounded, targets
+from ..convolution import STEP, Axis, Form, Geometry, Window, algorithms, rounded, targets
 from ..operation import Chain, Kept, Operation
 from ..parameters import Epilogue, Packed, pack
 from ..planes import Plane, PlaneLayout
@@ -161,6 +161,7 @@ def work_of(now: Geometry, source: Plane, target: Plane, group: int = 0) -> prod
         **_places(now, source, target, group),
         channels=now.channels,
         short=now.tile.products * 8 + now.tile.outputs if now.tile else 0,
+        step=STEP,
     )
 
 
