@@ -9,6 +9,7 @@ pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from caffe._caffe.machine import dense
 from caffe._caffe.machine.unrolled import COLUMNS, FEW, ROWS
+from caffe._caffe.machine.workers import Jobs, shared, workers
 
 
 @pytest.mark.parametrize("outputs", [FEW, ROWS, ROWS + FEW, 3 * ROWS - FEW])
@@ -18,9 +19,11 @@ def test_the_rows_after_the_last_stay_as_they_were(outputs: int, taps: int) -> N
     weights = stream.normal(size=(outputs, taps)).astype(np.float32)
     panels = stream.normal(size=(2, taps, COLUMNS)).astype(np.float32)
     made = np.full((outputs + ROWS, 2 * COLUMNS), 7, np.float32)
-    work = dense.Dense(2 * COLUMNS, 2 * COLUMNS, taps, outputs, 2 * ROWS)
+    addresses = [int(array.ctypes.data) for array in (weights, panels, made)]
+    work = dense.Dense(2 * COLUMNS, 2 * COLUMNS, taps, outputs, 2 * ROWS, *addresses)
     blocks = -(-outputs // work.block)
-    dense.multiply(work, weights.ctypes.data, panels.ctypes.data, made.ctypes.data, 0, blocks)
+    copies = 4 * work.block * dense.DEPTH
+    workers.do(Jobs([shared(dense.multiply, work, blocks, 1, copies)]))
     expected = weights.astype(np.float64) @ np.concatenate(panels.astype(np.float64), axis=1)
     np.testing.assert_allclose(made[:outputs], expected, atol=1e-4)
     assert (made[outputs:] == 7).all()

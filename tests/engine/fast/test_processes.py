@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -219,14 +220,6 @@ threading.Thread(target=late).start()
 # ---- mistakes in a worker ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(("chosen", "found"), [({}, "1000"), ({"OMP_WAIT_POLICY": "active"}, "")])
 def test_threads_of_pytorch_leave_the_cores_soon_unless_the_user_says_otherwise(chosen, found):
     without = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
@@ -241,50 +234,28 @@ def test_threads_of_pytorch_leave_the_cores_soon_unless_the_user_says_otherwise(
     assert done.stdout.strip() == found and (heard[1] == "1000") == bool(found)
 
 
-@pytest.mark.usefixtures("three_threads")
-def test_pieces_of_light_work_cover_it_once_and_are_few():
-    from caffe._caffe.machine.workers import in_pieces
+@pytest.mark.parametrize("count, numbers", [(1, 1), (7, 1 << 20), (100_000, 64), (1 << 20, 4096), (513, 3000)])
+def test_items_are_shared_into_pieces_that_cover_them_once(count: int, numbers: int) -> None:
+    from caffe._caffe.machine.pixels import Copy
+    from caffe._caffe.machine.workers import shared
 
-    for count, numbers in ((1, 1), (7, 1 << 20), (100_000, 64), (1 << 20, 4096), (513, 3000)):
-        done: list[tuple[int, int]] = []
-        in_pieces(count, numbers, lambda first, size, done=done: done.append((first, size)))
-        items = [item for first, size in sorted(done) for item in (first, first + size)]
-        assert items[0] == 0 and items[-1] == count and items[1:-1:2] == items[2::2]
-        assert len(done) <= 40
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_what_a_piece_raises_reaches_the_caller_and_the_workers_go_on():
-    from caffe._caffe.machine.workers import Workers
-
-    workers, at_work = Workers(), set()
-
-    def fails(piece: int, scratch: int) -> None:
-        at_work.add(piece)
-        try:
-            if piece in (0, 5):
-                raise MemoryError(f"piece {piece}")
-        finally:
-            at_work.discard(piece)
-
-    for _ in range(20):
-        with pytest.raises(MemoryError, match="piece"):
-            workers.run(fails, 50)
-        assert not at_work
-        done: list[int] = []
-        workers.run(lambda piece, _, done=done: done.append(piece), 50, scratch=1 << 12)
-        assert sorted(done) == list(range(50))
+    job = shared(lambda *_: None, Copy(0, 0, 0, 0), count, numbers)
+    size, items = job.work[-2:]
+    assert items == count and (job.pieces - 1) * size < count <= job.pieces * size
 
 
 def test_no_room_for_scratch_memory_is_an_error_and_the_workers_go_on():
-    from caffe._caffe.machine.workers import Workers
+    from caffe._caffe.machine import pixels
+    from caffe._caffe.machine.simd import LANES
+    from caffe._caffe.machine.workers import Job, Jobs, Workers
 
-    workers = Workers()
+    workers, source, target = Workers(), np.ones((4, LANES), np.float32), np.zeros((4, LANES), np.float32)
+    work = pixels.Copy(source.ctypes.data, LANES, target.ctypes.data, LANES, 1, 4)
     with pytest.raises(MemoryError):
-        workers.run(lambda piece, scratch: None, 4, scratch=1 << 60)
-    done: list[int] = []
-    workers.run(lambda piece, scratch: done.append(piece), 4, scratch=64)
-    assert sorted(done) == [0, 1, 2, 3]
+        workers.do(Jobs([Job(pixels.copy, work, 4, scratch=1 << 60)]))
+    assert not target.any()
+    workers.do(Jobs([Job(pixels.copy, work, 4, scratch=64)]))
+    assert np.array_equal(source, target)
 
 
 def test_memory_that_is_not_enough_names_the_layer(programs):

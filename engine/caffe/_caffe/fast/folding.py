@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..machine import passing
-from ..machine.workers import in_pieces
+from ..machine.simd import bits
+from ..machine.workers import Jobs, shared, workers
 from .operation import Kept
 from .planes import Plane, PlaneLayout, whole
 
 PARTS = 4  # of a row that may stand for many
-_Table = np.ndarray
-#: Of `passing.fold`, in the order of its arguments.
-Tables = tuple[_Table, _Table, _Table, _Table, _Table, _Table, _Table, _Table]
+Tables = tuple[np.ndarray, ...]  #: of `passing.Folding`, in its order
 
 
 def opened(layout: PlaneLayout) -> PlaneLayout:
@@ -41,28 +40,28 @@ class Folder:
         """
         if result.layout == layout == grad.layout:
             if slope != 1:
-                in_pieces(
-                    layout.count // layout.lanes,
-                    layout.lanes,
-                    lambda first, count: passing.mask(
-                        result.address, grad.address, layout.lanes, np.float32(slope), first, count
-                    ),
-                )
+                work = passing.Masking(result.address, grad.address, layout.lanes, bits(slope))
+                pixels = layout.count // layout.lanes
+                workers.do(Jobs([shared(passing.mask, work, pixels, layout.lanes)]))
             return grad
         self._folded.lay_out(layout)
-        work = passing.Folding(result.address, grad.address, self._folded.address, layout.lanes, PARTS)
         tables = self._tables((result.layout, grad.layout, layout))
-        parts = PARTS * layout.batch * (layout.stored[1] - 1)
-        in_pieces(
-            parts,
-            grad.layout.count // parts,
-            lambda first, count: passing.fold(work, *tables, np.float32(slope), first, count),
+        fold = passing.Folding(
+            result.address,
+            grad.address,
+            self._folded.address,
+            layout.lanes,
+            PARTS,
+            bits(slope),
+            len(tables[-1]),
+            *(int(table.ctypes.data) for table in tables),
         )
+        parts = PARTS * layout.batch * (layout.stored[1] - 1)
+        workers.do(Jobs([shared(passing.fold, fold, parts, grad.layout.count // parts)]))
         return self._folded
 
 
 def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> Tables:
-    """Of `passing.fold`."""
     values, grads, folded = key
     batch, (rows, columns) = folded.batch, (np.array(folded.rows), np.array(folded.columns))
     by_row, by_column = (np.argsort(axis, kind="stable") for axis in (rows, columns))
@@ -72,7 +71,7 @@ def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> Tables:
     images = np.arange(batch)[:, None]
     starts = np.append((images * len(rows) + row_starts[:-1]).ravel(), batch * len(rows))
     first_row, first_column = by_row[row_starts[:-1]], by_column[column_starts[:-1]]
-    return (
+    tables = (
         values.row_offsets(by_row[:, None]).ravel(),
         grads.row_offsets(by_row[:, None]).ravel(),
         starts,
@@ -82,3 +81,4 @@ def _tables(key: tuple[PlaneLayout, PlaneLayout, PlaneLayout]) -> Tables:
         folded.row_offsets(first_row[:, None]).ravel(),
         folded.column_offsets(first_column),
     )
+    return tuple(np.ascontiguousarray(table, np.int64) for table in tables)

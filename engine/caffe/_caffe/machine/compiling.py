@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numba
 import numpy as np
+from numba import int64, void
 
 from ..log import log
 
@@ -29,6 +30,10 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 #: Only Python calls the kernels, so that a wrapper for C would be compiled in vain.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+#: The signature of a kernel that does a task in pieces: address of its work, number of the piece, address of
+#: memory to work in.
+PIECE = void(int64, int64, int64)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _lock = Lock()

@@ -8,54 +8,80 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numba import float32, int64, njit, types, void
+from numba import float32, int64, njit, void
 
-from .compiling import Address, Array, compiled
+from .compiling import PIECE, Address, compiled
 from .products import multiply_panels
-from .simd import LANES, add, fma, load, number_at, put_number, record, spread, store
+from .simd import LANES, add, fma, index_at, load, number_at, put_index, put_number, record, spread, store
 from .unrolled import COLUMNS, FEW, ROWS, product, product_of_few
 
 DEPTH = 256  # how much of a product's depth is done before the next
 
 
 class Dense(NamedTuple):
-    """The numbers of a dense convolution."""
+    """The numbers of a dense convolution, and one of its products."""
 
     pixels: int
     wide: int  #: pixels, up to a multiple of COLUMNS
     taps: int  #: a multiple of COLUMNS
     outputs: int  #: a multiple of FEW
     block: int  #: outputs that share a panel of the other side, a multiple of ROWS
+    left: int = 0  #: the left factor
+    right: int = 0  #: the right factor
+    target: int = 0  #: the product
+    adds: int = 0  #: of weights' gradients: whether they are added to what is there
+    size: int = 0
+    items: int = 0
 
 
-DENSE = types.NamedUniTuple(int64, len(Dense._fields), Dense)
-_TABLE = int64[:, ::1]
+_, dense_at = record(Dense)
 
 
-@compiled(void(float32[::1], _TABLE, _TABLE, float32[:, ::1], float32[:, :, ::1], int64, int64))
-def gather(
-    plane: Array, rows: Array, columns: Array, x: Array, panels: Array, first: int, count: int
-) -> None:
-    """x (pixels, taps), if it has rows, and its transpose in panels of COLUMNS pixels; -1 in a table is 0.
+class Taps(NamedTuple):
+    """What lies under the taps, channel by channel."""
 
-    Channels `first` to `first + count`.
-    """
-    high, wide, across = rows.shape[1], columns.shape[1], columns.shape[0]
-    pixels = rows.shape[0] * across
-    places = np.empty(pixels, np.int64)
-    for i in range(high):
-        for j in range(wide):
-            for t in range(pixels):
-                row, column = rows[t // across, i], columns[t % across, j]
-                places[t] = row + column if row >= 0 and column >= 0 else -1
-            for c in range(first, first + count):
-                tap = (c * high + i) * wide + j
-                for t in range(pixels):
-                    value = plane[places[t] + c] if places[t] >= 0 else float32(0)
-                    panels[t // COLUMNS, tap, t % COLUMNS] = value
-                    if x.shape[0]:
-                        x[t, tap] = value
+    plane: int
+    rows: int  #: per output row, offsets of the rows under the taps, -1 for those outside
+    columns: int  #: the same of columns
+    high: int  #: the kernel's height
+    wide: int  #: the kernel's width
+    across: int  #: output columns
+    pixels: int
+    taps: int  #: of a pixel, in all channels
+    x: int  #: (pixels, taps), or 0
+    panels: int = 0  #: its transpose in panels of COLUMNS pixels
+    size: int = 0
+    items: int = 0
+
+
+_, taps_at = record(Taps)
+
+@njit(inline="always")
+def place_of(g: Taps, t: int, i: int, j: int) -> int:
+    """How many bytes from the plane's first number the pixel under a tap is; -1: outside."""
+    row = index_at(g.rows + 8 * (t // g.across * g.high + i))
+    column = index_at(g.columns + 8 * (t % g.across * g.wide + j))
+    return 4 * (row + column) if row >= 0 and column >= 0 else -1
+
+
+@compiled(PIECE)
+def gather(work: Address, piece: int, places: Address) -> None:
+    """Channels of a `Taps`: `panels`, and `x` if there is one; `places` has room for an address of each pixel."""
+    g = taps_at(work)
+    first, end = piece * g.size, min((piece + 1) * g.size, g.items)
+    for i in range(g.high):
+        for j in range(g.wide):
+            for t in range(g.pixels):
+                put_index(place_of(g, t, i, j), places + 8 * t)
+            for c in range(first, end):
+                tap = (c * g.high + i) * g.wide + j
+                panel, x = g.panels + 4 * tap * COLUMNS, g.x + 4 * tap
+                for t in range(g.pixels):
+                    place = index_at(places + 8 * t)
+                    value = number_at(g.plane + place + 4 * c) if place >= 0 else float32(0)
+                    put_number(value, panel + 4 * (t // COLUMNS * g.taps * COLUMNS + t % COLUMNS))
+                    if g.x:
+                        put_number(value, x + 4 * t * g.taps)
 
 
 @njit(inline="always")
@@ -93,18 +119,17 @@ def _copy_rows(source: Address, apart: int, target: Address, rows: int, deep: in
             store(load(start + at), to + at)
 
 
-@compiled(void(DENSE, int64, int64, int64, int64, int64))
-def multiply(g: Dense, weights: Address, panels: Address, made: Address, first: int, count: int) -> None:
-    """made (outputs, wide) = weights (outputs, taps) times panels (wide / COLUMNS, taps, COLUMNS).
+@compiled(PIECE)
+def multiply(work: Address, piece: int, copy: Address) -> None:
+    """Blocks of a `Dense`: made (outputs, wide) = weights (outputs, taps) times panels (wide / COLUMNS, taps, COLUMNS).
 
-    Blocks `first` to `first + count`. Rows of weights are copied before their use: where they lie, their
-    distance sends them all to the same few places of a cache. Meanwhile the next ones and the next panel are
-    asked for.
+    Rows of weights are copied before their use, to `copy`, (block, DEPTH): where they lie, their distance
+    sends them all to the same few places of a cache. Meanwhile the next ones and the next panel are asked for.
     """
-    part = np.empty((g.block, DEPTH), np.float32)
-    copy = part.ctypes.data
+    g = dense_at(work)
+    weights, panels, made = g.left, g.right, g.target
     half = max(1, g.block // ROWS // 2)
-    for block in range(first, first + count):
+    for block in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         top = block * g.block
         rows = min(g.block, g.outputs - top)
         for start in range(0, g.taps, DEPTH):
@@ -144,7 +169,7 @@ class Rows(NamedTuple):
 _, _rows_at = record(Rows)
 
 
-@compiled(void(int64, int64, int64))
+@compiled(PIECE)
 def multiply_rows(work: Address, piece: int, sums: Address) -> None:
     """A piece of a `Rows`; `sums` has room for a vector."""
     g = _rows_at(work)
@@ -169,28 +194,30 @@ def multiply_rows(work: Address, piece: int, sums: Address) -> None:
 class Lines(NamedTuple):
     """Products (rows x depth) times (depth x outputs), as many as a short convolution has."""
 
+    x: int  #: (products, rows, depth)
+    weights: int  #: (products, outputs / COLUMNS, depth, COLUMNS), of all blocks' outputs
+    made: int  #: (products, blocks, rows, outputs)
     rows: int  #: a multiple of FEW
     band: int  #: of them are done at a time, a multiple of ROWS
     bands: int
     depth: int
     outputs: int  #: of a block, a multiple of COLUMNS
     blocks: int  #: of each product
+    size: int = 0
+    items: int = 0
 
 
-LINES = types.NamedUniTuple(int64, len(Lines._fields), Lines)
+_, _lines_at = record(Lines)
 
 
-@compiled(void(LINES, int64, int64, int64, int64, int64))
-def multiply_lines(g: Lines, x: Address, weights: Address, made: Address, first: int, count: int) -> None:
-    """made (products, blocks, rows, outputs) = x (products, rows, depth) times weights.
-
-    Bands `first` to `first + count` of the blocks of all products; weights are (products, outputs / COLUMNS,
-    depth, COLUMNS), of all blocks' outputs.
-    """
-    for item in range(first, first + count):
+@compiled(PIECE)
+def multiply_lines(work: Address, piece: int, _: Address) -> None:
+    """Bands of the blocks of all products of a `Lines`."""
+    g = _lines_at(work)
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         block, row = item // g.bands, item % g.bands * g.band
-        left = x + 4 * (block // g.blocks * g.rows + row) * g.depth
-        right = weights + 4 * block * g.depth * g.outputs
-        target = made + 4 * (block * g.rows + row) * g.outputs
+        left = g.x + 4 * (block // g.blocks * g.rows + row) * g.depth
+        right = g.weights + 4 * block * g.depth * g.outputs
+        target = g.made + 4 * (block * g.rows + row) * g.outputs
         after = right + 4 * g.depth * g.outputs
         multiply_panels(left, right, target, min(g.band, g.rows - row), g.depth, g.outputs, after)

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from numba import int64, void
 
-from .compiling import Address, compiled
+from .compiling import PIECE, Address, compiled
 from .simd import LANES, add, divide, fma, load, number_of, record, root, spread, store, subtract, times
 
-_PIECE = void(int64, int64, int64)
 _VECTOR = 4 * LANES  # bytes
 
 
@@ -33,7 +32,7 @@ class Momentum(NamedTuple):
 _, _momentum_at = record(Momentum)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def momentum(work: Address, piece: int, scratch: Address) -> None:
     """A piece of a `Momentum`."""
     g = _momentum_at(work)
@@ -72,7 +71,7 @@ class Moments(NamedTuple):
 _, _moments_at = record(Moments)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def moments(work: Address, piece: int, scratch: Address) -> None:
     """A piece of a `Moments`."""
     g = _moments_at(work)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from numba import int64, njit, void
 
-from .compiling import Address, compiled
+from .compiling import PIECE, Address, compiled
 from .simd import LANES, index_at, load, number_of, put_index, record, store
 from .unrolled import COLUMNS, FEW_PIXELS, PIXELS, product_at, product_at_few, product_at_half
 
@@ -80,7 +80,7 @@ def _find(g: Direct, first: int, count: int, found: Address, places: Address) ->
         put_index(index_at(places + 8 * (count - 1)), places + 8 * t)
 
 
-@compiled(void(int64, int64, int64))
+@compiled(PIECE)
 def convolve(work: Address, piece: int, scratch: Address) -> None:
     """A piece of a `Direct`. `scratch` is as large as `Geometry.scratch` says.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numba import float32, int64, njit, types, void
+from numba import int64, njit
 
-from .compiling import Address, Array, compiled
-from .dense import DENSE, DEPTH, Dense, product_of_rows
-from .products import CONVOLUTION, Convolution, read_tiles
-from .simd import LANES, index_at, load, number_at, put_number, store
+from .compiling import PIECE, Address, compiled
+from .dense import DEPTH, dense_at, place_of, product_of_rows, taps_at
+from .products import Convolution, convolution_at, read_tiles
+from .simd import LANES, index_at, load, number_at, put_number, record, store
 from .transforms.toom import short
 from .unrolled import COLUMNS, ROWS, product, transform_in
 
@@ -54,14 +53,29 @@ def _read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
                 target += 4 * g.channels
 
 
-@compiled(void(CONVOLUTION, int64, int64, int64, int64, int64))
-def fill(g: Convolution, first: int, count: int, into: Address, grads: Address, tiles: int) -> None:
-    """Tiles of the input and of the top's gradient, `first` to `first + count`, transformed for the products.
+class Tiles(NamedTuple):
+    """Tiles of the input and of the top's gradient, transformed for the products."""
 
-    Args:
-        g: `target` is the plane of the gradient; its tables send what is not there to zeros.
-        into, grads: (products, tiles, channels) and (products, tiles, outputs), of the first tile to fill.
-    """
+    work: int  #: a `Convolution`, whose target is the gradient's plane; its tables send what is not there to zeros
+    first: int  #: tile
+    into: int  #: (products, tiles, channels)
+    grads: int  #: (products, tiles, outputs)
+    tiles: int
+    size: int = 0
+    items: int = 0
+
+
+_, _tiles_at = record(Tiles)
+
+
+@compiled(PIECE)
+def fill(work: Address, piece: int, _: Address) -> None:
+    """A piece of `Tiles`."""
+    all_ = _tiles_at(work)
+    g, tiles, start = convolution_at(all_.work), all_.tiles, piece * all_.size
+    first, count = all_.first + start, min(all_.size, all_.items - start)
+    deep = g.channels if g.short else g.channels * g.high * g.wide
+    into, grads = all_.into + 4 * start * deep, all_.grads + 4 * start * g.outputs
     if not g.short:
         _read_taps(g, first, count, into)
         for t in range(count):
@@ -96,16 +110,19 @@ class Correlation(NamedTuple):
     rows: int  #: depth, up to a multiple of ROWS
     outputs: int  #: a multiple of COLUMNS
     adds: int  #: 0: the sums start anew
+    size: int = 0
+    items: int = 0
 
 
-_CORRELATION = types.NamedUniTuple(int64, len(Correlation._fields), Correlation)
+_, _correlation_at = record(Correlation)
 
 
-@compiled(void(_CORRELATION, int64, int64))
-def correlate(g: Correlation, first: int, count: int) -> None:
-    """Groups of ROWS rows, `first` to `first + count`, of those of all sums one after another."""
+@compiled(PIECE)
+def correlate(work: Address, piece: int, _: Address) -> None:
+    """Groups of ROWS rows, of those of all sums one after another."""
+    g = _correlation_at(work)
     groups = g.rows // ROWS
-    for item in range(first, first + count):
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         f, row = item // groups, item % groups * ROWS
         left = g.into + 4 * (f * g.tiles * g.depth + row)
         right = g.grads + 4 * f * g.tiles * g.outputs
@@ -114,9 +131,6 @@ def correlate(g: Correlation, first: int, count: int) -> None:
             product(
                 left, right + column, place + column, 1, g.depth, g.outputs, apart, g.tiles, g.adds, left, 0
             )
-
-
-_TABLE = int64[:, ::1]
 
 
 #: Panels of COLUMNS taps that are done together: so much of a row lies on few pages of memory.
@@ -135,15 +149,16 @@ def _copy_panels(source: Address, apart: int, rows: int, panels: Address, found:
                 store(load(at), place + 4 * p * rows * COLUMNS + lane)
 
 
-@compiled(void(DENSE, int64, int64, int64, int64, int64, int64))
-def weight_gradient(
-    g: Dense, grads: Address, sums: Address, x: Address, adds: int, first: int, count: int
-) -> None:
-    """sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps); groups of PANELS panels."""
-    panels = np.empty((PANELS, g.pixels, COLUMNS), np.float32)
-    copy = panels.ctypes.data
+@compiled(PIECE)
+def weight_gradient(work: Address, piece: int, copy: Address) -> None:
+    """Groups of PANELS panels of a `Dense`: sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps).
+
+    `copy` is (PANELS, pixels, COLUMNS).
+    """
+    g = dense_at(work)
+    grads, x, sums, adds = g.left, g.right, g.target, g.adds
     steps = (g.wide, COLUMNS, g.taps)
-    for group in range(first, first + count):
+    for group in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         column = group * PANELS * COLUMNS
         found = min(PANELS, (g.taps - column) // COLUMNS)
         _copy_panels(x + 4 * column, g.taps, g.pixels, copy, found)
@@ -155,16 +170,17 @@ def weight_gradient(
                 product_of_rows(rows, left, right, place, steps, g.pixels, adds, left, 0)
 
 
-@compiled(void(DENSE, int64, int64, int64, int64, int64))
-def input_gradient(g: Dense, grads: Address, weights: Address, x: Address, first: int, count: int) -> None:
-    """x (pixels, taps) = transposed grads (outputs, wide) times weights; groups of PANELS panels of taps.
+@compiled(PIECE)
+def input_gradient(work: Address, piece: int, copy: Address) -> None:
+    """Groups of PANELS panels of taps of a `Dense`: x (pixels, taps) = transposed grads (outputs, wide) times weights.
 
     Up to ROWS - 1 rows after the last of x are written too, and as many numbers after `grads` are read. The
-    first products ask for the weights that are copied next, a cache line of each row at a time.
+    first products ask for the weights that are copied next, a cache line of each row at a time. `copy` is
+    (PANELS, DEPTH, COLUMNS).
     """
-    panels = np.empty((PANELS, DEPTH, COLUMNS), np.float32)
-    copy = panels.ctypes.data
-    for group in range(first, first + count):
+    g = dense_at(work)
+    grads, weights, x = g.left, g.right, g.target
+    for group in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         column = group * PANELS * COLUMNS
         found = min(PANELS, (g.taps - column) // COLUMNS)
         for start in range(0, g.outputs, DEPTH):
@@ -183,15 +199,17 @@ def input_gradient(g: Dense, grads: Address, weights: Address, x: Address, first
                     product(left, right, place, 1, g.wide, COLUMNS, g.taps, deep, adds, ask, pace)
 
 
-@compiled(void(float32[:, ::1], _TABLE, _TABLE, float32[::1], int64, int64))
-def scatter(x: Array, rows: Array, columns: Array, plane: Array, first: int, count: int) -> None:
-    """Add x (pixels, taps) to the pixels under the taps, channels `first` to `first + count`."""
-    high, wide, across = rows.shape[1], columns.shape[1], columns.shape[0]
-    for t in range(rows.shape[0] * across):
-        for i in range(high):
-            row = rows[t // across, i]
-            for j in range(wide):
-                column = columns[t % across, j]
-                if row >= 0 and column >= 0:
-                    for c in range(first, first + count):
-                        plane[row + column + c] += x[t, (c * high + i) * wide + j]
+@compiled(PIECE)
+def scatter(work: Address, piece: int, _: Address) -> None:
+    """Channels of a `Taps`: `x` is added to the pixels under the taps."""
+    g = taps_at(work)
+    for t in range(g.pixels):
+        for i in range(g.high):
+            for j in range(g.wide):
+                place = place_of(g, t, i, j)
+                if place < 0:
+                    continue
+                for c in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+                    x = g.x + 4 * (t * g.taps + (c * g.high + i) * g.wide + j)
+                    pixel = g.plane + place + 4 * c
+                    put_number(number_at(pixel) + number_at(x), pixel)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import float32, int64, njit, uint64, void
 
-from .compiling import Address, compiled
+from .compiling import PIECE, Address, compiled
 from .simd import index_at, number_at, put_number, record
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -52,10 +52,8 @@ class Rows(NamedTuple):
 
 
 _, _rows_at = record(Rows)
-_PIECE = void(int64, int64, int64)
 
-
-@compiled(_PIECE)
+@compiled(PIECE)
 def read_plane(work: Address, piece: int, _: Address) -> None:
     """A piece of `Rows`: maps from a plane."""
     g = _rows_at(work)
@@ -69,7 +67,7 @@ def read_plane(work: Address, piece: int, _: Address) -> None:
                 put_number(number_at(pixel), maps + 4 * (c * g.high * g.wide + x))
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def fill_plane(work: Address, piece: int, _: Address) -> None:
     """A piece of `Rows`: a plane that keeps every row and column, from maps."""
     g = _rows_at(work)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import float32, int64, types, void
+from numba import float32, int64, void
 
-from .compiling import Address, Array, compiled
+from .compiling import PIECE, Address, compiled
 from .simd import (
     LANES,
     LOWEST,
@@ -14,7 +14,9 @@ from .simd import (
     index_at,
     larger,
     load,
+    number_of,
     passed,
+    record,
     spread,
     store,
     where_equal,
@@ -22,80 +24,115 @@ from .simd import (
 )
 
 
-@compiled(void(int64, int64, int64, float32, int64, int64))
-def mask(values: Address, grads: Address, lanes: int, slope: float, first: int, count: int) -> None:
-    """grads *= 1 where a rectifier's results are above zero, else its slope; pixels `first` on."""
-    slopes = spread(slope)
-    for at in range(4 * lanes * first, 4 * lanes * (first + count), 4 * LANES):
-        store(passed(load(values + at), load(grads + at), slopes), grads + at)
+
+class Masking(NamedTuple):
+    """grads *= 1 where a rectifier's results are above zero, else its slope."""
+
+    values: int  #: the results
+    grads: int
+    lanes: int  #: of a pixel, in both
+    slope: int  #: a float32
+    size: int = 0
+    items: int = 0
+
+
+_, _masking_at = record(Masking)
+
+
+@compiled(PIECE)
+def mask(work: Address, piece: int, _: Address) -> None:
+    """Pixels of a `Masking`."""
+    g = _masking_at(work)
+    slopes, end = spread(number_of(g.slope)), min((piece + 1) * g.size, g.items)
+    for at in range(4 * g.lanes * piece * g.size, 4 * g.lanes * end, 4 * LANES):
+        store(passed(load(g.values + at), load(g.grads + at), slopes), g.grads + at)
 
 
 class Folding(NamedTuple):
-    """A gradient of every pixel, summed over the pixels that a plane keeps once."""
+    """A gradient of every pixel, summed over the pixels that a plane keeps once.
+
+    Tables hold offsets of rows (columns) of the planes, those that are summed one after another; `starts`
+    say where the ones of each row (column) of `folded` begin, and where the last ends.
+    """
 
     values: int  #: the plane of the rectifier's results
     grads: int  #: the gradient, a plane with every row and column
     folded: int  #: a plane that keeps equal rows and columns once
     lanes: int  #: of a pixel, in all three
     parts: int  #: how many parts a row of `folded` is made in
+    slope: int  #: a float32, see `Masking`
+    across: int  #: columns of `folded`
+    row_values: int
+    row_grads: int
+    row_starts: int
+    column_values: int
+    column_grads: int
+    column_starts: int
+    row_folded: int
+    column_folded: int
+    size: int = 0
+    items: int = 0
 
 
-_FOLDING = types.NamedUniTuple(int64, len(Folding._fields), Folding)
-_OFFSETS = int64[::1]
+_, _folding_at = record(Folding)
 
 
-@compiled(void(_FOLDING, *[_OFFSETS] * 8, float32, int64, int64))
-def fold(
-    g: Folding,
-    row_values: Array,
-    row_grads: Array,
-    row_starts: Array,
-    column_values: Array,
-    column_grads: Array,
-    column_starts: Array,
-    row_folded: Array,
-    column_folded: Array,
-    slope: float,
-    first: int,
-    count: int,
-) -> None:
-    """grads as by `mask`, and their sums; parts `first` to `first + count` of the rows of `folded`.
-
-    Tables hold offsets of rows (columns) of the planes, those that are summed one after another; `starts`
-    say where the ones of each row (column) of `folded` begin, and where the last ends.
-    """
-    slopes, columns = spread(slope), len(column_folded)
-    for item in range(first, first + count):
-        row, part = item // g.parts, item % g.parts
-        for column in range(part * columns // g.parts, (part + 1) * columns // g.parts):
-            target = g.folded + 4 * (row_folded[row] + column_folded[column])
+@compiled(PIECE)
+def fold(work: Address, piece: int, _: Address) -> None:
+    """Parts of the rows of a `Folding`: grads as by `mask`, and their sums."""
+    g = _folding_at(work)
+    slopes = spread(number_of(g.slope))
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        row, part = 8 * (item // g.parts), item % g.parts
+        first, end = part * g.across // g.parts, (part + 1) * g.across // g.parts
+        line = g.folded + 4 * index_at(g.row_folded + row)
+        for column in range(8 * first, 8 * end, 8):
+            target = line + 4 * index_at(g.column_folded + column)
             for c in range(0, 4 * g.lanes, 4 * LANES):
                 store(spread(float32(0)), target + c)
-        for r in range(row_starts[row], row_starts[row + 1]):
-            values, grads = g.values + 4 * row_values[r], g.grads + 4 * row_grads[r]
-            for column in range(part * columns // g.parts, (part + 1) * columns // g.parts):
-                target = g.folded + 4 * (row_folded[row] + column_folded[column])
+        for r in range(8 * index_at(g.row_starts + row), 8 * index_at(g.row_starts + row + 8), 8):
+            values = g.values + 4 * index_at(g.row_values + r)
+            grads = g.grads + 4 * index_at(g.row_grads + r)
+            for column in range(8 * first, 8 * end, 8):
+                target = line + 4 * index_at(g.column_folded + column)
+                start, stop = index_at(g.column_starts + column), index_at(g.column_starts + column + 8)
                 for c in range(0, 4 * g.lanes, 4 * LANES):
                     total = spread(float32(0))
-                    for k in range(column_starts[column], column_starts[column + 1]):
-                        place = grads + 4 * column_grads[k] + c
-                        grad = passed(load(values + 4 * column_values[k] + c), load(place), slopes)
+                    for k in range(8 * start, 8 * stop, 8):
+                        place = grads + 4 * index_at(g.column_grads + k) + c
+                        value = load(values + 4 * index_at(g.column_values + k) + c)
+                        grad = passed(value, load(place), slopes)
                         store(grad, place)
                         total = add(total, grad)
                     store(add(load(target + c), total), target + c)
 
 
-@compiled(void(int64, int64, int64, int64, int64, int64))
-def add_up(grads: Address, lanes: int, pixels: int, sums: Address, first: int, count: int) -> None:
-    """sums (pieces, lanes): of each channel over `pixels` pixels; pieces `first` to `first + count`."""
-    for piece in range(first, first + count):
-        for c in range(0, 4 * lanes, 4 * LANES):
+class Sums(NamedTuple):
+    """sums (items, lanes): of each channel over so many pixels."""
+
+    grads: int
+    lanes: int
+    pixels: int
+    sums: int
+    size: int = 0
+    items: int = 0
+
+
+_, _sums_at = record(Sums)
+
+
+@compiled(PIECE)
+def add_up(work: Address, piece: int, _: Address) -> None:
+    """A piece of `Sums`."""
+    g = _sums_at(work)
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        for c in range(0, 4 * g.lanes, 4 * LANES):
             total = spread(float32(0))
-            at = grads + 4 * piece * pixels * lanes + c
-            for _ in range(pixels):
+            at = g.grads + 4 * item * g.pixels * g.lanes + c
+            for _ in range(g.pixels):
                 total = add(total, load(at))
-                at += 4 * lanes
-            store(total, sums + 4 * piece * lanes + c)
+                at += 4 * g.lanes
+            store(total, g.sums + 4 * item * g.lanes + c)
 
 
 class Unpooling(NamedTuple):
@@ -114,15 +151,18 @@ class Unpooling(NamedTuple):
     target: int  #: the plane of the bottom's gradient
     target_rows: int  #: as `rows`, in that plane
     target_columns: int  #: the same of columns
+    size: int = 0
+    items: int = 0
 
 
-_UNPOOLING = types.NamedUniTuple(int64, len(Unpooling._fields), Unpooling)
+_, _unpooling_at = record(Unpooling)
 
 
-@compiled(void(_UNPOOLING, int64, int64))
-def unpool(g: Unpooling, first: int, count: int) -> None:
-    """Output pixels `first` to `first + count`; the first maximum of a window gets the gradient."""
-    for t in range(first, first + count):
+@compiled(PIECE)
+def unpool(work: Address, piece: int, _: Address) -> None:
+    """Output pixels of an `Unpooling`; the first maximum of a window gets the gradient."""
+    g = _unpooling_at(work)
+    for t in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         down, right = t // g.across, t % g.across
         grads = g.grads + 4 * (index_at(g.grad_rows + 8 * down) + index_at(g.grad_columns + 8 * right))
         rows, columns = 8 * g.high * down, 8 * g.wide * right

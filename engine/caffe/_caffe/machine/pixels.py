@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numba import float32, int64, void
+from numba import float32, njit
 
-from .compiling import Address, Array, compiled
+from .compiling import PIECE, Address, compiled
 from .simd import (
     LANES,
     LOWEST,
@@ -23,6 +22,7 @@ from .simd import (
     load,
     number_at,
     number_of,
+    put_first,
     put_index,
     put_number,
     record,
@@ -32,8 +32,6 @@ from .simd import (
     store,
     times,
 )
-
-_PIECE = void(int64, int64, int64)
 
 
 class Pooling(NamedTuple):
@@ -58,7 +56,7 @@ class Pooling(NamedTuple):
 _, _pooling_at = record(Pooling)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def pool(work: Address, piece: int, found: Address) -> None:
     """A piece of a `Pooling`; `found` has room for an address of each pixel under a window.
 
@@ -116,7 +114,7 @@ class Depthwise(NamedTuple):
 _, _depthwise_at = record(Depthwise)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def convolve_each(work: Address, piece: int, found: Address) -> None:
     """A piece of a `Depthwise`; `found` has room for an address of each tap."""
     g = _depthwise_at(work)
@@ -163,7 +161,7 @@ class Mixture(NamedTuple):
 _, _mixture_at = record(Mixture)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def mix(work: Address, piece: int, _: Address) -> None:
     """A piece of a `Mixture`."""
     g = _mixture_at(work)
@@ -188,7 +186,7 @@ class Copy(NamedTuple):
 _, _copy_at = record(Copy)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def copy(work: Address, piece: int, _: Address) -> None:
     """A piece of a `Copy`."""
     g = _copy_at(work)
@@ -216,7 +214,7 @@ class Adjustment(NamedTuple):
 _, _adjustment_at = record(Adjustment)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def adjust(work: Address, piece: int, _: Address) -> None:
     """A piece of an `Adjustment`."""
     g = _adjustment_at(work)
@@ -247,7 +245,7 @@ class Softmax(NamedTuple):
 _, _softmax_at = record(Softmax)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def softmax(work: Address, piece: int, _: Address) -> None:
     """A piece of a `Softmax`. Channels that there are not stay as they are."""
     g = _softmax_at(work)
@@ -283,7 +281,7 @@ class Normalization(NamedTuple):
 _, _normalization_at = record(Normalization)
 
 
-@compiled(_PIECE)
+@compiled(PIECE)
 def normalize(work: Address, piece: int, squares: Address) -> None:
     """A piece of a `Normalization`; `squares` has room for those of a pixel, with `half` zeros around."""
     g = _normalization_at(work)
@@ -307,34 +305,73 @@ def normalize(work: Address, piece: int, squares: Address) -> None:
             put_number(float32(0), target + 4 * c)
 
 
-@compiled(
-    void(float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[:, :, ::1], int64[::1], int64, int64)
-)
-def upscale(
-    maps: Array, weights: Array, bias: Array, target: Array, window: Array, first: int, count: int
-) -> None:
-    """Deconvolution of each channel by its own kernel: rows `first` to `first + count` of all target maps.
+@njit(inline="always")
+def line_of(across: int, wide: int) -> int:
+    """Numbers of a line: a row of the result, a kernel's width to either side, whole vectors."""
+    return (across + 2 * wide + 2 * LANES) // LANES * LANES
 
-    Args:
-        maps: (N * C, h, w). weights: (C, kh, kw). bias: (C). target: (N * C, H, W), a cut of the result.
-        window: stride, pad and the cut's offset, of rows and columns.
+
+class Upscaling(NamedTuple):
+    """Deconvolution of each channel by its own kernel, row by row of all target maps."""
+
+    maps: int  #: (N * C, height, width)
+    weights: int  #: (C, high, wide), and a vector more that may be read
+    bias: int  #: (C)
+    target: int  #: (N * C, rows, across), a cut of the result
+    channels: int
+    height: int
+    width: int
+    high: int  #: the kernel's height
+    wide: int  #: the kernel's width
+    rows: int
+    across: int
+    stride_y: int
+    stride_x: int
+    top: int  #: which row of the padded result the first of the cut is
+    left: int  #: and which column
+    size: int = 0
+    items: int = 0
+
+
+_, _upscaling_at = record(Upscaling)
+
+
+@compiled(PIECE)
+def upscale(work: Address, piece: int, lines: Address) -> None:
+    """A piece of an `Upscaling`.
+
+    What a column of the map makes overlaps what its neighbours make. So every n-th column writes to the same
+    one of n lines, where it overlaps nothing, and the sum of the lines is the result. `lines` has room for n
+    times `line_of` numbers.
     """
-    stride_y, stride_x, pad_y, pad_x, cut_y, cut_x = window
-    channels, high, wide = weights.shape
-    height, width = target.shape[1:]
-    row = np.empty(width + 2 * wide, np.float32)
-    for item in range(first, first + count):
-        number, y = item // height, item % height
-        kernel, source = weights[number % channels], maps[number]
-        for x in range(width + 2 * wide):
-            row[x] = bias[number % channels]
-        top, left = y + cut_y + pad_y, cut_x + pad_x
-        for i in range(max(0, (top - high) // stride_y + 1), min(source.shape[0], top // stride_y + 1)):
-            taps, values = kernel[top - i * stride_y], source[i]
-            start = max(0, (left - wide) // stride_x + 1)
-            for j in range(start, min(source.shape[1], (left + width - 1) // stride_x + 1)):
-                at = j * stride_x - left + wide
-                for k in range(wide):
-                    row[at + k] += values[j] * taps[k]
-        for x in range(width):
-            target[number, y, x] = row[wide + x]
+    g = _upscaling_at(work)
+    line, count = 4 * line_of(g.across, g.wide), -(-g.wide // g.stride_x)
+    for at in range(0, count * line, 4 * LANES):
+        store(spread(float32(0)), lines + at)
+    first = max(0, (g.left - g.wide) // g.stride_x + 1)
+    end = min(g.width, (g.left + g.across - 1) // g.stride_x + 1)
+    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
+        number, y = item // g.rows, item % g.rows + g.top
+        kernel = g.weights + 4 * (number % g.channels) * g.high * g.wide
+        top, bottom = max(0, (y - g.high) // g.stride_y + 1), min(g.height, y // g.stride_y + 1)
+        maps = g.maps + 4 * number * g.height * g.width
+        for j in range(first, end):
+            to = lines + j % count * line + 4 * (j * g.stride_x - g.left + g.wide)
+            for k in range(0, 4 * g.wide, 4 * LANES):
+                total = spread(float32(0))
+                for i in range(top, bottom):
+                    taps = kernel + 4 * (y - i * g.stride_y) * g.wide + k
+                    total = fma(spread(number_at(maps + 4 * (i * g.width + j))), load(taps), total)
+                if k + 4 * LANES <= 4 * g.wide:
+                    store(total, to + k)
+                else:
+                    put_first(total, to + k, g.wide - k // 4)
+        target, bias = g.target + 4 * item * g.across, number_at(g.bias + 4 * (number % g.channels))
+        for x in range(0, 4 * g.across, 4 * LANES):
+            total = spread(bias)
+            for at in range(lines + 4 * g.wide + x, lines + 4 * g.wide + x + count * line, line):
+                total = add(total, load(at))
+            if x + 4 * LANES <= 4 * g.across:
+                store(total, target + x)
+            else:
+                put_first(total, target + x, g.across - x // 4)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from numba import int64, njit, void
 
-from .compiling import Address, compiled
+from .compiling import PIECE, Address, compiled
 from .simd import LANES, LOWEST, index_at, larger, load, number_of, record, spread, store
 from .transforms.toom import short
 from .unrolled import COLUMNS, FEW, ROWS, product, product_of_few, transform_in, transform_out
@@ -49,7 +49,7 @@ class Convolution(NamedTuple):
     step: int = 0  #: and of the products that are made before results are, a multiple of COLUMNS
 
 
-CONVOLUTION, convolution_at = record(Convolution)
+_, convolution_at = record(Convolution)
 
 
 @njit(inline="always")
@@ -155,7 +155,7 @@ def _write_tiles(
                 _store_tile(g, size, rows, columns, tile, c)
 
 
-@compiled(void(int64, int64, int64))
+@compiled(PIECE)
 def convolve(work: Address, piece: int, scratch: Address) -> None:
     """A piece of a `Convolution`. `scratch` is as large as `Geometry.scratch` says."""
     g = convolution_at(work)

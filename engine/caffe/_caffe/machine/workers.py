@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock, Thread
 from typing import NamedTuple
 
@@ -27,9 +25,7 @@ MOST = 1024  # threads
 PAUSE = 5e-5  # seconds between looks at work that others still have to finish
 SOME = 4  # jobs are done before Python looks for an interrupt
 LIGHT = 1 << 16  # numbers that a piece of light work is worth
-SHARES = 6  # pieces of light work for each thread, where it is much
 Piece = Callable[[int, int, int], None]  #: a `Kernel`: (address of the work, piece, scratch memory)
-Task = Callable[[int, int], None]  #: (number of the piece, address of scratch memory)
 
 
 class Job(NamedTuple):
@@ -69,8 +65,6 @@ class Workers:
 
     def _start_anew(self) -> None:
         self._lock = Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._size = 0
         self._scratch: list[np.ndarray] = []
         self._board = np.zeros(crew.Board.DESKS + crew.DESK * MOST, np.int64)
         self._helpers: list[Helper] = []
@@ -127,52 +121,6 @@ class Workers:
         """Wait until no helper looks for work any more."""
         while not all(helper.asleep for helper in self._helpers):
             time.sleep(PAUSE)
-
-    def run(self, task: Task, pieces: int, scratch: int = 0) -> None:
-        """Call `task` for each piece, with `scratch` bytes of memory that no other piece uses meanwhile.
-
-        Raises:
-            MemoryError: there is no room for the scratch memory.
-            What `task` raises, when no piece is at work any more.
-        """
-        threads = _threads(pieces)
-        with self._lock:
-            self._reserve(threads, scratch)
-            if threads == 1:
-                address = self._address(0)
-                for piece in range(pieces):
-                    task(piece, address)
-                return
-            left = itertools.count()
-
-            def work(worker: int) -> None:
-                address = self._address(worker)
-                while (piece := next(left)) < pieces:
-                    task(piece, address)
-
-            others = self._start(work, threads)
-            try:
-                work(0)
-            finally:
-                wait(others)
-            for other in others:
-                other.result()
-
-    def _start(self, work: Callable[[int], None], threads: int) -> list[Future[None]]:
-        """Call `work(1)` to `work(threads - 1)` in threads."""
-        if self._pool is None or threads - 1 > self._size:
-            if self._pool is not None:
-                self._pool.shutdown()
-            self._pool, self._size = ThreadPoolExecutor(threads - 1, "caffe-fast"), threads - 1
-        started: list[Future[None]] = []
-        try:
-            for worker in range(1, threads):
-                started.append(self._pool.submit(work, worker))
-        except (
-            RuntimeError
-        ) as error:  # the program's main thread has ended, and Python starts no work any more
-            log.info("computing in one thread: %s", error)
-        return started
 
     def _reserve(self, threads: int, scratch: int) -> None:
         for number in range(threads):
@@ -237,19 +185,3 @@ def shared(kernel: Piece, work: Sequence[int], count: int, numbers: int, scratch
     """
     size = max(1, min(LIGHT // numbers, -(-count // torch.get_num_threads())))
     return Job(kernel, (*work[:-2], size, count), -(-count // size), scratch)
-
-
-def in_pieces(count: int, numbers: int, run: Callable[[int, int], None]) -> None:
-    """Call `run(first, count)` for all of `count` items of so many `numbers` each, shared among threads.
-
-    A piece is worth LIGHT numbers at least, and there are no more pieces than keep the threads evenly busy:
-    each is a call from Python, for which threads wait for each other.
-    """
-    threads = torch.get_num_threads()
-    pieces = SHARES * threads if threads > 1 else 1
-    size = max(1, LIGHT // numbers, -(-count // pieces))
-
-    def piece(number: int, _: int) -> None:
-        run(number * size, min(size, count - number * size))
-
-    workers.run(piece, -(-count // size))

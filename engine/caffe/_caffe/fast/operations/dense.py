@@ -14,11 +14,11 @@ from ...layers.convolution import Convolution
 from ...machine import dense
 from ...machine.simd import LANES
 from ...machine.unrolled import COLUMNS, FEW, ROWS
-from ...machine.workers import in_pieces
+from ...machine.workers import Jobs, shared, workers
 from ..convolution import rounded
 from ..operation import Chain, Kept, Operation, Room
 from ..planes import Plane, PlaneLayout
-from .convolve import pixel_tables, window_of
+from .convolve import address, pixel_tables, window_of
 from .lines import Lines
 
 BLOCK = 16 * ROWS  # outputs that share a panel of pixels
@@ -89,26 +89,35 @@ class Dense(Operation):
         now = self._now
         turned = self._gather(source, self._x.get(0).view(0, now.taps))
         made = self._made.get((now.outputs + 1) * now.wide)  # whose last row backward's products read into
-        weight, other, to = self._layer.blobs[0].value.data_ptr(), turned.data_ptr(), made.data_ptr()
-        in_pieces(
-            -(-now.outputs // now.block),
-            now.block * now.taps,
-            lambda first, count: dense.multiply(now, weight, other, to, first, count),
-        )
+        weight = self._layer.blobs[0].value.data_ptr()
+        work = now._replace(left=weight, right=turned.data_ptr(), target=made.data_ptr())
+        blocks, copies = -(-now.outputs // now.block), 4 * now.block * dense.DEPTH
+        workers.do(Jobs([shared(dense.multiply, work, blocks, now.block * now.taps, copies)]))
         return made[: now.outputs * now.wide].view(now.outputs, now.wide)[:, : now.pixels].T
 
     def _gather(self, source: Plane, x: torch.Tensor) -> torch.Tensor:
         """What lies under the taps in panels of pixels; also in `x`, (pixels, taps), if that has rows."""
         now = self._now
         turned = self._turned.get(now.taps * now.wide).view(-1, now.taps, COLUMNS)
-        values, (down, right) = source.view().view(-1).numpy(), self._reads(source.layout)
-        rows, lines = x.numpy(), turned.numpy()
-        in_pieces(
-            source.layout.channels,
-            now.pixels * now.taps // source.layout.channels,
-            lambda first, count: dense.gather(values, down, right, rows, lines, first, count),
-        )
+        taps = self._taps(source, x)._replace(panels=turned.data_ptr())
+        channels = source.layout.channels
+        workers.do(Jobs([shared(dense.gather, taps, channels, 1, 8 * now.pixels)]))
         return turned
+
+    def _taps(self, plane: Plane, x: torch.Tensor) -> dense.Taps:
+        """What lies under the taps in a plane, and in `x`, (pixels, taps), if that has rows."""
+        now, (down, right) = self._now, self._reads(plane.layout)
+        return dense.Taps(
+            plane=plane.address,
+            rows=address(down),
+            columns=address(right),
+            high=down.shape[1],
+            wide=right.shape[1],
+            across=len(right),
+            pixels=now.pixels,
+            taps=now.taps,
+            x=x.data_ptr() if len(x) else 0,
+        )
 
     def _reads(self, source: PlaneLayout) -> tuple[np.ndarray, np.ndarray]:
         """Offsets of the rows and of the columns under the taps, in a map of this layout; -1 is outside."""

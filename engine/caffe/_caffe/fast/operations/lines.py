@@ -12,7 +12,7 @@ from ...machine import dense
 from ...machine.simd import LANES
 from ...machine.transforms.circle import line
 from ...machine.unrolled import COLUMNS, FEW, ROWS
-from ...machine.workers import in_pieces
+from ...machine.workers import Jobs, shared, workers
 from ..convolution import READ, Window, rounded
 from ..parameters import Packed
 from ..planes import Plane, PlaneLayout
@@ -71,18 +71,15 @@ class Lines:
         left = torch.empty(products, rows, depth)
         left[:, : lines * across].view(x.shape).copy_(x)
         bands = -(-rows // BAND)
-        work = dense.Lines(rows, rounded(-(-rows // bands), ROWS), bands, depth, block, outputs // block)
-        made, weights = torch.empty(products, work.blocks, rows, block), self._packed.get()
+        blocks = outputs // block
+        made, weights = torch.empty(products, blocks, rows, block), self._packed.get()
         addresses = left.data_ptr(), weights.data_ptr(), made.data_ptr()
-        in_pieces(
-            products * work.blocks * bands,
-            depth * block,
-            lambda first, count: dense.multiply_lines(work, *addresses, first, count),
-        )
+        work = dense.Lines(*addresses, rows, rounded(-(-rows // bands), ROWS), bands, depth, block, blocks)
+        workers.do(Jobs([shared(dense.multiply_lines, work, products * blocks * bands, depth * block)]))
         found: torch.Tensor = torch.from_numpy(by.back).float() @ made.view(products, -1)
-        found = found.view(by.outputs, work.blocks, rows, block)[:, :, : lines * across]
+        found = found.view(by.outputs, blocks, rows, block)[:, :, : lines * across]
         batch = source.layout.batch
-        found = found.view(by.outputs, work.blocks, batch, lines // batch, across, block)
+        found = found.view(by.outputs, blocks, batch, lines // batch, across, block)
         # images, lines, outputs of a line; then the other axis; then channels
         found = found.permute(2, 3, 0, 4, 1, 5).reshape(batch, -1, across, outputs)[:, : places[axis]]
         return (found if axis == 0 else found.transpose(1, 2)).reshape(-1, outputs)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +18,11 @@ import torch
 from ...blob import Blob
 from ...layer import Layer
 from ...layers.pooling import PoolWindow
-from ...machine import gradients, passing
+from ...machine import dense, gradients, passing
 from ...machine.simd import bits
 from ...machine.transforms.toom import Short
 from ...machine.unrolled import COLUMNS, ROWS
-from ...machine.workers import Jobs, in_pieces, workers
+from ...machine.workers import Job, Jobs, Piece, shared, workers
 from ..convolution import Form, Geometry, Window, algorithms, rounded
 from ..folding import Folder, opened
 from ..operation import Chain, Kept, Operation, Room
@@ -121,14 +120,10 @@ class TrainedConvolve(Convolve, Trained):
         into = self._scratch.left.get(now.products * band * now.depth + ROWS)
         grads = self._scratch.right.get(now.products * band * outputs)
         sums = self._scratch.made.get(now.products * rows * outputs).view(rows, now.products, outputs)
+        record = np.array(work, np.int64)
         for first in range(0, now.tiles, band):
             tiles = min(band, now.tiles - first)
-
-            def fill(start: int, count: int, first: int = first, tiles: int = tiles) -> None:
-                at, to = into.data_ptr() + 4 * start * now.depth, grads.data_ptr() + 4 * start * outputs
-                gradients.fill(work, first + start, count, at, to, tiles)
-
-            in_pieces(tiles, now.products * (now.depth + outputs), fill)
+            filling = gradients.Tiles(address(record), first, into.data_ptr(), grads.data_ptr(), tiles)
             products = gradients.Correlation(
                 into.data_ptr(),
                 grads.data_ptr(),
@@ -140,7 +135,9 @@ class TrainedConvolve(Convolve, Trained):
                 outputs,
                 int(first > 0),
             )
-            in_pieces(now.products * rows // ROWS, ROWS * outputs, partial(gradients.correlate, products))
+            moved, groups = now.products * (now.depth + outputs), now.products * rows // ROWS
+            fill = shared(gradients.fill, filling, tiles, moved)
+            workers.do(Jobs([fill, shared(gradients.correlate, products, groups, ROWS * outputs)]))
         target, adds = _place(weight)
         unpack(sums, now.tile, now.channels, target, adds)
         weight.put_grad(target)
@@ -209,34 +206,29 @@ class TrainedDense(Dense, Trained):
         target, adds = _place(weight)
         x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps)
         self._gather(source, x)
-        rows, left, to = x.data_ptr(), grads.data_ptr(), target.data_ptr()
-        in_pieces(
-            -(-now.taps // (gradients.PANELS * COLUMNS)),
-            gradients.PANELS * COLUMNS * now.outputs,
-            lambda first, count: gradients.weight_gradient(now, left, to, rows, adds, first, count),
+        work = now._replace(
+            left=grads.data_ptr(), right=x.data_ptr(), target=target.data_ptr(), adds=adds
         )
+        copies = 4 * gradients.PANELS * now.pixels * COLUMNS
+        workers.do(Jobs([self._by_panels(gradients.weight_gradient, work, copies)]))
         weight.put_grad(target)
 
     def _bottom_gradient(self, source: Plane, grads: torch.Tensor) -> None:
         now = self._now
         x = self._spread.get((now.pixels + ROWS) * now.taps)  # as many rows too many are written
         weights = self._layer.blobs[0].value.data_ptr()
-        left, to = grads.data_ptr(), x.data_ptr()
-        in_pieces(
-            -(-now.taps // (gradients.PANELS * COLUMNS)),
-            gradients.PANELS * COLUMNS * now.outputs,
-            lambda first, count: gradients.input_gradient(now, left, weights, to, first, count),
-        )
+        work = now._replace(left=grads.data_ptr(), right=weights, target=x.data_ptr())
+        copies = 4 * gradients.PANELS * dense.DEPTH * COLUMNS
         layout = opened(source.layout)
         self.bottom_grad.lay_out(layout)
-        plane = self.bottom_grad.view().view(-1).zero_().numpy()
-        values, (down, right) = x[: now.pixels * now.taps].view(now.pixels, now.taps), self._reads(layout)
-        spread = values.numpy()
-        in_pieces(
-            source.layout.channels,
-            now.pixels * now.taps // source.layout.channels,
-            lambda first, count: gradients.scatter(spread, down, right, plane, first, count),
-        )
+        self.bottom_grad.clear()
+        taps = self._taps(self.bottom_grad, x)
+        spread = shared(gradients.scatter, taps, layout.channels, 1)
+        workers.do(Jobs([self._by_panels(gradients.input_gradient, work, copies), spread]))
+
+    def _by_panels(self, kernel: Piece, work: dense.Dense, copies: int) -> Job:
+        numbers = gradients.PANELS * COLUMNS
+        return shared(kernel, work, -(-work.taps // numbers), numbers * work.outputs, copies)
 
 
 class TrainedPool(Pool, Trained):
@@ -280,11 +272,8 @@ class TrainedPool(Pool, Trained):
             target_rows=address(to_rows),
             target_columns=address(to_columns),
         )
-        in_pieces(
-            len(rows) * len(columns),
-            rows.shape[1] * columns.shape[1] * lanes,
-            lambda first, count: passing.unpool(work, first, count),
-        )
+        numbers = rows.shape[1] * columns.shape[1] * lanes
+        workers.do(Jobs([shared(passing.unpool, work, len(rows) * len(columns), numbers)]))
 
 
 def _place(weight: Blob) -> tuple[torch.Tensor, int]:
@@ -303,12 +292,7 @@ def _channel_sums(grad: Plane) -> torch.Tensor:
     pieces, left = divmod(count, SUMMED)
     sums = torch.empty(pieces, layout.lanes)
     if pieces:
-        in_pieces(
-            pieces,
-            SUMMED * layout.lanes,
-            lambda first, number: passing.add_up(
-                grad.address, layout.lanes, SUMMED, sums.data_ptr(), first, number
-            ),
-        )
+        work = passing.Sums(grad.address, layout.lanes, SUMMED, sums.data_ptr())
+        workers.do(Jobs([shared(passing.add_up, work, pieces, SUMMED * layout.lanes)]))
     rest = grad.view().reshape(-1, layout.lanes)[count - left :]
     return sums.sum(0) + rest.sum(0)

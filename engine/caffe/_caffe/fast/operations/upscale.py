@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from ...blob import Blob
 from ...layers.convolution import Deconvolution
 from ...layers.shape import Crop
 from ...machine import pixels
-from ...machine.workers import in_pieces
+from ...machine.simd import LANES
+from ...machine.workers import Jobs, shared, workers
 from ..operation import Chain
 from ..parameters import Packed
 
@@ -26,15 +26,14 @@ class Upscale:
         self.chain, self._layer = chain, layer
         self._weights = Packed(layer.blobs[:1], self._of_channels)
 
-    def _of_channels(self, _: np.ndarray | None) -> np.ndarray | None:
+    def _of_channels(self, _: torch.Tensor | None) -> torch.Tensor | None:
         """(C, kh, kw), or None if channels mix."""
         weight = self._layer.blobs[0].value
         channels = len(weight)
-        if weight.shape[1] == 1:
-            return np.array(weight[:, 0].numpy())
-        own = weight[torch.arange(channels), torch.arange(channels)]
-        others = torch.count_nonzero(weight) - torch.count_nonzero(own)
-        return np.array(own.numpy()) if others == 0 else None
+        own = weight[torch.arange(channels), 0 if weight.shape[1] == 1 else torch.arange(channels)]
+        mixing = weight.shape[1] > 1 and torch.count_nonzero(weight) > torch.count_nonzero(own)
+        # The kernel reads whole vectors.
+        return None if mixing else torch.cat([own.flatten(), own.new_zeros(LANES)])[: own.numel()].view(own.shape)
 
     def ready(self, source: Blob) -> bool:
         """Whether this bottom can be upscaled; gives the tops their shapes."""
@@ -50,15 +49,26 @@ class Upscale:
         batch, channels, height, width = self.chain.made(-1)
         last = self.chain.layer(-1)
         down, right = (cut.start for cut in last.cut[2:]) if isinstance(last, Crop) else (0, 0)
-        shape = np.array([*window.stride, *window.pad, down, right], np.int64)
-        maps = source.value.contiguous().flatten(0, 1).numpy()
-        params = self._layer.blobs
-        bias = params[1].value.numpy() if len(params) > 1 else np.zeros(channels, np.float32)
-        values = top.value
-        target = values.flatten(0, 1).numpy()
-
-        def run(first: int, count: int) -> None:
-            pixels.upscale(maps, weights, bias, target, shape, first, count)
-
-        in_pieces(batch * channels * height, 4 * width, run)
+        maps, params = source.value.contiguous(), self._layer.blobs
+        bias = params[1].value if len(params) > 1 else torch.zeros(channels)
+        values, (kernel_high, kernel_wide) = top.value, weights.shape[1:]
+        work = pixels.Upscaling(
+            maps=maps.data_ptr(),
+            weights=weights.data_ptr(),
+            bias=bias.data_ptr(),
+            target=values.data_ptr(),
+            channels=channels,
+            height=maps.shape[2],
+            width=maps.shape[3],
+            high=kernel_high,
+            wide=kernel_wide,
+            rows=height,
+            across=width,
+            stride_y=window.stride[0],
+            stride_x=window.stride[1],
+            top=down + window.pad[0],
+            left=right + window.pad[1],
+        )
+        lines = -(-kernel_wide // window.stride[1]) * pixels.line_of.py_func(width, kernel_wide)
+        workers.do(Jobs([shared(pixels.upscale, work, batch * channels * height, 4 * width, 4 * lines)]))
         top.put(values)
