@@ -31,7 +31,7 @@ class Board(IntEnum):
     WORK = 9
     PIECES = 10
     THREADS = 11  #: how many threads take part
-    MORE = 12  #: whether more tasks come at once
+    MORE = 12  #: above 0 while more tasks come at once
     DESKS = 16  #: of the first thread
 
 
@@ -40,6 +40,7 @@ class Desk(IntEnum):
 
     TICKET = 0  #: the number of the task, and below it that of the next piece of the thread's range
     SCRATCH = 1  #: the address of memory to work in
+    AWAKE = 2  #: whether it looks at the board, or is about to
 
 
 DESK = 8  # numbers of one
@@ -49,7 +50,7 @@ _DONE, _KERNEL, _WORK, _PIECES, _THREADS, _MORE, _DESKS = (8 * int(place) for pl
 _PIECE = 2**32  # above every number of a piece
 _CLOSED = _PIECE - 1  # the number of no piece
 _TASKS = 2**31 - 1  # numbers of tasks come again after so many
-_SCRATCH = int(Desk.SCRATCH)
+_SCRATCH, _AWAKE = (8 * int(place) for place in (Desk.SCRATCH, Desk.AWAKE))
 SPINS = 4000  # looks at the board before a thread gives up: a fifth of a millisecond or so
 
 _INT, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
@@ -128,7 +129,7 @@ def _take(board: Address, thread: int) -> bool:
         threads = index_at(board + _THREADS)
         there = other < threads and ticket % _PIECE < _first(pieces, threads, other + 1)
         if there and _swap(_desk(board, other), ticket, ticket + 1):
-            _call(kernel, work, ticket % _PIECE, index_at(_desk(board, thread) + 8 * _SCRATCH))
+            _call(kernel, work, ticket % _PIECE, index_at(_desk(board, thread) + _SCRATCH))
             _count(board + _DONE)
             return True
     return False
@@ -137,15 +138,26 @@ def _take(board: Address, thread: int) -> bool:
 @compiled(void(int64, int64, int64))
 def serve(board: Address, thread: int, patience: int) -> None:
     """Take pieces until there were none to take for `patience` looks, and no more come at once."""
-    idle = 0
-    while idle < patience or _seen(board + _MORE):
+    idle, awake = 0, _desk(board, thread) + _AWAKE
+    while True:
         if thread < index_at(board + _THREADS) and _take(board, thread):
             idle = 0
         elif idle < patience:
             _wait(board)
             idle += 1
-        else:
+        elif _seen(board + _MORE):
             _step_aside(board)
+        else:
+            _show(0, awake)
+            # Whoever has said meanwhile that more come either saw this, or is seen here.
+            if not _seen(board + _MORE) or not _swap(awake, 0, 1):
+                return
+
+
+@compiled(int64(int64, int64))
+def rouse(board: Address, thread: int) -> int:
+    """1 if a thread does not look at the board: it is to be woken, and counts as awake."""
+    return _swap(_desk(board, thread) + _AWAKE, 0, 1)
 
 
 @compiled(int64(int64, int64, int64, int64, int64))

@@ -10,7 +10,8 @@ import atexit
 import ctypes
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock, Thread
 from typing import NamedTuple
 
@@ -78,13 +79,20 @@ class Workers:
         threads = _threads(jobs.pieces)
         with self._lock:
             self._reserve(threads, jobs.scratch)
-            for helper in self._crew(threads - 1):
-                helper.wake()
-            self._board[crew.Board.MORE] = threads > 1
-            try:
+            with self._more():
+                for helper in self._crew(threads - 1):
+                    helper.wake()
                 self._lead(jobs, threads)
-            finally:
-                self._board[crew.Board.MORE] = 0
+
+    @contextmanager
+    def _more(self) -> Iterator[None]:
+        """Inside, helpers that are awake do not fall asleep."""
+        more = self._board[crew.Board.MORE : crew.Board.MORE + 1]
+        more += 1
+        try:
+            yield
+        finally:
+            more -= 1
 
     def _lead(self, jobs: Jobs, threads: int) -> None:
         board, done = self._board.ctypes.data, 0
@@ -147,23 +155,25 @@ class Helper:
     """
 
     def __init__(self, board: np.ndarray, number: int) -> None:
-        self.asleep = True
         self._board, self._number = board, number
         self._called = Lock()
         self._called.acquire()
         Thread(target=self._serve, name=f"caffe-fast-{number}", daemon=True).start()
 
     def wake(self) -> None:
-        """Have it look at the board, unless it does."""
-        if self.asleep:
-            self.asleep = False
+        """Have it look at the board, unless it does; until then there is said to be `Board.MORE`."""
+        if crew.rouse(self._board.ctypes.data, self._number):
             self._called.release()
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it does not look at the board."""
+        return not self._board[crew.Board.DESKS + crew.DESK * self._number + crew.Desk.AWAKE]
 
     def _serve(self) -> None:
         while True:
             self._called.acquire()
             crew.serve(self._board.ctypes.data, self._number, crew.SPINS)
-            self.asleep = True
 
 
 def _threads(pieces: int) -> int:
