@@ -65,7 +65,17 @@ def test_jobs_of_a_list_follow_one_another(threads):
         jobs = []
         for factor in (1.5, -1, 2 / 3, 0.75, -4 / 3) * 40:
             pieces = 2 ** int(rng.integers(0, 10))
-            work = (at, bits(factor), zeros.ctypes.data, bits(0), at, bits(1), LANES, PIXELS // pieces, PIXELS)
+            work = (
+                at,
+                bits(factor),
+                zeros.ctypes.data,
+                bits(0),
+                at,
+                bits(1),
+                LANES,
+                PIXELS // pieces,
+                PIXELS,
+            )
             jobs.append(Job(pixels.mix, pixels.Mixture(*work), pieces))
             wanted = float(np.float32(wanted) * np.float32(factor))
         workers.do(Jobs(jobs))

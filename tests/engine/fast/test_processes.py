@@ -7,13 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("numba", reason="the fast path needs numba")
 
@@ -234,7 +232,9 @@ def test_threads_of_pytorch_leave_the_cores_soon_unless_the_user_says_otherwise(
     assert done.stdout.strip() == found and (heard[1] == "1000") == bool(found)
 
 
-@pytest.mark.parametrize("count, numbers", [(1, 1), (7, 1 << 20), (100_000, 64), (1 << 20, 4096), (513, 3000)])
+@pytest.mark.parametrize(
+    "count, numbers", [(1, 1), (7, 1 << 20), (100_000, 64), (1 << 20, 4096), (513, 3000)]
+)
 def test_items_are_shared_into_pieces_that_cover_them_once(count: int, numbers: int) -> None:
     from caffe._caffe.machine.pixels import Copy
     from caffe._caffe.machine.workers import shared

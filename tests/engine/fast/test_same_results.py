@@ -302,7 +302,8 @@ AMID = """
 layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 16 dim: 12 dim: 9 }} }} }}
 layer {{ name: "before" type: "Convolution" bottom: "data" top: "before" convolution_param {{ num_output: 32
   kernel_size: 3 pad: 1 weight_filler {{ type: "msra" }} }} }}
-layer {{ name: "amid" type: "Python" bottom: "before" top: "amid" python_param {{ module: "{module}" layer: "Amid" }} }}
+layer {{ name: "amid" type: "Python" bottom: "before" top: "amid"
+  python_param {{ module: "{module}" layer: "Amid" }} }}
 layer {{ name: "after" type: "Convolution" bottom: "amid" top: "after" convolution_param {{ num_output: 16
   kernel_size: 3 weight_filler {{ type: "msra" }} }} }}
 layer {{ name: "prob" type: "Softmax" bottom: "after" top: "prob" }}

@@ -161,7 +161,7 @@ class Operation(ABC):
         return self.chain.made(-1)
 
     def prepare(self, planes: Sequence[Plane]) -> bool:
-        """Get ready to compute `plane` from the planes of the bottoms; False if there is nothing to compute."""
+        """Get ready to compute `plane` from those of the bottoms; False if there is nothing to compute."""
         layouts = tuple(plane.layout for plane in planes)
         if layouts != self._seen or self.made != self.plane.layout.dims:
             self._seen = ()

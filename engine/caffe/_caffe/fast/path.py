@@ -97,9 +97,7 @@ class FastPath:
         """Equal to an earlier one if the same planes are where they were, and the same is done with them."""
         return self._layout.version, torch.get_num_threads(), chosen()
 
-    def _again(
-        self, entries: Sequence[Entry]
-    ) -> tuple[int, torch.Tensor | float, dict[int, Plane]]:
+    def _again(self, entries: Sequence[Entry]) -> tuple[int, torch.Tensor | float, dict[int, Plane]]:
         """Do what was done in an earlier pass.
 
         Returns:
@@ -189,7 +187,7 @@ class FastPath:
         except (RuntimeError, MemoryError) as error:
             self._blame(item, error)
 
-    def _blame(self, item: Operation | Upscale, error: Exception) -> NoReturn:
+    def _blame(self, item: Operation | Upscale, error: RuntimeError | MemoryError) -> NoReturn:
         raise_named(self._plan.layers[item.chain.numbers[0]].param, error)
 
     def _follow(self, number: int, planes: dict[int, Plane]) -> None:

@@ -58,7 +58,9 @@ class Batch:
         fills = [fill.plane.filling(fill.blob.value.contiguous()) for fill in self._fills]
         self._ready = Jobs([*fills, *self._jobs])
         if remember:
-            memories = [memory for operation in self._operations for memory in operation.chain.recipe.memories]
+            memories = [
+                memory for operation in self._operations for memory in operation.chain.recipe.memories
+            ]
             self._parameters = [see(memory, contents) for memory in memories]
 
     def still_good(self) -> bool:

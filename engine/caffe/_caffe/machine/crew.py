@@ -1,9 +1,9 @@
 """How threads share the pieces of a task without Python: tickets, compiled.
 
-A task is a kernel `void(work, piece, scratch)`. Each thread has a range of the pieces, draws the next number of it and
-computes that piece, so that maps that one layer makes and the next reads stay in the same core's cache; who is done
-takes from the others' ranges. Threads that find nothing to do spin for a while before they give up: waking them takes
-as long as a small layer.
+A task is a kernel `void(work, piece, scratch)`. Each thread has a range of the pieces, draws the next number
+of it and computes that piece, so that maps that one layer makes and the next reads stay in the same core's
+cache; who is done takes from the others' ranges. Threads that find nothing to do spin for a while before they
+give up: waking them takes as long as a small layer.
 
 The board, int64 each, has what `Board` says and then for each thread a line of what `Desk` says.
 """
@@ -157,7 +157,7 @@ def serve(board: Address, thread: int, patience: int) -> None:
 @compiled(int64(int64, int64))
 def rouse(board: Address, thread: int) -> int:
     """1 if a thread does not look at the board: it is to be woken, and counts as awake."""
-    return _swap(_desk(board, thread) + _AWAKE, 0, 1)
+    return int(_swap(_desk(board, thread) + _AWAKE, 0, 1))
 
 
 @compiled(int64(int64, int64, int64, int64, int64))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import float32, int64, njit, void
+from numba import float32, njit
 
 from .compiling import PIECE, Address, compiled
 from .products import multiply_panels
@@ -56,6 +56,7 @@ class Taps(NamedTuple):
 
 _, taps_at = record(Taps)
 
+
 @njit(inline="always")
 def place_of(g: Taps, t: int, i: int, j: int) -> int:
     """How many bytes from the plane's first number the pixel under a tap is; -1: outside."""
@@ -66,7 +67,10 @@ def place_of(g: Taps, t: int, i: int, j: int) -> int:
 
 @compiled(PIECE)
 def gather(work: Address, piece: int, places: Address) -> None:
-    """Channels of a `Taps`: `panels`, and `x` if there is one; `places` has room for an address of each pixel."""
+    """Channels of a `Taps`: `panels`, and `x` if there is one.
+
+    `places` has room for an address of each pixel.
+    """
     g = taps_at(work)
     first, end = piece * g.size, min((piece + 1) * g.size, g.items)
     for i in range(g.high):
@@ -121,10 +125,11 @@ def _copy_rows(source: Address, apart: int, target: Address, rows: int, deep: in
 
 @compiled(PIECE)
 def multiply(work: Address, piece: int, copy: Address) -> None:
-    """Blocks of a `Dense`: made (outputs, wide) = weights (outputs, taps) times panels (wide / COLUMNS, taps, COLUMNS).
+    """Blocks of a `Dense`: made (outputs, wide) = weights (outputs, taps) times panels.
 
-    Rows of weights are copied before their use, to `copy`, (block, DEPTH): where they lie, their distance
-    sends them all to the same few places of a cache. Meanwhile the next ones and the next panel are asked for.
+    Panels are (wide / COLUMNS, taps, COLUMNS). Rows of weights are copied before their use, to `copy`,
+    (block, DEPTH): where they lie, their distance sends them all to the same few places of a cache. Meanwhile
+    the next ones and the next panel are asked for.
     """
     g = dense_at(work)
     weights, panels, made = g.left, g.right, g.target

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import int64, void
-
 from .compiling import PIECE, Address, compiled
 from .simd import LANES, add, divide, fma, load, number_of, record, root, spread, store, subtract, times
 

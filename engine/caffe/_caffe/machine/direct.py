@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import int64, njit, void
+from numba import njit
 
 from .compiling import PIECE, Address, compiled
 from .simd import LANES, index_at, load, number_of, put_index, record, store

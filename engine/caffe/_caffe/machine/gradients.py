@@ -56,7 +56,8 @@ def _read_taps(g: Convolution, first: int, count: int, into: Address) -> None:
 class Tiles(NamedTuple):
     """Tiles of the input and of the top's gradient, transformed for the products."""
 
-    work: int  #: a `Convolution`, whose target is the gradient's plane; its tables send what is not there to zeros
+    #: A `Convolution`, whose target is the gradient's plane; its tables send what is not there to zeros.
+    work: int
     first: int  #: tile
     into: int  #: (products, tiles, channels)
     grads: int  #: (products, tiles, outputs)
@@ -151,9 +152,9 @@ def _copy_panels(source: Address, apart: int, rows: int, panels: Address, found:
 
 @compiled(PIECE)
 def weight_gradient(work: Address, piece: int, copy: Address) -> None:
-    """Groups of PANELS panels of a `Dense`: sums (outputs, taps) = or += grads (outputs, wide) x (pixels, taps).
+    """Groups of PANELS panels of a `Dense`: sums (outputs, taps) = or += grads times x.
 
-    `copy` is (PANELS, pixels, COLUMNS).
+    They are (outputs, wide) and (pixels, taps); `copy` is (PANELS, pixels, COLUMNS).
     """
     g = dense_at(work)
     grads, x, sums, adds = g.left, g.right, g.target, g.adds
@@ -172,7 +173,7 @@ def weight_gradient(work: Address, piece: int, copy: Address) -> None:
 
 @compiled(PIECE)
 def input_gradient(work: Address, piece: int, copy: Address) -> None:
-    """Groups of PANELS panels of taps of a `Dense`: x (pixels, taps) = transposed grads (outputs, wide) times weights.
+    """Groups of PANELS panels of taps of a `Dense`: x (pixels, taps) = transposed grads times weights.
 
     Up to ROWS - 1 rows after the last of x are written too, and as many numbers after `grads` are read. The
     first products ask for the weights that are copied next, a cache line of each row at a time. `copy` is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64, njit, uint64, void
+from numba import float32, int64, njit, uint64
 
 from .compiling import PIECE, Address, compiled
 from .simd import index_at, number_at, put_number, record
@@ -52,6 +52,7 @@ class Rows(NamedTuple):
 
 
 _, _rows_at = record(Rows)
+
 
 @compiled(PIECE)
 def read_plane(work: Address, piece: int, _: Address) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import float32, int64, void
+from numba import float32
 
 from .compiling import PIECE, Address, compiled
 from .simd import (
@@ -22,7 +22,6 @@ from .simd import (
     where_equal,
     where_unequal,
 )
-
 
 
 class Masking(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import int64, njit, void
+from numba import int64, njit
 
 from .compiling import PIECE, Address, compiled
 from .simd import LANES, LOWEST, index_at, larger, load, number_of, record, spread, store
@@ -69,8 +69,8 @@ def multiply_panels(
 ) -> None:
     """C (count x wide) = A (count x depth) times B, one panel of COLUMNS after another.
 
-    While a panel is at work the next is asked for, and `after` while the last one is. Up to FEW - 1 rows after the last of C are written too,
-    and as many after the last of A are read.
+    While a panel is at work the next is asked for, and `after` while the last one is. Up to FEW - 1 rows
+    after the last of C are written too, and as many after the last of A are read.
     """
     for start in range(0, depth, DEPTH):
         deep, adds = min(DEPTH, depth - start), int64(start > 0)

@@ -39,7 +39,7 @@ class Job(NamedTuple):
 
 
 class Jobs:
-    """Jobs for `Workers.do`, one after another, as often as they are asked for: kernels and their work in memory."""
+    """Jobs for `Workers.do`, one after another and as often as one likes: their work lies in memory."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._works = [(ctypes.c_int64 * len(job.work))(*job.work) for job in jobs]
@@ -71,7 +71,7 @@ class Workers:
         self._helpers: list[Helper] = []
 
     def do(self, jobs: Jobs) -> None:
-        """Call the kernel of each job for each of its pieces, (address of work, piece, scratch); without Python.
+        """Call each job's kernel for each of its pieces, without Python.
 
         Raises:
             MemoryError: there is no room for the scratch memory.

@@ -20,7 +20,7 @@ from ..planes import Plane, PlaneLayout, whole
 
 
 class Inner(Operation):
-    """An InnerProduct with the weights as they lie in memory: of a plane of one pixel, or from blob to blob."""
+    """An InnerProduct, weights as they lie in memory: of a plane of one pixel, or from blob to blob."""
 
     light = True
 

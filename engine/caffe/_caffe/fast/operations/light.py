@@ -20,7 +20,6 @@ from ..parameters import Epilogue
 from ..planes import Plane, PlaneLayout
 from .convolve import address, pixel_tables
 
-
 FEW_NUMBERS = 1 << 14
 
 

@@ -206,9 +206,7 @@ class TrainedDense(Dense, Trained):
         target, adds = _place(weight)
         x = self._x.get(now.pixels * now.taps).view(now.pixels, now.taps)
         self._gather(source, x)
-        work = now._replace(
-            left=grads.data_ptr(), right=x.data_ptr(), target=target.data_ptr(), adds=adds
-        )
+        work = now._replace(left=grads.data_ptr(), right=x.data_ptr(), target=target.data_ptr(), adds=adds)
         copies = 4 * gradients.PANELS * now.pixels * COLUMNS
         workers.do(Jobs([self._by_panels(gradients.weight_gradient, work, copies)]))
         weight.put_grad(target)

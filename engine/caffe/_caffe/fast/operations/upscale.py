@@ -33,7 +33,11 @@ class Upscale:
         own = weight[torch.arange(channels), 0 if weight.shape[1] == 1 else torch.arange(channels)]
         mixing = weight.shape[1] > 1 and torch.count_nonzero(weight) > torch.count_nonzero(own)
         # The kernel reads whole vectors.
-        return None if mixing else torch.cat([own.flatten(), own.new_zeros(LANES)])[: own.numel()].view(own.shape)
+        return (
+            None
+            if mixing
+            else torch.cat([own.flatten(), own.new_zeros(LANES)])[: own.numel()].view(own.shape)
+        )
 
     def ready(self, source: Blob) -> bool:
         """Whether this bottom can be upscaled; gives the tops their shapes."""

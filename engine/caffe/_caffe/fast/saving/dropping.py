@@ -12,8 +12,8 @@ from ..lowering import Item
 from ..operation import Operation
 from ..operations.training import Trained
 from ..planes import Plane
-from .planes import Arena
 from ..training_path import TrainingPath
+from .planes import Arena
 
 
 class DroppingPath(TrainingPath):
