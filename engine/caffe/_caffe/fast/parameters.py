@@ -13,9 +13,10 @@ from ..layer import Layer
 from ..layers.activation import ReLU
 from ..layers.affine import Scale
 from ..layers.normalization import BatchNorm
-from ..machine import moves
+from ..machine import moves, weights
 from ..machine.transforms.toom import Short
 from ..machine.unrolled import COLUMNS
+from ..machine.workers import Jobs, Piece, shared, workers
 
 T = TypeVar("T")
 
@@ -47,15 +48,18 @@ class Packed(Generic[T]):
         return self._made
 
 
-def packed_shape(weight: torch.Tensor, tile: Short | None, lanes: int) -> tuple[int, int, int, int]:
-    """The shape of what `pack` makes."""
-    outputs, _, *taps = weight.shape
-    products, depth = (tile.products**2, lanes) if tile else (1, math.prod(taps) * lanes)
+def packed_shape(outputs: int, taps: int, tile: Short | None, lanes: int) -> tuple[int, int, int, int]:
+    """The shape of what `pack` makes of weights of so many outputs and taps."""
+    products, depth = (tile.products**2, lanes) if tile else (1, taps * lanes)
     return products, -(-outputs // COLUMNS), depth, COLUMNS
 
 
 def pack(
-    weight: torch.Tensor, tile: Short | None, lanes: int, kept: torch.Tensor | None = None
+    weight: torch.Tensor,
+    tile: Short | None,
+    lanes: int,
+    kept: torch.Tensor | None = None,
+    turned: bool = False,
 ) -> torch.Tensor:
     """Weights (O, C, kh, kw) as `products.convolve` reads them: (products, O/COLUMNS, depth, COLUMNS).
 
@@ -64,18 +68,14 @@ def pack(
         lanes: numbers of an input pixel, C of them used.
         kept: memory of that shape, of any contents, which is written over: new memory costs more than what is
             written there.
+        turned: for (C, O, kh, kw), outputs and channels exchanged and kernels turned by half a circle.
     """
-    channels, outputs = weight.shape[1], weight.shape[0]
-    made = torch.empty(packed_shape(weight, tile, lanes)) if kept is None else kept
-    if lanes > channels or outputs % COLUMNS:
+    work = _weights(weight, tile, lanes, turned)
+    shape = packed_shape(work.outputs, work.taps, tile, lanes)
+    made = torch.empty(shape) if kept is None else kept
+    if lanes > work.channels:
         made.zero_()
-    by = _transform(tile) if tile else None
-    for panel, part in enumerate(torch.split(weight.flatten(2), COLUMNS)):
-        used = part.permute(2, 1, 0)  # (taps, channels, outputs of a panel)
-        into = made[:, panel] if tile else made[0, panel].view(len(used), lanes, COLUMNS)
-        if by is not None:
-            used = (by @ used.double().flatten(1)).view(-1, *used.shape[1:])
-        into[:, :channels, : len(part)] = used
+    _do(weights.pack, work._replace(packed=made.data_ptr(), panels=shape[1]))
     return made
 
 
@@ -85,22 +85,37 @@ def unpack(sums: torch.Tensor, tile: Short | None, lanes: int, target: torch.Ten
     Args:
         sums: (rows, products, outputs), rows for each `lanes` of a tap; the first C and O of them are used.
     """
-    outputs, channels, *taps = target.shape
-    flat = target.view(outputs, channels, -1)
-    put = torch.Tensor.add_ if adds else torch.Tensor.copy_
-    if tile is None:
-        rows = sums[: math.prod(taps) * lanes].view(-1, lanes, sums.shape[2])
-        put(flat, rows[:, :channels, :outputs].permute(2, 1, 0))
-        return
-    by = _transform(tile).T
-    for part, into in zip(torch.split(sums[:channels], COLUMNS), torch.split(flat, COLUMNS, dim=1)):
-        put(into, (by @ part.double())[..., :outputs].permute(2, 0, 1))
+    work = _weights(target, tile, lanes, False)
+    _do(
+        weights.unpack,
+        work._replace(packed=sums.data_ptr(), panels=sums.shape[2] // COLUMNS, adds=adds),
+    )
 
 
-def _transform(tile: Short) -> torch.Tensor:
-    """(products, taps) of both axes, float64."""
-    axis = torch.from_numpy(tile.kernel)
-    return torch.kron(axis, axis)
+def _weights(weight: torch.Tensor, tile: Short | None, lanes: int, turned: bool) -> weights.Weights:
+    outputs, channels = weight.shape[:2]
+    taps = math.prod(weight.shape[2:])
+    apart = [(channels * taps, outputs), (taps, channels)]
+    (output, outputs), (channel, channels) = apart[::-1] if turned else apart
+    return weights.Weights(
+        weights=weight.data_ptr() + 4 * (taps - 1) * turned,
+        output=output,
+        channel=channel,
+        tap=-1 if turned else 1,
+        outputs=outputs,
+        channels=channels,
+        taps=taps,
+        short=tile.products * 8 + tile.outputs if tile else 0,
+        packed=0,
+        lanes=lanes,
+        panels=0,
+    )
+
+
+def _do(kernel: Piece, work: weights.Weights) -> None:
+    items = work.panels * -(-work.channels // weights.BLOCK)
+    numbers = 6 * weights.BLOCK * work.taps * COLUMNS
+    workers.do(Jobs([shared(kernel, work, items, numbers, weights.room(work.taps))]))
 
 
 class Epilogue:

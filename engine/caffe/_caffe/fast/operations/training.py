@@ -87,12 +87,14 @@ class TrainedConvolve(Convolve, Trained):
         self._folder = Folder(scratch.folded)
 
     def _weights(self, tile: Short | None, lanes: int) -> torch.Tensor:
-        return self._pack(self._layer.blobs[0].value, tile, lanes)[None]
+        return self._pack(tile, lanes)[None]
 
-    def _pack(self, weight: torch.Tensor, tile: Short | None, lanes: int) -> torch.Tensor:
+    def _pack(self, tile: Short | None, lanes: int, turned: bool = False) -> torch.Tensor:
         """Weights as the kernel reads them, for this use only: they change before the next, and are many."""
-        shape = packed_shape(weight, tile, lanes)
-        return pack(weight, tile, lanes, self._scratch.made.get(math.prod(shape)).view(shape))
+        weight = self._layer.blobs[0].value
+        outputs, taps = weight.shape[int(turned)], math.prod(weight.shape[2:])
+        shape = packed_shape(outputs, taps, tile, lanes)
+        return pack(weight, tile, lanes, self._scratch.made.get(math.prod(shape)).view(shape), turned)
 
     def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         now = self._now
@@ -147,9 +149,8 @@ class TrainedConvolve(Convolve, Trained):
         self.bottom_grad.lay_out(back.target)
         numbers = torch.ones(2, rounded(back.outputs, COLUMNS))
         numbers[1] = 0
-        turned = self._layer.blobs[0].value.flip(2, 3).transpose(0, 1)
         parameters = {
-            "weights": self._pack(turned, back.tile, back.channels).data_ptr(),
+            "weights": self._pack(back.tile, back.channels, turned=True).data_ptr(),
             "scale": numbers[0].data_ptr(),
             "shift": numbers[1].data_ptr(),
             "slope": bits(1),
