@@ -17,7 +17,7 @@ import torch
 
 from ..machine import moves
 from ..machine.simd import LANES
-from ..machine.workers import Job, Jobs, Piece, shared, workers
+from ..machine.workers import Job, Jobs, shared, workers
 
 
 def distinct(made_of: Sequence[Hashable]) -> tuple[int, ...]:
@@ -201,16 +201,16 @@ class Plane:
 
     def filling(self, maps: torch.Tensor) -> Job:
         """What `read` does; the work begins with the address of the map, which has no gaps."""
-        return self._job(moves.fill_plane, maps)
+        return self._job(maps, fills=True)
 
     def values(self) -> torch.Tensor:
         """The map, (N, C, H, W), contiguous and of its own."""
         made = torch.empty(self.layout.dims)
         if made.numel():
-            workers.do(Jobs([self._job(moves.read_plane, made)]))
+            workers.do(Jobs([self._job(made, fills=False)]))
         return made
 
-    def _job(self, kernel: Piece, maps: torch.Tensor) -> Job:
+    def _job(self, maps: torch.Tensor, fills: bool) -> Job:
         layout, (batch, channels, height, width) = self.layout, self.layout.dims
         rows, columns = layout.places
         _, high, wide, pitch = layout.stored
@@ -226,5 +226,6 @@ class Plane:
             pixel=pitch,
             row=wide * pitch,
             image=high * wide * pitch,
+            fills=fills,
         )
-        return shared(kernel, work, batch * height, channels * width)
+        return shared(moves.move, work, batch * height, channels * width)

@@ -47,6 +47,7 @@ class Rows(NamedTuple):
     pixel: int  #: how far one pixel of the plane is from the next, in numbers
     row: int  #: and one row
     image: int  #: and one image
+    fills: int  #: whether the plane is made from the maps
     size: int = 0
     items: int = 0
 
@@ -55,31 +56,20 @@ _, _rows_at = record(Rows)
 
 
 @compiled(PIECE)
-def read_plane(work: Address, piece: int, _: Address) -> None:
-    """A piece of `Rows`: maps from a plane."""
+def move(work: Address, piece: int, _: Address) -> None:
+    """A piece of `Rows`: maps from a plane; or a plane that keeps every row and column, from maps."""
     g = _rows_at(work)
     for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         number, y = item // g.high, item % g.high
         row = g.plane + 4 * (number * g.image + index_at(g.rows + 8 * y) * g.row)
         maps = g.maps + 4 * g.wide * (number * g.channels * g.high + y)
-        for c in range(g.channels):
+        for c in range(g.lanes if g.fills else g.channels):
+            line = maps + 4 * c * g.high * g.wide
             for x in range(g.wide):
                 pixel = row + 4 * (index_at(g.columns + 8 * x) * g.pixel + c)
-                put_number(number_at(pixel), maps + 4 * (c * g.high * g.wide + x))
-
-
-@compiled(PIECE)
-def fill_plane(work: Address, piece: int, _: Address) -> None:
-    """A piece of `Rows`: a plane that keeps every row and column, from maps."""
-    g = _rows_at(work)
-    for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
-        number, y = item // g.high, item % g.high
-        row = g.plane + 4 * (number * g.image + index_at(g.rows + 8 * y) * g.row)
-        maps = g.maps + 4 * g.wide * (number * g.channels * g.high + y)
-        row += 4 * index_at(g.columns) * g.pixel  # of the first column, which the others follow
-        for c in range(g.channels):
-            for x in range(g.wide):
-                put_number(number_at(maps + 4 * (c * g.high * g.wide + x)), row + 4 * (x * g.pixel + c))
-        for c in range(g.channels, g.lanes):
-            for x in range(g.wide):
-                put_number(float32(0), row + 4 * (x * g.pixel + c))
+                if not g.fills:
+                    put_number(number_at(pixel), line + 4 * x)
+                elif c < g.channels:
+                    put_number(number_at(line + 4 * x), pixel)
+                else:
+                    put_number(float32(0), pixel)

@@ -22,7 +22,6 @@ from .simd import (
     load,
     number_at,
     number_of,
-    put_first,
     put_index,
     put_number,
     record,
@@ -75,19 +74,15 @@ def pool(work: Address, piece: int, found: Address) -> None:
                 if row >= 0 and column >= 0:
                     put_index(g.source + 4 * (row + column), end)
                     end += 8
+        area = float32(1)
         if g.column_sizes:
             area = float32(index_at(g.row_sizes + 8 * down) * index_at(g.column_sizes + 8 * right))
-            for c in range(0, 4 * g.lanes, 4 * LANES):
-                total = spread(float32(0))
-                for at in range(found, end, 8):
-                    total = add(load(index_at(at) + c), total)
-                store(divide(total, spread(area)), target + c)
-        else:
-            for c in range(0, 4 * g.lanes, 4 * LANES):
-                best = spread(LOWEST)
-                for at in range(found, end, 8):
-                    best = larger(load(index_at(at) + c), best)
-                store(best, target + c)
+        for c in range(0, 4 * g.lanes, 4 * LANES):
+            total, best = spread(float32(0)), spread(LOWEST)
+            for at in range(found, end, 8):
+                value = load(index_at(at) + c)
+                total, best = add(value, total), larger(value, best)
+            store(divide(total, spread(area)) if g.column_sizes else best, target + c)
 
 
 class Depthwise(NamedTuple):
@@ -315,7 +310,7 @@ class Upscaling(NamedTuple):
     """Deconvolution of each channel by its own kernel, row by row of all target maps."""
 
     maps: int  #: (N * C, height, width)
-    weights: int  #: (C, high, wide), and a vector more that may be read
+    weights: int  #: (C, high, deep)
     bias: int  #: (C)
     target: int  #: (N * C, rows, across), a cut of the result
     channels: int
@@ -323,6 +318,7 @@ class Upscaling(NamedTuple):
     width: int
     high: int  #: the kernel's height
     wide: int  #: the kernel's width
+    deep: int  #: the same up to a multiple of LANES: zeros fill it up
     rows: int
     across: int
     stride_y: int
@@ -341,8 +337,8 @@ def upscale(work: Address, piece: int, lines: Address) -> None:
     """A piece of an `Upscaling`.
 
     What a column of the map makes overlaps what its neighbours make. So every n-th column writes to the same
-    one of n lines, where it overlaps nothing, and the sum of the lines is the result. `lines` has room for n
-    times `line_of` numbers.
+    one of n lines, where it overlaps nothing but the next one's beginning with zeros, and the sum of the
+    lines is the result. `lines` has room for n times `line_of` numbers.
     """
     g = _upscaling_at(work)
     line, count = 4 * line_of(g.across, g.wide), -(-g.wide // g.stride_x)
@@ -352,20 +348,17 @@ def upscale(work: Address, piece: int, lines: Address) -> None:
     end = min(g.width, (g.left + g.across - 1) // g.stride_x + 1)
     for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         number, y = item // g.rows, item % g.rows + g.top
-        kernel = g.weights + 4 * (number % g.channels) * g.high * g.wide
+        kernel = g.weights + 4 * (number % g.channels) * g.high * g.deep
         top, bottom = max(0, (y - g.high) // g.stride_y + 1), min(g.height, y // g.stride_y + 1)
         maps = g.maps + 4 * number * g.height * g.width
         for j in range(first, end):
             to = lines + j % count * line + 4 * (j * g.stride_x - g.left + g.wide)
-            for k in range(0, 4 * g.wide, 4 * LANES):
+            for k in range(0, 4 * g.deep, 4 * LANES):
                 total = spread(float32(0))
                 for i in range(top, bottom):
-                    taps = kernel + 4 * (y - i * g.stride_y) * g.wide + k
+                    taps = kernel + 4 * (y - i * g.stride_y) * g.deep + k
                     total = fma(spread(number_at(maps + 4 * (i * g.width + j))), load(taps), total)
-                if k + 4 * LANES <= 4 * g.wide:
-                    store(total, to + k)
-                else:
-                    put_first(total, to + k, g.wide - k // 4)
+                store(total, to + k)
         target, bias = g.target + 4 * item * g.across, number_at(g.bias + 4 * (number % g.channels))
         for x in range(0, 4 * g.across, 4 * LANES):
             total = spread(bias)
@@ -373,5 +366,8 @@ def upscale(work: Address, piece: int, lines: Address) -> None:
                 total = add(total, load(at))
             if x + 4 * LANES <= 4 * g.across:
                 store(total, target + x)
-            else:
-                put_first(total, target + x, g.across - x // 4)
+                continue
+            store(total, lines)
+            for left in range(0, 4 * g.across - x, 4):
+                put_number(number_at(lines + left), target + x + left)
+            store(spread(float32(0)), lines)

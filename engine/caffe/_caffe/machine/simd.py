@@ -107,17 +107,6 @@ index_at = operation(types.int64, [ADDRESS], lambda b, address: emit.load_index(
 put_index = operation(types.void, [ADDRESS] * 2, lambda b, value, address: emit.store(b, value, address))
 
 
-def _first(builder: Any, value: Any, address: Any, count: Any) -> None:
-    for lane in range(LANES - 1):
-        with builder.if_then(builder.icmp_signed("<", emit.INT(lane), count)):
-            number = builder.extract_element(value, ir.IntType(32)(lane))
-            emit.store(builder, number, emit.plus(builder, address, lane))
-
-
-#: The first numbers of a vector, fewer than it has.
-put_first = operation(types.void, [vector, ADDRESS, ADDRESS], _first)
-
-
 def record(fields: type) -> tuple[Any, Any]:
     """Numba's type for a NamedTuple of int64, and the intrinsic that reads one at an address."""
     names: Any = fields._fields  # type: ignore[attr-defined]

@@ -27,17 +27,12 @@ class Upscale:
         self._weights = Packed(layer.blobs[:1], self._of_channels)
 
     def _of_channels(self, _: torch.Tensor | None) -> torch.Tensor | None:
-        """(C, kh, kw), or None if channels mix."""
+        """(C, kh, kw), filled up with zeros to whole vectors, or None if channels mix."""
         weight = self._layer.blobs[0].value
-        channels = len(weight)
-        own = weight[torch.arange(channels), 0 if weight.shape[1] == 1 else torch.arange(channels)]
+        channels = torch.arange(len(weight))
+        own = weight[channels, 0 if weight.shape[1] == 1 else channels]
         mixing = weight.shape[1] > 1 and torch.count_nonzero(weight) > torch.count_nonzero(own)
-        # The kernel reads whole vectors.
-        return (
-            None
-            if mixing
-            else torch.cat([own.flatten(), own.new_zeros(LANES)])[: own.numel()].view(own.shape)
-        )
+        return None if mixing else torch.nn.functional.pad(own, (0, -own.shape[2] % LANES))
 
     def ready(self, source: Blob) -> bool:
         """Whether this bottom can be upscaled; gives the tops their shapes."""
@@ -55,7 +50,7 @@ class Upscale:
         down, right = (cut.start for cut in last.cut[2:]) if isinstance(last, Crop) else (0, 0)
         maps, params = source.value.contiguous(), self._layer.blobs
         bias = params[1].value if len(params) > 1 else torch.zeros(channels)
-        values, (kernel_high, kernel_wide) = top.value, weights.shape[1:]
+        values, (kernel_high, kernel_wide) = top.value, window.kernel
         work = pixels.Upscaling(
             maps=maps.data_ptr(),
             weights=weights.data_ptr(),
@@ -66,6 +61,7 @@ class Upscale:
             width=maps.shape[3],
             high=kernel_high,
             wide=kernel_wide,
+            deep=weights.shape[2],
             rows=height,
             across=width,
             stride_y=window.stride[0],
