@@ -29,7 +29,6 @@ KEPT = {
     "caffe._caffe.machine.compiling._lock": "Numba's folder is set while one function is declared",
     "caffe._caffe.machine.compiling._stamp": "computed from the sources, which do not change",
     "caffe._caffe.machine.transforms.toom.short": "computed from its arguments: matrices of an algorithm",
-    "caffe._caffe.solvers.fused._compiled": "computed from what is installed, which does not change",
     "caffe._caffe.machine.workers.workers": "the fast path's threads: one set, as PyTorch has",
     "caffe._caffe.fast.choice._measured": "what was timed once is not timed again",
     "caffe._caffe.fast.operations.convolve.cache_size": "of the processor, which does not change",

@@ -9,151 +9,20 @@ A Convolution is a cross-correlation: the kernel is not flipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from .. import rounding
 from ..blob import Blob
 from ..layer import Arity, Call, Layer
 from ..log import log
 from ..registry import register
-
-Ints = tuple[int, ...]
+from .columns import ConvWindow, Few, Ints, adjoint, columns, correlate, uncolumns, weight_gradient
 
 #: Multiply-adds of a layer up to which `few_channels` was measured to pay.
 _FEW_ADDS = 32_000_000
-
-
-@dataclass(frozen=True)
-class ConvWindow:
-    """How a kernel walks over the spatial axes; one number per axis in each field."""
-
-    kernel: Ints
-    stride: Ints
-    pad: Ints
-    dilation: Ints
-
-    @property
-    def extent(self) -> Ints:
-        """What a dilated kernel spans."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
-
-    def placements(self, size: Sequence[int]) -> Ints:
-        """How often the kernel fits into `size`, by C's division: it truncates toward zero.
-
-        A kernel larger than the padded input by less than a stride therefore fits once.
-        """
-        spans = [n + 2 * p - e for n, p, e in zip(size, self.pad, self.extent)]
-        return tuple((abs(span) // s) * (1 if span >= 0 else -1) + 1 for span, s in zip(spans, self.stride))
-
-    def spread(self, size: Sequence[int]) -> Ints:
-        """The size whose `placements` are `size`: what a deconvolution makes of it."""
-        return tuple(s * (n - 1) + e - 2 * p for n, s, e, p in zip(size, self.stride, self.extent, self.pad))
-
-    def overhangs(self, size: Sequence[int]) -> bool:
-        """Whether a kernel is larger than the padded input on some axis."""
-        return any(n + 2 * p < e for n, p, e in zip(size, self.pad, self.extent))
-
-
-def columns(x: torch.Tensor, window: ConvWindow) -> torch.Tensor:
-    """im2col: (N, C, size...) to (N, C*K, placements...), reading zeros outside the input."""
-    batch, channels, *size = x.shape
-    places = window.placements(size)
-    shape = (batch, channels * math.prod(window.kernel), *places)
-    return x.new_zeros(shape) if 0 in shape else _taps(x, window, places).reshape(shape)
-
-
-def _taps(x: torch.Tensor, window: ConvWindow, places: Ints) -> torch.Tensor:
-    """(N, C, kernel..., placements...): what each tap of the kernel meets, in one padded copy of `x`."""
-    batch, channels, *size = x.shape
-    margins = [
-        (p, (o - 1) * s + e - n - p)
-        for n, o, s, e, p in zip(size, places, window.stride, window.extent, window.pad)
-    ]
-    padded = F.pad(x, [side for margin in reversed(margins) for side in margin]).contiguous()
-    steps = padded.stride()[2:]
-    taps = [step * d for step, d in zip(steps, window.dilation)]
-    hops = [step * s for step, s in zip(steps, window.stride)]
-    return padded.as_strided((batch, channels, *window.kernel, *places), (*padded.stride()[:2], *taps, *hops))
-
-
-def uncolumns(cols: torch.Tensor, size: Sequence[int], window: ConvWindow) -> torch.Tensor:
-    """col2im, the adjoint of `columns`: (N, C*K, placements...) to (N, C, size...), overlaps summed."""
-    places = cols.shape[2:]
-    batch, channels = len(cols), cols.shape[1] // math.prod(window.kernel)
-    if cols.numel() == 0:
-        return cols.new_zeros(batch, channels, *size)
-    taps = cols.reshape(batch, channels, *window.kernel, *places)
-    cut: list[slice] = []
-    for axis in reversed(range(len(places))):  # one by one: kernel_h + kernel_w sums, not their product
-        stride, pad, dilation = window.stride[axis], window.pad[axis], window.dilation[axis]
-        length = max((places[axis] - 1) * stride + window.extent[axis], pad + size[axis])
-        at = 2 + 2 * axis  # where the placements of the axis are, once its taps are picked
-        shape = [*taps.shape[: 2 + axis], *taps.shape[3 + axis :]]
-        line = taps.new_zeros(*shape[:at], length, *shape[at + 1 :])
-        for tap, part in enumerate(taps.unbind(2 + axis)):
-            line[(slice(None),) * at + (_reach(tap * dilation, places[axis], stride),)] += part
-        taps = line
-        cut.insert(0, slice(pad, pad + size[axis]))
-    inside = (slice(None), slice(None), *cut)
-    return taps[inside]
-
-
-def _reach(first: int, count: int, stride: int) -> slice:
-    """`count` places from `first` on, `stride` apart."""
-    return slice(first, first + (count - 1) * stride + 1, stride)
-
-
-def correlate(x: torch.Tensor, weight: torch.Tensor, window: ConvWindow, groups: int) -> torch.Tensor:
-    """A convolution through `columns`: (N, C, size...) to (N, O, placements...)."""
-    cols = columns(x, window)
-    places = cols.shape[2:]
-    cols = cols.reshape(len(x), groups, cols.shape[1] // groups, math.prod(places))
-    return (_grouped(weight, groups) @ cols).reshape(len(x), weight.shape[0], *places)
-
-
-def adjoint(
-    y: torch.Tensor, weight: torch.Tensor, size: Sequence[int], window: ConvWindow, groups: int
-) -> torch.Tensor:
-    """The adjoint of `correlate` in its first argument: (N, O, placements...) to (N, C, size...)."""
-    batch, outputs, *places = y.shape
-    cols = _grouped(weight, groups).mT @ y.reshape(batch, groups, outputs // groups, math.prod(places))
-    return uncolumns(cols.reshape(batch, weight[0].numel() * groups, *places), size, window)
-
-
-def weight_gradient(x: torch.Tensor, y: torch.Tensor, window: ConvWindow, groups: int) -> torch.Tensor:
-    """The adjoint of `correlate` in the weight, summed over N: (G, O/G, C/G*K)."""
-    cols = columns(x, window)
-    cols = cols.reshape(len(x), groups, cols.shape[1] // groups, math.prod(cols.shape[2:]))
-    y = y.reshape(len(y), groups, y.shape[1] // groups, math.prod(y.shape[2:]))
-    return torch.einsum("ngol,ngkl->gok", y, cols)
-
-
-def batch_gradients(
-    x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, window: ConvWindow, wanted: Sequence[bool]
-) -> tuple[torch.Tensor | None, ...]:
-    """The gradients of bottom, weight and bias that are wanted, each by one product for the whole batch."""
-    batch, channels = x.shape[:2]
-    places, depth = dy.shape[2:], channels * math.prod(window.kernel)
-    lines = dy.transpose(0, 1).reshape(dy.shape[1], -1)  # (O, N*placements)
-    dx = dw = None
-    if wanted[1]:
-        # (C, kernel..., N, placements...)
-        taps = _taps(x, window, tuple(places)).movedim(0, 1 + len(places))
-        dw = (lines @ taps.reshape(depth, lines.shape[1]).t()).view(weight.shape)
-    if wanted[0]:
-        cols = (weight.reshape(len(weight), depth).t() @ lines).view(depth, batch, *places)
-        dx = uncolumns(cols.transpose(0, 1), x.shape[2:], window)
-    return dx, dw, lines.sum(1) if wanted[2] else None
-
-
-def _grouped(weight: torch.Tensor, groups: int) -> torch.Tensor:
-    return weight.reshape(groups, weight.shape[0] // groups, weight[0].numel())
 
 
 class _WindowLayer(Layer):
@@ -318,26 +187,26 @@ class _Correlation(_WindowLayer):
             x = self._folded(source.value)
             if self.native and not self.rounds:
                 if self.few_channels and x.is_cpu:
-                    target.put(self._few(x, weight, bias, self._folded(target.value))())
+                    y = self._folded(target.value)
+                    for call in Few(x, weight, self.window).forward(bias, y):
+                        call()
+                    target.put(y)
                 else:
                     target.put(torch.convolution(x, weight, bias, **self.torch_args))
                 continue
             y = self._product(x, weight, target.dims[self.channel_axis + 1 :])
             target.put(y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)))
 
-    def _few(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, out: torch.Tensor
-    ) -> Callable[[], torch.Tensor]:
-        window, forward = self.window, torch.ops.aten._slow_conv2d_forward.output
-        return partial(forward, x, weight, window.kernel, bias, window.stride, window.pad, output=out)
-
     def forward_calls(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> Sequence[Call] | None:
         if not self.few_channels or self.rounds:
             return None
         weight, bias = self._weight(), self._bias()
         return [
-            self._few(self._folded(source.value), weight, bias, self._folded(target.value))
+            call
             for source, target in zip(bottom, top)
+            for call in Few(self._folded(source.value), weight, self.window).forward(
+                bias, self._folded(target.value)
+            )
         ]
 
     def _product(self, x: torch.Tensor, weight: torch.Tensor, size: Ints) -> torch.Tensor:
@@ -375,7 +244,7 @@ class _Correlation(_WindowLayer):
         if not self.native:
             return self._backward_by_columns(x, weight, dy, wanted)
         if self.few_channels and x.is_cpu:
-            return self._few_gradients(x, weight, dy, wanted)
+            return Few(x, weight, self.window).gradients(dy, wanted)
         outputs = [self.layer_param.convolution_param.num_output]
         grads: tuple[Any, ...] = torch.ops.aten.convolution_backward(
             dy, x, weight, outputs, **self.torch_args, output_mask=wanted
@@ -389,28 +258,13 @@ class _Correlation(_WindowLayer):
             return None
         wanted = [propagate_down[0], *map(bool, self.param_flags[: len(self.blobs)])]
         wanted += [False] * (3 - len(wanted))
-        x, dy, weight = self._folded(bottom[0].value), self._folded(top[0].grad), self._weight()
-        blobs = [bottom[0], *self.blobs]
-        targets = [blob.grad if flag else None for blob, flag in zip(blobs, wanted)]
-
-        def descend() -> None:
-            grads = self._few_gradients(x, weight, dy, wanted)
-            for target, grad in zip(targets, grads):
-                if target is not None:
-                    target.copy_(grad.view(target.shape))
-
-        return [descend]
-
-    def _few_gradients(
-        self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]
-    ) -> tuple[Any, ...]:
-        window = self.window
-        if len(x) > 1:
-            return batch_gradients(x, weight, dy, window, wanted)
-        grads: tuple[Any, ...] = torch.ops.aten._slow_conv2d_backward.output_mask(
-            dy, x, weight, window.kernel, window.stride, window.pad, output_mask=wanted
-        )
-        return grads
+        x, dy = self._folded(bottom[0].value), self._folded(top[0].grad)
+        targets = [
+            self._folded(bottom[0].grad) if wanted[0] else None,
+            *(blob.grad if flag else None for blob, flag in zip(self.blobs, wanted[1:])),
+        ]
+        targets += [None] * (3 - len(targets))
+        return Few(x, self._weight(), self.window).backward(dy, targets)
 
     def _rounded_gradients(
         self, x: torch.Tensor, weight: torch.Tensor, dy: torch.Tensor, wanted: Sequence[bool]

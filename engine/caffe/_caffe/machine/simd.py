@@ -8,6 +8,7 @@ calls answers for what they point at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from ctypes import c_float, c_int32
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def record(fields: type) -> tuple[Any, Any]:
 
 def bits(number: float) -> int:
     """A float32 as an item of such a tuple."""
-    return int(np.float32(number).view(np.int32))
+    return c_int32.from_buffer(c_float(number)).value
 
 
 #: The float32 that is an item of such a tuple.

@@ -79,6 +79,9 @@ class Workers:
         threads = _threads(jobs.pieces)
         with self._lock:
             self._reserve(threads, jobs.scratch)
+            if threads == 1:
+                self._lead(jobs, 1)
+                return
             with self._more():
                 for helper in self._crew(threads - 1):
                     helper.wake()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..machine import descent
 from ..machine.simd import LANES, bits
-from ..machine.workers import Jobs, shared, workers
+from ..machine.workers import Job, Jobs, shared, workers
 from . import updates
 
 if TYPE_CHECKING:
@@ -20,26 +20,54 @@ if TYPE_CHECKING:
 
 #: (solver, tensors, rate, decay, iteration): the second tensor, a gradient, is decayed by L2 and becomes the
 #: update, which is subtracted from the first, the data; the others are the history. All are float32, of one
-#: length, on the host and without gaps.
-Update = Callable[["SolverParameter", Sequence[Tensor], float, float, int], None]
+#: length, which is a multiple of LANES, on the host and without gaps.
+_Update = Callable[["SolverParameter", Sequence[Tensor], float, float, int], Job]
 
 
-def _sgd(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> None:
+#: Parameters that are updated with one rate: tensors, rate and decay.
+Part = tuple[Sequence[Tensor], float, float]
+
+
+class Steps:
+    """Updates by one rule.
+
+    Args:
+        rule: one that `known` knows.
+    """
+
+    def __init__(self, rule: updates.Rule) -> None:
+        self._update = _UPDATES[rule]
+        self._jobs: Sequence[Job] = []  # of the last step
+        self._ready = Jobs([])
+
+    def take(self, param: SolverParameter, parts: Sequence[Part], iteration: int) -> None:
+        """Update all parts."""
+        jobs = [self._update(param, *part, iteration) for part in parts]
+        if jobs != self._jobs:
+            self._jobs, self._ready = jobs, Jobs(jobs)
+        workers.do(self._ready)
+
+
+def known(rule: updates.Rule) -> bool:
+    """Whether there is compiled code for a rule."""
+    return rule in _UPDATES
+
+
+def _sgd(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
     numbers = (r, param.momentum, decay)
     work = descent.Momentum(*_addresses(tensors), *map(bits, numbers))
-    workers.do(Jobs([shared(descent.momentum, work, tensors[0].numel() // LANES, LANES)]))
+    return shared(descent.momentum, work, tensors[0].numel() // LANES, LANES)
 
 
-def _adam(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> None:
+def _adam(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
     beta1, beta2 = param.momentum, param.momentum2
     numbers = (r * updates.correction(param, it), beta1, beta2, 1 - beta1, 1 - beta2, param.delta, decay)
     work = descent.Moments(*_addresses(tensors), *map(bits, numbers))
-    workers.do(Jobs([shared(descent.moments, work, tensors[0].numel() // LANES, LANES)]))
+    return shared(descent.moments, work, tensors[0].numel() // LANES, LANES)
 
 
 def _addresses(tensors: Sequence[Tensor]) -> list[int]:
     return [tensor.data_ptr() for tensor in tensors]
 
 
-#: By the rule. The length is a multiple of LANES.
-UPDATES: dict[updates.Rule, Update] = {updates.sgd: _sgd, updates.adam: _adam}
+_UPDATES: dict[updates.Rule, _Update] = {updates.sgd: _sgd, updates.adam: _adam}

@@ -6,8 +6,8 @@ goes over memory once where there is compiled code for its rule: what it waits f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from ...proto.caffe_pb2 import SolverParameter
     from ..blob import Blob
     from ..graph.plan import Parameter
-    from .compiled import Update
+    from .compiled import Steps
 
-#: Above this many numbers an operation costs more than its call: a parameter is updated on its own, and in
-#: one go where there is compiled code for it.
+#: Above this many numbers an operation costs more than its call: a parameter is updated on its own, and where
+#: there is compiled code for it all go with it.
 _SMALL = 1 << 16
 _ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
@@ -49,6 +49,7 @@ class Updates:
             _Group([blobs[number] for number in numbers], parameters[numbers[0]], rule, histories)
             for numbers in _grouped(parameters, blobs)
         ]
+        self._rule, self._large = rule, any(group.count > _SMALL for group in self._groups)
         places = {id(blob): place for group in self._groups for blob, place in group.places()}
         #: For each parameter its history, of the parameter's shape.
         self.history: list[list[Tensor]] = [places[id(blob)] for blob in blobs]
@@ -67,21 +68,35 @@ class Updates:
         kind = param.regularization_type
         if kind not in ("L1", "L2") and any(group.decay(param) for group in self._groups):
             raise SolverError(f"Unknown regularization type: {kind}; known: L2, L1")
-        left = [group for group in self._groups if not group.update(param, rate, iteration)]
+        done = self._in_one_go(param, rate, iteration)
+        left = [group for group in self._groups if group not in done]
         for group in left:
             group.compute(param, rate, iteration)
         for group in left:
             group.subtract()
 
+    def _in_one_go(self, param: SolverParameter, rate: float, iteration: int) -> Sequence[_Group]:
+        """Update what compiled code can, if that pays; returns these groups."""
+        if not self._large or device.current() is not device.HOST or chosen() == "reference":
+            return []
+        found = [(group, tensors) for group in self._groups if (tensors := group.in_lines(param))]
+        if not found or self._steps is None:
+            return []
+        parts = [(tensors, group.rate(rate), group.decay(param)) for group, tensors in found]
+        self._steps.take(param, parts, iteration)
+        done = [group for group, _ in found]
+        for group in done:
+            group.finish(param, rate, iteration)
+        return done
 
-@cache
-def _compiled() -> Mapping[updates.Rule, Update]:
-    """The rules that there is compiled code for; none without Numba."""
-    try:
-        from .compiled import UPDATES
-    except ImportError:
-        return {}
-    return UPDATES
+    @cached_property
+    def _steps(self) -> Steps | None:
+        """Compiled code for the rule, if there is such, and Numba."""
+        try:
+            from .compiled import Steps, known
+        except ImportError:
+            return None
+        return Steps(self._rule) if known(self._rule) else None
 
 
 def _grouped(parameters: Sequence[Parameter], blobs: Sequence[Blob]) -> Iterable[list[int]]:
@@ -109,7 +124,8 @@ class _Group:
         self._on_host = device.current() is device.HOST
         align = _ALIGNED if self._on_host and len(blobs) > 1 else 1
         self._room = [-(-blob.count // align) * align for blob in blobs]
-        self._history = [zeros(sum(self._room)) for _ in range(histories)]
+        self.count = sum(self._room)  #: how many numbers they are, with what lies between them
+        self._history = [zeros(self.count) for _ in range(histories)]
         self._rests = self._may_rest = self._lr_mult == 0 and rule in _RESTING
         #: of all, one after the other, where there are several
         self._data, self._gradient = (self._settle(side) for side in ("data", "diff"))
@@ -139,35 +155,40 @@ class _Group:
         """The rate of decay of these parameters."""
         return float(param.weight_decay * self._decay_mult)
 
-    def update(self, param: SolverParameter, rate: float, iteration: int) -> bool:
-        """Update all in one go, or do nothing and return False."""
-        decay, count = self.decay(param), sum(self._room)
-        plain = param.iter_size == 1 and (not decay or param.regularization_type == "L2")
-        if self._rests or not plain or count <= _SMALL or device.current() is not device.HOST:
-            return False
-        update = _compiled().get(self._rule) if chosen() != "reference" else None
-        if update is None:
-            return False
-        gradient, elsewhere = self._gathered()
-        data = self._in_place()
-        if elsewhere or data is None or not data.dtype == gradient.dtype == torch.float32:
-            return False
-        rate *= self._lr_mult
-        whole = count // _ALIGNED * _ALIGNED
-        tensors = [data, gradient, *self._history]
-        if whole == count:
-            update(param, tensors, rate, decay, iteration)
-        else:
-            update(param, [tensor[:whole] for tensor in tensors], rate, decay, iteration)
-            data, gradient, *history = (tensor[whole:] for tensor in tensors)
-            if decay:
-                gradient.add_(data, alpha=decay)
-            self._rule(param, gradient, rate, history, iteration)
+    def rate(self, rate: float) -> float:
+        """What these parameters learn by where `rate` is the solver's."""
+        return rate * self._lr_mult
+
+    def in_lines(self, param: SolverParameter) -> list[Tensor] | None:
+        """Data, gradients and histories, as far as they are whole cache lines; `finish` updates the rest.
+
+        None where they are not in one piece of memory each, or more is asked for than the rule.
+        """
+        plain = param.iter_size == 1 and (not self.decay(param) or param.regularization_type == "L2")
+        if self._rests or not plain or self.count < _ALIGNED:
+            return None
+        tensors, left = self._tensors(), self.count % _ALIGNED
+        return [tensor[:-left] for tensor in tensors] if tensors and left else tensors
+
+    def finish(self, param: SolverParameter, rate: float, iteration: int) -> None:
+        """What is `in_lines` has been updated."""
+        left = self.count % _ALIGNED
+        if left and (tensors := self._tensors()):
+            data, gradient, *history = (tensor[-left:] for tensor in tensors)
+            gradient.add_(data, alpha=self.decay(param))
+            self._rule(param, gradient, self.rate(rate), history, iteration)
             data.sub_(gradient)
         for blob in self._blobs:
             blob.diff_memory.touched()
             blob.data_memory.touched()
-        return True
+
+    def _tensors(self) -> list[Tensor] | None:
+        """Data, gradients and histories in one piece of memory each, float32; None where they are not so."""
+        gradient, elsewhere = self._gathered()
+        data = self._in_place()
+        if elsewhere or data is None or not data.dtype == gradient.dtype == torch.float32:
+            return None
+        return [data, gradient, *self._history]
 
     def compute(self, param: SolverParameter, rate: float, iteration: int) -> None:
         """diff := the update."""
@@ -179,7 +200,7 @@ class _Group:
         if param.iter_size != 1:
             gradient.div_(param.iter_size)
         self._regularize(param, gradient)
-        self._rule(param, gradient, rate * self._lr_mult, self._history, iteration)
+        self._rule(param, gradient, self.rate(rate), self._history, iteration)
         for diff, part in elsewhere:
             diff.copy_(part)
         for blob in self._blobs:
