@@ -22,6 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 import numba
 import numpy as np
 from numba import int64, void
+from numba.core.compiler_lock import global_compiler_lock
 
 from ..log import log
 
@@ -31,12 +32,23 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 #: Only Python calls the kernels, so that a wrapper for C would be compiled in vain.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
+#: How much LLVM does. Loops are written as they shall run; what more it does takes as long as the rest of it.
+LEVEL = 1
+
 #: The signature of a kernel that does a task in pieces: address of its work, number of the piece, address of
 #: memory to work in.
 PIECE = void(int64, int64, int64)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_lock = Lock()
+
+
+def part(function: _F) -> _F:
+    """Decorator of what several kernels call: compiled once, and a part of each of them.
+
+    What one kernel alone calls takes less time to compile with `njit(inline="always")`.
+    """
+    options: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "forceinline": True}
+    return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
 def compiled(signature: Any) -> Callable[[_F], _F]:
@@ -116,11 +128,28 @@ def _stamp() -> str:
 
 
 def _compile(function: _F, signature: Any, folder: Path | None) -> _F:
-    dispatcher: Any = _declare(function, folder)
-    with _without_collector():
+    config: Any = numba.config  # whose names are made when it is loaded
+    with _settings(CACHE_DIR=str(folder or config.CACHE_DIR)):
+        # Pieces are called by `crew`, never by Python.
+        options = {**_OPTIONS, "no_cpython_wrapper": signature is PIECE}
+        dispatcher: Any = numba.njit(cache=folder is not None, **options)(function)
+    level = type(config.OPT)(min(LEVEL, int(config.OPT)))
+    with _settings(OPT=level), _without_collector():
         dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _settings(**values: Any) -> Iterator[None]:
+    """Have Numba set to these values for a while, in which nobody else compiles."""
+    with global_compiler_lock:
+        before = {name: getattr(numba.config, name) for name in values}
+        vars(numba.config).update(values)
+        try:
+            yield
+        finally:
+            vars(numba.config).update(before)
 
 
 @contextmanager
@@ -133,13 +162,3 @@ def _without_collector() -> Iterator[None]:
     finally:
         if runs:
             gc.enable()
-
-
-def _declare(function: _F, folder: Path | None) -> Any:
-    with _lock:
-        before = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # its names are made when it is loaded
-        numba.config.CACHE_DIR = str(folder or before)  # type: ignore[attr-defined]
-        try:
-            return numba.njit(cache=folder is not None, **_OPTIONS)(function)
-        finally:
-            numba.config.CACHE_DIR = before  # type: ignore[attr-defined]

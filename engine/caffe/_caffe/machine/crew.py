@@ -16,10 +16,10 @@ from enum import IntEnum
 from typing import Any
 
 from llvmlite import ir
-from numba import int64, njit, types, void
+from numba import int64, types, void
 from numba.core import cgutils
 
-from .compiling import Address, compiled
+from .compiling import Address, compiled, part
 from .simd import ADDRESS, index_at, operation, put_index
 
 
@@ -107,18 +107,21 @@ _wait = operation(types.void, [ADDRESS], _pause)
 _step_aside = operation(types.void, [ADDRESS], _yield)
 
 
-@njit(inline="always")
-def _desk(board: Address, thread: int) -> Address:
-    return board + _DESKS + 8 * DESK * thread
+#: The address of a thread's desk: (board, thread).
+_desk = operation(
+    ADDRESS,
+    [ADDRESS] * 2,
+    lambda b, board, thread: b.add(b.add(board, _INT(_DESKS)), b.mul(thread, _INT(8 * DESK))),
+)
+#: The first piece of a thread's range, which ends where the next one's begins: (pieces, threads, thread).
+_first = operation(
+    ADDRESS,
+    [ADDRESS] * 3,
+    lambda b, pieces, threads, thread: b.sdiv(b.mul(pieces, thread), threads),
+)
 
 
-@njit(inline="always")
-def _first(pieces: int, threads: int, thread: int) -> int:
-    """The first piece of a thread's range, which ends where the next one's begins."""
-    return pieces * thread // threads
-
-
-@njit(inline="always")
+@part
 def _take(board: Address, thread: int) -> bool:
     """Compute a piece; False if there is none to take."""
     for away in range(index_at(board + _THREADS)):
@@ -188,7 +191,7 @@ def lead(board: Address, rows: Address, first: int, count: int, threads: int) ->
     return count
 
 
-@njit(inline="always")
+@part
 def _finished(board: Address) -> int:
     for _ in range(SPINS):
         if _seen(board + _DONE) == index_at(board + _PIECES):

@@ -51,10 +51,10 @@ def _find(g: Direct, first: int, count: int, found: Address, places: Address) ->
     The last pixel fills up what is left of its group. Pixels of one piece may be copied: where they lie so
     far apart that all are sent to the same few places of a cache.
     """
-    pieces = g.high * g.pieces
-    copy = (places + 8 * (count + PIXELS) + 63) // 64 * 64
+    pieces, filled = g.high * g.pieces, -(-count // PIXELS) * PIXELS
+    copy = (places + 8 * filled + 63) // 64 * 64
     down, right = first // g.across, first % g.across
-    for t in range(count):
+    for t in range(filled):
         to = found + 8 * (t // PIXELS * pieces * PIXELS + t % PIXELS)
         rows, columns = g.rows + 8 * g.high * down, g.columns + 8 * g.wide * right
         for i in range(g.high):
@@ -65,19 +65,15 @@ def _find(g: Direct, first: int, count: int, found: Address, places: Address) ->
                     for at in range(0, 4 * g.deep, 4 * LANES):
                         store(load(piece + at), copy + at)
                     piece = copy
-                    copy += 4 * g.apart
                 put_index(piece, to)
                 to += 8 * PIXELS
         place = index_at(g.target_rows + 8 * down) + index_at(g.target_columns + 8 * right)
         put_index(4 * place, places + 8 * t)
-        right += 1
-        if right == g.across:
-            down, right = down + 1, 0
-    last = found + 8 * ((count - 1) // PIXELS * pieces * PIXELS + (count - 1) % PIXELS)
-    for t in range(count, -(-count // PIXELS) * PIXELS):
-        for i in range(pieces):
-            put_index(index_at(last + 8 * PIXELS * i), last + 8 * (PIXELS * i + t - count + 1))
-        put_index(index_at(places + 8 * (count - 1)), places + 8 * t)
+        if t < count - 1:
+            copy += 4 * g.apart
+            right += 1
+            if right == g.across:
+                down, right = down + 1, 0
 
 
 @compiled(PIECE)

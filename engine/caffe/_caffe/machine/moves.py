@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64, njit, uint64
+from numba import float32, int64, uint64
 
-from .compiling import PIECE, Address, compiled
+from .compiling import PIECE, Address, compiled, part
 from .simd import index_at, number_at, put_number, record
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(inline="always")
+@part
 def _mixed(before: int, address: Address) -> int:
     mixed = (before ^ np.uint64(index_at(address))) * _MIX
     return mixed ^ (mixed >> np.uint64(29))  # type: ignore[no-any-return]

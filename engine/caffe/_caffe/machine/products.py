@@ -96,37 +96,6 @@ def multiply_panels(
 
 
 @njit(inline="always")
-def _store_tile(g: Convolution, size: int, rows: int, columns: int, tile: Address, channel: int) -> None:
-    """Results of one tile and LANES channels to the output plane."""
-    for i in range(size):
-        row = index_at(rows + 8 * i)
-        if row >= 0:
-            for j in range(size):
-                column = index_at(columns + 8 * j)
-                if column >= 0:
-                    value = load(tile + 4 * LANES * (i * size + j))
-                    store(value, g.target + 4 * (row + column + channel))
-
-
-@njit(inline="always")
-def _store_pooled(g: Convolution, size: int, rows: int, columns: int, tile: Address, channel: int) -> None:
-    """The same, the maximum of each 2 x 2 of what lies in the map."""
-    for i in range(0, size, 2):
-        row, below = index_at(rows + 8 * i), index_at(rows + 8 * i + 8)
-        if row < 0:
-            continue
-        for j in range(0, size, 2):
-            column, beside = index_at(columns + 8 * j), index_at(columns + 8 * j + 8)
-            if column < 0:
-                continue
-            best = spread(LOWEST)
-            for k in range(i, i + below + 1):
-                for m in range(j, j + beside + 1):
-                    best = larger(load(tile + 4 * LANES * (k * size + m)), best)
-            store(best, g.target + 4 * (row + column + channel))
-
-
-@njit(inline="always")
 def _write_tiles(
     g: Convolution,
     first: int,
@@ -137,22 +106,35 @@ def _write_tiles(
     slope: float,
     tile: Address,
 ) -> None:
-    """Products (n * n, count, wide) of the channels from `channel` on, back to results."""
-    size, apart = g.short % 8, count * wide
+    """Products (n * n, count, wide) of the channels from `channel` on, back to results on the plane."""
+    size, apart, step = g.short % 8, count * wide, 1 + g.pooled
+    line, places = 4 * LANES * size, size // step
     for t in range(count):
         rows = g.target_rows + 8 * size * ((first + t) // g.across)
         columns = g.target_columns + 8 * size * ((first + t) % g.across)
         for c in range(channel, min(channel + wide, g.stored), LANES):
             source = products + 4 * (t * wide + c - channel)
-            scale, shift = g.scale + 4 * c, g.shift + 4 * c
+            scale, shift, target = g.scale + 4 * c, g.shift + 4 * c, g.target + 4 * c
             if size == 4:
                 _back_4_of_6(source, apart, tile, scale, shift, slope)
             else:
                 _back_2_of_6(source, apart, tile, scale, shift, slope)
-            if g.pooled:
-                _store_pooled(g, size, rows, columns, tile, c)
-            else:
-                _store_tile(g, size, rows, columns, tile, c)
+            for i in range(0, places * step, step):
+                row = index_at(rows + 8 * i)
+                for j in range(0, places * step, step):
+                    column = index_at(columns + 8 * j)
+                    if row < 0 or column < 0:
+                        continue
+                    at = tile + line * i + 4 * LANES * j
+                    best = load(at)
+                    if g.pooled:  # what is missing below or beside is looked at twice
+                        below = at + line * index_at(rows + 8 * i + 8)
+                        beside = 4 * LANES * index_at(columns + 8 * j + 8)
+                        best = larger(best, spread(LOWEST))
+                        best = larger(load(at + beside), best)
+                        best = larger(load(below), best)
+                        best = larger(load(below + beside), best)
+                    store(best, target + 4 * (row + column))
 
 
 @compiled(PIECE)
