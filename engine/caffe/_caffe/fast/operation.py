@@ -105,9 +105,9 @@ class Chain:
         plan, blobs = net.plan, net.blobs
         self._blobs, self.numbers = blobs, tuple(numbers)
         self._plans = [plan.layers[number] for number in numbers]
-        self._layers = [net.layers[number] for number in numbers]
+        self.layers = [net.layers[number] for number in numbers]
         self.bottoms = (*plan.layers[numbers[0]].bottoms, *beside)
-        self.recipe = Recipe(self._plans, self._layers, self.bottoms)
+        self.recipe = Recipe(self._plans, self.layers, self.bottoms)
         self.top = plan.layers[numbers[-1]].tops[0]
         #: the blobs between the first and the last layer that no other layer reads
         self.skipped = tuple({plan.layers[number].tops[0] for number in numbers} - {self.top})
@@ -117,7 +117,7 @@ class Chain:
 
     def layer(self, index: int) -> Layer:
         """Layer `index` of the chain."""
-        return self._layers[index]
+        return self.layers[index]
 
     def made(self, index: int) -> tuple[int, ...]:
         """The present shape of what layer `index` of the chain makes."""
@@ -130,7 +130,7 @@ class Chain:
 
     def forget(self) -> None:
         """What the layers kept of an earlier forward is no longer so."""
-        for layer in self._layers:
+        for layer in self.layers:
             layer.saved = None
 
     def forward(self) -> torch.Tensor | float:

@@ -157,7 +157,7 @@ class FastPath:
         if fills:
             self._flush()  # which may make what they read
         if self._batch is None:
-            self._batch = Batch()
+            self._batch = Batch(remember=self._log is not None)
             if self._log is not None:
                 self._log.append(Entry(*start, self._batch))
         self._batch.add(operation, jobs, fills, self._made(operation, bottoms, planes))
@@ -167,7 +167,7 @@ class FastPath:
         """Compute what was put off."""
         batch, self._batch = self._batch, None
         if batch is not None:
-            batch.close(remember=self._log is not None)
+            batch.close()
             batch.run()
 
     def _forward(self, item: Item, planes: dict[int, Plane]) -> torch.Tensor | float | None:

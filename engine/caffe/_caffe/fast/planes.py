@@ -207,8 +207,12 @@ class Plane:
         """The map, (N, C, H, W), contiguous and of its own."""
         made = torch.empty(self.layout.dims)
         if made.numel():
-            workers.do(Jobs([self._job(made, fills=False)]))
+            workers.do(Jobs([self.reading(made)]))
         return made
+
+    def reading(self, maps: torch.Tensor) -> Job:
+        """What writes the map to `maps`, which have no gaps; the work begins with their address."""
+        return self._job(maps, fills=False)
 
     def _job(self, maps: torch.Tensor, fills: bool) -> Job:
         layout, (batch, channels, height, width) = self.layout, self.layout.dims
