@@ -64,7 +64,7 @@ class Setting:
     lead: float = 15
 
 
-FULL = Setting(train=2000, val=100, crops=5000, steps=(900, 1200, 300, 400))
+FULL = Setting(train=2000, val=100, crops=5000, steps=(900, 1500, 300, 400))
 QUICK = Setting(train=400, val=40, crops=2400, steps=(600, 200, 80, 120), step=1, lead=5)
 
 
