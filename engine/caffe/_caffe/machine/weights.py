@@ -7,7 +7,7 @@ from typing import NamedTuple
 from numba import float32, njit
 
 from .compiling import PIECE, Address, compiled
-from .simd import LANES, load, number_at, put_index, put_number, record, spread, store
+from .simd import LANES, load, number_at, put_index, put_number, record, store
 from .transforms.toom import Short, short
 from .unrolled import COLUMNS, transform_in
 
@@ -69,14 +69,11 @@ def pack(work: Address, piece: int, scratch: Address) -> None:
     for item in range(piece * g.size, min((piece + 1) * g.size, g.items)):
         panel, first = item // blocks, item % blocks * BLOCK
         count, found = min(BLOCK, g.channels - first), min(COLUMNS, g.outputs - panel * COLUMNS)
-        if found < COLUMNS:
-            for at in range(0, 4 * count * g.taps * COLUMNS, 4 * LANES):
-                store(spread(float32(0)), scratch + at)
-        for o in range(found):
+        for o in range(COLUMNS):
             source = g.weights + 4 * ((panel * COLUMNS + o) * g.output + first * g.channel)
             for c in range(count):
                 for t in range(g.taps):
-                    value = number_at(source + 4 * (c * g.channel + t * g.tap))
+                    value = number_at(source + 4 * (c * g.channel + t * g.tap)) if o < found else float32(0)
                     put_number(value, scratch + 4 * ((c * g.taps + t) * COLUMNS + o))
         depth = g.lanes if g.short else g.lanes * g.taps
         for c in range(count):
