@@ -128,28 +128,28 @@ def _stamp() -> str:
 
 
 def _compile(function: _F, signature: Any, folder: Path | None) -> _F:
-    config: Any = numba.config  # whose names are made when it is loaded
-    with _settings(CACHE_DIR=str(folder or config.CACHE_DIR)):
-        # Pieces are called by `crew`, never by Python.
-        options = {**_OPTIONS, "no_cpython_wrapper": signature is PIECE}
-        dispatcher: Any = numba.njit(cache=folder is not None, **options)(function)
-    level = type(config.OPT)(min(LEVEL, int(config.OPT)))
-    with _settings(OPT=level), _without_collector():
-        dispatcher.compile(signature)
+    with global_compiler_lock, _without_collector():  # nobody else compiles
+        dispatcher = _declare(function, signature, folder)
+        # Numba has its target now, which is for everybody's code.
+        level = numba.config.OPT  # type: ignore[attr-defined]  # its names are made when it is loaded
+        numba.config.OPT = type(level)(min(LEVEL, int(level)))  # type: ignore[attr-defined]
+        try:
+            dispatcher.compile(signature)
+        finally:
+            numba.config.OPT = level  # type: ignore[attr-defined]
     dispatcher.disable_compile()
     return dispatcher  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _settings(**values: Any) -> Iterator[None]:
-    """Have Numba set to these values for a while, in which nobody else compiles."""
-    with global_compiler_lock:
-        before = {name: getattr(numba.config, name) for name in values}
-        vars(numba.config).update(values)
-        try:
-            yield
-        finally:
-            vars(numba.config).update(before)
+def _declare(function: _F, signature: Any, folder: Path | None) -> Any:
+    # Pieces are called by `crew`, never by Python.
+    options = {**_OPTIONS, "no_cpython_wrapper": signature is PIECE}
+    before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(folder or before)  # type: ignore[attr-defined]
+    try:
+        return numba.njit(cache=folder is not None, **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
 
 
 @contextmanager
