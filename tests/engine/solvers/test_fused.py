@@ -106,10 +106,9 @@ def test_compiled_updates_make_the_numbers_of_the_rules(
     solvers = {algorithms: solver_of(net, text) for algorithms in ("reference", "fast")}
     reference, fast = ([b for p in solver.net.params.values() for b in p] for solver in solvers.values())
     for _ in range(4):
+        # Of the last bit of a weight Adam makes more, where gradients are small.
         for blob, other in zip(fast, reference):
-            blob.data[...] = (
-                other.data
-            )  # of the last bit of a weight Adam makes more where gradients are small
+            blob.data[...] = other.data
         for algorithms, solver in solvers.items():
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("CAFFE_ALGORITHMS", algorithms)

@@ -81,7 +81,7 @@ class Batch:
         return unchanged(self._parameters, contents)
 
     def run(self) -> None:
-        """Compute all planes; the blobs' contents are made of them when they are read."""
+        """Compute all planes, and the blobs that are read each time; others are made when they are read."""
         for layer in self._layers:
             layer.saved = None
         read = [fill.blob.value.contiguous() for fill in self._fills]

@@ -256,14 +256,10 @@ class _Correlation(_WindowLayer):
     ) -> Sequence[Call] | None:
         if not self.few_channels or self.rounds or len(bottom) > 1:
             return None
-        wanted = [propagate_down[0], *map(bool, self.param_flags[: len(self.blobs)])]
-        wanted += [False] * (3 - len(wanted))
         x, dy = self._folded(bottom[0].value), self._folded(top[0].grad)
-        targets = [
-            self._folded(bottom[0].grad) if wanted[0] else None,
-            *(blob.grad if flag else None for blob, flag in zip(self.blobs, wanted[1:])),
-        ]
-        targets += [None] * (3 - len(targets))
+        targets = [self._folded(bottom[0].grad) if propagate_down[0] else None]
+        targets += [blob.grad if flag else None for blob, flag in zip(self.blobs, self.param_flags)]
+        targets += [None] * (3 - len(targets))  # of a bias that is not there
         return Few(x, self._weight(), self.window).backward(dy, targets)
 
     def _rounded_gradients(

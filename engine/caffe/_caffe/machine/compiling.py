@@ -29,10 +29,10 @@ from ..log import log
 Address: TypeAlias = int  #: of memory, in bytes
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
-#: Only Python calls the kernels, so that a wrapper for C would be compiled in vain.
+#: Nobody calls the kernels as C would: a wrapper for that would be compiled in vain.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
-#: How much LLVM does. Loops are written as they shall run; what more it does takes as long as the rest of it.
+#: How much LLVM does, of 0 to 3. Loops are written as they shall run: more takes time and gains nothing.
 LEVEL = 1
 
 #: The signature of a kernel that does a task in pieces: address of its work, number of the piece, address of
@@ -43,9 +43,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def part(function: _F) -> _F:
-    """Decorator of what several kernels call: compiled once, and a part of each of them.
+    """Decorator of what kernels call in several places: compiled once, and a part of each.
 
-    What one kernel alone calls takes less time to compile with `njit(inline="always")`.
+    What is called in one place takes less time to compile with `njit(inline="always")`.
     """
     options: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "forceinline": True}
     return numba.njit(**options)(function)  # type: ignore[no-any-return]

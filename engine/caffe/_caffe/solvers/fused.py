@@ -175,7 +175,8 @@ class _Group:
         left = self.count % _ALIGNED
         if left and (tensors := self._tensors()):
             data, gradient, *history = (tensor[-left:] for tensor in tensors)
-            gradient.add_(data, alpha=self.decay(param))
+            if decay := self.decay(param):  # 0 times infinity would be NaN
+                gradient.add_(data, alpha=decay)
             self._rule(param, gradient, self.rate(rate), history, iteration)
             data.sub_(gradient)
         for blob in self._blobs:
