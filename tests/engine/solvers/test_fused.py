@@ -116,3 +116,15 @@ def test_compiled_updates_make_the_numbers_of_the_rules(
         for blob, other in zip(fast, reference):
             for made, wanted in ((blob.data, other.data), (blob.diff, other.diff)):
                 np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-6 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("algorithms", ["reference", "fast"])
+def test_weights_that_are_infinite_make_no_update_without_decay(in_tmp, monkeypatch, algorithms):
+    monkeypatch.setenv("CAFFE_ALGORITHMS", algorithms)
+    net = dense("a", "x", 30011, "") + dense("b", "a", 2, "")  # whose weights are no whole number of lines
+    solver = solver_of(DATA + net + LOSS % "b")
+    weight = solver.net.params["a"][0]
+    weight.data[-1, -1] = np.inf
+    solver.net.clear_param_diffs()
+    solver.apply_update()
+    assert not weight.diff.any()
