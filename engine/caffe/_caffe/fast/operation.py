@@ -115,10 +115,6 @@ class Chain:
         self.rereads = sum(planned.bottoms.count(self.top) for planned in self._plans)
         self._steps = [net.steps[number] for number in numbers]
 
-    def layer(self, index: int) -> Layer:
-        """Layer `index` of the chain."""
-        return self.layers[index]
-
     def made(self, index: int) -> tuple[int, ...]:
         """The present shape of what layer `index` of the chain makes."""
         return self._blobs[self._plans[index].tops[0]].dims

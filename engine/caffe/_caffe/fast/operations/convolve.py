@@ -51,7 +51,7 @@ class Convolve(Operation):
 
     def __init__(self, chain: Chain, epilogue: Sequence[Layer], pooled: bool) -> None:
         super().__init__(chain)
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, Convolution)
         param = layer.layer_param.convolution_param
         self._layer, self._pooled = layer, pooled
@@ -223,7 +223,7 @@ class ConvolveEach(Operation):
 
     def __init__(self, chain: Chain, epilogue: Sequence[Layer]) -> None:
         super().__init__(chain)
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, Convolution)
         param = layer.layer_param.convolution_param
         self._layer, self._window = layer, window_of(layer)

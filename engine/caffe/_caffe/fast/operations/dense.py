@@ -39,7 +39,7 @@ class Dense(Operation):
 
     def __init__(self, chain: Chain, epilogue: Sequence[Layer]) -> None:
         super().__init__(chain)
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, Convolution)
         self._layer, self._window = layer, window_of(layer)
         #: of the ReLU, if there is one

@@ -26,7 +26,7 @@ class Inner(Operation):
 
     def __init__(self, chain: Chain) -> None:
         super().__init__(chain)
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, InnerProduct)
         self._layer = layer
 

@@ -30,7 +30,7 @@ class Pool(Operation):
 
     def __init__(self, chain: Chain) -> None:
         super().__init__(chain)
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, Pooling)
         self._layer = layer
         self._average = layer.layer_param.pooling_param.pool == PoolingParameter.AVE
@@ -91,7 +91,7 @@ class Sum(_Alike):
 
     def __init__(self, chain: Chain, slope: float) -> None:
         super().__init__(chain)
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, Eltwise)
         self._coeffs, self._slope = layer.coeffs, slope
 
@@ -168,7 +168,7 @@ class Normalize(_Alike):
     """An LRN across channels with the usual beta of 0.75."""
 
     def jobs(self, planes: Sequence[Plane]) -> list[Job]:
-        layer = self.chain.layer(0)
+        layer = self.chain.layers[0]
         assert isinstance(layer, LRN)
         layout = self.plane.layout
         work = pixels.Normalization(

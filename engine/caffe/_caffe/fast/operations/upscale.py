@@ -21,7 +21,7 @@ class Upscale:
     """
 
     def __init__(self, chain: Chain) -> None:
-        layer = chain.layer(0)
+        layer = chain.layers[0]
         assert isinstance(layer, Deconvolution)
         self.chain, self._layer = chain, layer
         self._weights = Packed(layer.blobs[:1], self._of_channels)
@@ -46,7 +46,7 @@ class Upscale:
         weights, window = self._weights.get(), self._layer.window
         assert weights is not None
         batch, channels, height, width = self.chain.made(-1)
-        last = self.chain.layer(-1)
+        last = self.chain.layers[-1]
         down, right = (cut.start for cut in last.cut[2:]) if isinstance(last, Crop) else (0, 0)
         maps, params = source.value.contiguous(), self._layer.blobs
         bias = params[1].value if len(params) > 1 else torch.zeros(channels)
