@@ -111,6 +111,37 @@ def test_fewer_threads_than_before_and_more_again(threads):
     workers.rest()
 
 
+def test_threads_of_an_earlier_task_leave_a_later_one_alone(threads):
+    """They still look for work when a task comes that is not shared with them, nor has memory for them."""
+    from caffe._caffe.machine.compiling import PIECE, compiled
+    from caffe._caffe.machine.simd import index_at, put_index
+    from caffe._caffe.machine.workers import Job, Jobs, Workers
+
+    most, alone = 700, 512
+    memory, times = np.zeros(most, np.int64), np.zeros(most, np.int64)
+
+    @compiled(PIECE)
+    def note(work: int, piece: int, scratch: int) -> None:
+        put_index(scratch, index_at(work) + 8 * piece)
+        put_index(index_at(index_at(work + 8) + 8 * piece) + 1, index_at(work + 8) + 8 * piece)
+
+    workers, work = Workers(), (memory.ctypes.data, times.ctypes.data)
+    single = Jobs([Job(note, work, alone, scratch=1 << 16)])
+    shared = [Jobs([Job(note, work, pieces)] * 3) for pieces in (4, 64, most)]
+    for _ in range(2000):
+        for jobs in shared:
+            torch.set_num_threads(4)
+            times[:] = 0
+            workers.do(jobs)
+            assert (times[: jobs.pieces] == 3).all()
+            torch.set_num_threads(1)
+            times[:] = 0
+            workers.do(single)
+            assert (times[:alone] == 1).all()
+            assert len(set(memory[:alone].tolist())) == 1
+    workers.rest()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows never forks")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_has_helpers_of_its_own(threads):

@@ -102,6 +102,8 @@ _swap = operation(ADDRESS, [ADDRESS] * 3, _swapped)
 _count = operation(
     ADDRESS, [ADDRESS], lambda b, address: b.atomic_rmw("add", _place(b, address), _INT(1), "seq_cst")
 )
+#: What is written before it is seen before what is written after it.
+_fence = operation(types.void, [ADDRESS], lambda b, _: b.fence("seq_cst"))
 _call = operation(types.void, [ADDRESS] * 4, _run)
 _wait = operation(types.void, [ADDRESS], _pause)
 _step_aside = operation(types.void, [ADDRESS], _yield)
@@ -124,13 +126,15 @@ _first = operation(
 @part
 def _take(board: Address, thread: int) -> bool:
     """Compute a piece; False if there is none to take."""
-    for away in range(index_at(board + _THREADS)):
-        other = (thread + away) % index_at(board + _THREADS)
+    present = index_at(board + _THREADS)
+    for away in range(present):
+        other = (thread + away) % present
         ticket = _seen(_desk(board, other))
-        # What is read from here on belongs to the ticket's task, or the ticket is another by now.
+        # What is read from here on belongs to the ticket's task, or the ticket is another by now. Fewer
+        # threads may share that task than were present: only those have memory for it.
         kernel, work, pieces = index_at(board + _KERNEL), index_at(board + _WORK), index_at(board + _PIECES)
         threads = index_at(board + _THREADS)
-        there = other < threads and ticket % _PIECE < _first(pieces, threads, other + 1)
+        there = max(thread, other) < threads and ticket % _PIECE < _first(pieces, threads, other + 1)
         if there and _swap(_desk(board, other), ticket, ticket + 1):
             _call(kernel, work, ticket % _PIECE, index_at(_desk(board, thread) + _SCRATCH))
             _count(board + _DONE)
@@ -174,9 +178,11 @@ def lead(board: Address, rows: Address, first: int, count: int, threads: int) ->
         row = rows + 8 * ROW * at
         pieces = index_at(row + 16)
         number = (_seen(_desk(board, 0)) // _PIECE + 1) % _TASKS
-        for thread in range(threads):
-            _show(number * _PIECE + _CLOSED, _desk(board, thread))
         share = min(threads, pieces)
+        # All desks that have tickets, and those that are to: no ticket is taken for one of another task.
+        for thread in range(max(share, index_at(board + _THREADS))):
+            _show(number * _PIECE + _CLOSED, _desk(board, thread))
+        _fence(board)
         put_index(index_at(row), board + _KERNEL)
         put_index(index_at(row + 8), board + _WORK)
         put_index(pieces, board + _PIECES)
