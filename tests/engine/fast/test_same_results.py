@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -42,7 +44,7 @@ class Drawn:
         for _ in range(size):
             draw(st.sampled_from([
                 self.convolution, self.convolution, self.pooling, self.relu, self.normal, self.lrn,
-                self.branches, self.joined, self.residual, self.dropout, self.tanh,
+                self.branches, self.joined, self.residual, self.dropout, self.power,
             ]))()  # fmt: skip
         if draw(st.booleans()):
             self.inner_product()
@@ -117,9 +119,9 @@ class Drawn:
     def dropout(self) -> None:
         self.add("Dropout", [self.top], "", self.draw(st.booleans()))
 
-    def tanh(self) -> None:
-        """Something that the fast path leaves to the layer."""
-        self.add("TanH", [self.top], "", self.draw(st.booleans()))
+    def power(self) -> None:
+        """Something that the fast path leaves to the layer, and that leaves errors in proportion."""
+        self.add("Power", [self.top], "power_param { scale: -0.5 }", self.draw(st.booleans()))
 
     def branches(self) -> None:
         source = self.top
@@ -296,6 +298,30 @@ def test_whatever_happens_between_passes(tmp_path, monkeypatch, text, data, savi
         deed()
         forward(pair, monkeypatch)
     same(pair)
+
+
+@SETTINGS
+@given(text=nets(), data=st.data(), saving=st.booleans(), phase=st.sampled_from([caffe.TEST, caffe.TRAIN]))
+def test_a_net_that_nobody_holds_is_let_go_at_once(tmp_path, monkeypatch, text, data, saving, phase):
+    """Nets come one after another in less memory than two take: none waits for the garbage collector."""
+    monkeypatch.setenv("CAFFE_ALGORITHMS", "fast")
+    caffe.set_memory_saving(saving)
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    gc.disable()
+    try:
+        net = caffe.Net(str(path), phase)
+        for _ in range(data.draw(st.integers(1, 3))):
+            net.forward()
+            if phase == caffe.TRAIN and data.draw(st.booleans()):
+                net.backward()
+        for name in data.draw(st.lists(st.sampled_from(list(net.blobs)), max_size=2)):
+            assert net.blobs[name].data is not None
+        gone = [weakref.ref(layer) for layer in net.layers]
+        del net
+        assert not [layer for layer in gone if layer() is not None]
+    finally:
+        gc.enable()
 
 
 AMID = """

@@ -29,7 +29,7 @@ class Folder:
 
     def __init__(self, folded: Plane) -> None:
         self._folded = folded
-        self._tables = Kept(_tables)
+        self._tables: Kept[tuple[PlaneLayout, PlaneLayout, PlaneLayout], Tables] = Kept()
 
     def fold(self, result: Plane, grad: Plane, layout: PlaneLayout, slope: float) -> Plane:
         """A plane of this layout with the sums of `grad`, which has every row and column.
@@ -45,7 +45,7 @@ class Folder:
                 workers.do(Jobs([shared(passing.mask, work, pixels, layout.lanes)]))
             return grad
         self._folded.lay_out(layout)
-        tables = self._tables((result.layout, grad.layout, layout))
+        tables = self._tables.get((result.layout, grad.layout, layout), _tables)
         fold = passing.Folding(
             result.address,
             grad.address,

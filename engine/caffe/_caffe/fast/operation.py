@@ -23,18 +23,22 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """A function of one argument that keeps its latest results, a bounded number of them."""
+    """The latest results of a function of one argument, a bounded number of them.
 
-    def __init__(self, make: Callable[[K], V], bound: int = 16) -> None:
-        self._make, self._bound = make, bound
+    It is told the function when it is asked for a result, not before: whoever kept one for its own method
+    would be part of a circle, and with it a net that nobody holds any more would keep its memory.
+    """
+
+    def __init__(self, bound: int = 16) -> None:
+        self._bound = bound
         self._found: OrderedDict[K, V] = OrderedDict()
 
-    def __call__(self, key: K) -> V:
-        """The result for `key`."""
+    def get(self, key: K, make: Callable[[K], V]) -> V:
+        """`make(key)`, now or at an earlier time."""
         if key in self._found:
             self._found.move_to_end(key)
             return self._found[key]
-        made = self._found[key] = self._make(key)
+        made = self._found[key] = make(key)
         if len(self._found) > self._bound:
             self._found.popitem(last=False)
         return made

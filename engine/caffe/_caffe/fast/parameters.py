@@ -29,22 +29,18 @@ def contents(values: torch.Tensor) -> int:
 
 
 class Packed(Generic[T]):
-    """The result of `make`, made anew when a parameter was written, whoever wrote it and how.
+    """What is made of parameters, made anew when one was written, whoever wrote it and how."""
 
-    Args:
-        make: is given its last result, or None.
-    """
-
-    def __init__(self, blobs: Sequence[Blob], make: Callable[[T | None], T]) -> None:
-        self._blobs, self._make = tuple(blobs), make
+    def __init__(self, blobs: Sequence[Blob]) -> None:
+        self._blobs = tuple(blobs)
         self._state: Hashable = None
         self._made: T | None = None
 
-    def get(self) -> T:
-        """The result for the parameters' present values."""
+    def get(self, make: Callable[[T | None], T]) -> T:
+        """The result of `make` for the parameters' present values; it is given its last result, or None."""
         state = tuple(blob.data_memory.state(contents) for blob in self._blobs)
         if self._made is None or state != self._state:
-            self._made, self._state = self._make(self._made), state
+            self._made, self._state = make(self._made), state
         return self._made
 
 
@@ -134,11 +130,11 @@ class Epilogue:
         #: what negative results are multiplied with
         self.slope = rectifiers[0].slope if rectifiers else 1.0
         blobs = [blob for layer in self._affine for blob in layer.blobs]
-        self._packed = Packed(blobs if bias is None else [bias, *blobs], self._make)
+        self._packed: Packed[torch.Tensor] = Packed(blobs if bias is None else [bias, *blobs])
 
     def get(self) -> torch.Tensor:
         """(2, padded): scale and shift of each channel."""
-        return self._packed.get()
+        return self._packed.get(self._make)
 
     def _make(self, _: torch.Tensor | None) -> torch.Tensor:
         made = torch.zeros(2, self._padded, dtype=torch.float64)

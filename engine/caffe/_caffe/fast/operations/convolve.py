@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from ..convolution import STEP, Axis, Form, Geometry, Window, algorithms, rounde
 from ..operation import Chain, Kept, Operation
 from ..parameters import Epilogue, Packed, pack
 from ..planes import Plane, PlaneLayout
+
+Offsets: TypeAlias = "list[np.ndarray]"  #: tables of them, of rows and of columns
 
 
 def address(array: np.ndarray) -> int:
@@ -62,7 +65,7 @@ class Convolve(Operation):
         bias = layer.blobs[1] if param.bias_term else None
         self._epilogue = Epilogue(param.num_output, bias, epilogue, rounded(param.num_output, COLUMNS))
         self._packed: dict[tuple[Short | None, int], Packed[torch.Tensor]] = {}
-        self._geometries = Kept(self._candidates)
+        self._geometries: Kept[tuple[PlaneLayout, tuple[int, ...]], list[Geometry]] = Kept()
         self.narrow_margin = max(1, self._window.pad[1])
         self.compact = len(chain.bottoms) == 1  # what is added has every row and column
         self._side = Plane()  # what is added, where it is laid out in another way
@@ -71,7 +74,7 @@ class Convolve(Operation):
 
     def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
         places = self.chain.made(0)[2:]
-        self._ways = self._geometries((layouts[0], places))
+        self._ways = self._geometries.get((layouts[0], places), self._candidates)
         self._now = self._ways[0]
         self.plane.lay_out(self._now.target)
 
@@ -104,7 +107,7 @@ class Convolve(Operation):
                 else pack(parts[0], tile, lanes, None if kept is None else kept[0])[None]
             )
 
-        return self._packed.setdefault((tile, lanes), Packed(self._layer.blobs[:1], make)).get()
+        return self._packed.setdefault((tile, lanes), Packed(self._layer.blobs[:1])).get(make)
 
     def compute(self, planes: Sequence[Plane]) -> None:
         if self._to_measure(planes[0]):
@@ -230,8 +233,8 @@ class ConvolveEach(Operation):
         self._lanes = rounded(param.num_output, LANES)
         bias = layer.blobs[1] if param.bias_term else None
         self._epilogue = Epilogue(param.num_output, bias, epilogue, self._lanes)
-        self._packed = Packed(layer.blobs[:1], self._pack)
-        self._tables = Kept(self._make_tables)
+        self._packed: Packed[torch.Tensor] = Packed(layer.blobs[:1])
+        self._tables: Kept[tuple[PlaneLayout, tuple[int, ...]], tuple[PlaneLayout, Offsets]] = Kept()
 
     def _pack(self, _: torch.Tensor | None) -> torch.Tensor:
         weight = self._layer.blobs[0].value.flatten(1)
@@ -241,10 +244,10 @@ class ConvolveEach(Operation):
 
     def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
         places = self.chain.made(0)[2:]
-        self._now = self._tables((layouts[0], places))
+        self._now = self._tables.get((layouts[0], places), self._make_tables)
         self.plane.lay_out(self._now[0])
 
-    def _make_tables(self, key: tuple[PlaneLayout, tuple[int, ...]]) -> tuple[PlaneLayout, list[np.ndarray]]:
+    def _make_tables(self, key: tuple[PlaneLayout, tuple[int, ...]]) -> tuple[PlaneLayout, Offsets]:
         source, places = key
         return pixel_tables(source, places, self._window)
 
@@ -259,7 +262,7 @@ class ConvolveEach(Operation):
             wide=columns.shape[1],
             across=len(columns),
             lanes=target.lanes,
-            weights=self._packed.get().data_ptr(),
+            weights=self._packed.get(self._pack).data_ptr(),
             target=self.plane.address,
             target_rows=address(target_rows),
             target_columns=address(target_columns),
@@ -285,7 +288,7 @@ def pixel_tables(
     window: Window,
     outside: int | None = None,
     compact: bool = True,
-) -> tuple[PlaneLayout, list[np.ndarray]]:
+) -> tuple[PlaneLayout, Offsets]:
     """The layout of what a window makes of each channel, and tables of rows and columns read and written.
 
     Args:

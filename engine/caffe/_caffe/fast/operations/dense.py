@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from .convolve import address, pixel_tables, window_of
 from .lines import Lines
 
 BLOCK = 16 * ROWS  # outputs that share a panel of pixels
+Reads: TypeAlias = "tuple[np.ndarray, np.ndarray]"  #: offsets of the rows and columns under the taps
 
 
 class Dense(Operation):
@@ -44,7 +46,7 @@ class Dense(Operation):
         self._layer, self._window = layer, window_of(layer)
         #: of the ReLU, if there is one
         self._slope = next((np.float32(each.slope) for each in epilogue if isinstance(each, ReLU)), None)
-        self._tables = Kept(self._make_tables)
+        self._tables: Kept[tuple[PlaneLayout, tuple[int, ...]], tuple[PlaneLayout, Reads]] = Kept()
         self._x, self._turned, self._made = Room(), Room(), Room()
         lines = self.by_lines and Lines.suits_layer(layer, self._window)
         self._lines = Lines(layer, self._window) if lines else None
@@ -57,16 +59,17 @@ class Dense(Operation):
         return weight.count > 2048 * pixels and taps % COLUMNS == 0 and weight.dims[0] % FEW == 0
 
     def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
-        target, (down, right) = self._tables((layouts[0], self.chain.made(0)[2:]))
+        target, (down, right) = self._tables_of(layouts[0])
         self.plane.lay_out(target)
         pixels, weight = len(down) * len(right), self._layer.blobs[0]
         outputs = weight.dims[0]
         block = min(BLOCK, rounded(-(-outputs // torch.get_num_threads()), ROWS))
         self._now = dense.Dense(pixels, rounded(pixels, COLUMNS), weight.count // outputs, outputs, block)
 
-    def _make_tables(
-        self, key: tuple[PlaneLayout, tuple[int, ...]]
-    ) -> tuple[PlaneLayout, tuple[np.ndarray, np.ndarray]]:
+    def _tables_of(self, source: PlaneLayout) -> tuple[PlaneLayout, Reads]:
+        return self._tables.get((source, self.chain.made(0)[2:]), self._make_tables)
+
+    def _make_tables(self, key: tuple[PlaneLayout, tuple[int, ...]]) -> tuple[PlaneLayout, Reads]:
         source, places = key
         same, (rows, columns, *_) = pixel_tables(source, places, self._window, outside=-1, compact=False)
         outputs = self._layer.layer_param.convolution_param.num_output
@@ -119,9 +122,9 @@ class Dense(Operation):
             x=x.data_ptr() if len(x) else 0,
         )
 
-    def _reads(self, source: PlaneLayout) -> tuple[np.ndarray, np.ndarray]:
+    def _reads(self, source: PlaneLayout) -> Reads:
         """Offsets of the rows and of the columns under the taps, in a map of this layout; -1 is outside."""
-        return self._tables((source, self.chain.made(0)[2:]))[1]
+        return self._tables_of(source)[1]
 
     def _inner(self, plane: Plane) -> torch.Tensor:
         """(N, H, W, O): the pixels of a plane laid out as the top."""

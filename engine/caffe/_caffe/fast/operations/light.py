@@ -18,7 +18,7 @@ from ..convolution import Window, rounded
 from ..operation import Chain, Kept, Operation
 from ..parameters import Epilogue
 from ..planes import Plane, PlaneLayout
-from .convolve import address, pixel_tables
+from .convolve import Offsets, address, pixel_tables
 
 FEW_NUMBERS = 1 << 14
 
@@ -34,14 +34,14 @@ class Pool(Operation):
         assert isinstance(layer, Pooling)
         self._layer = layer
         self._average = layer.layer_param.pooling_param.pool == PoolingParameter.AVE
-        self._tables = Kept(self._make_tables)
-        self._now: tuple[PlaneLayout, list[np.ndarray]]
+        self._tables: Kept[tuple[PlaneLayout, PoolWindow], tuple[PlaneLayout, Offsets]] = Kept()
+        self._now: tuple[PlaneLayout, Offsets]
 
     def lay_out(self, layouts: Sequence[PlaneLayout]) -> None:
-        self._now = self._tables((layouts[0], self._layer.window))
+        self._now = self._tables.get((layouts[0], self._layer.window), self._make_tables)
         self.plane.lay_out(self._now[0])
 
-    def _make_tables(self, key: tuple[PlaneLayout, PoolWindow]) -> tuple[PlaneLayout, list[np.ndarray]]:
+    def _make_tables(self, key: tuple[PlaneLayout, PoolWindow]) -> tuple[PlaneLayout, Offsets]:
         source, window = key
         shape = Window(window.kernel, window.stride, window.pad)
         target, tables = pixel_tables(source, window.places, shape, outside=-1, compact=self.compact)

@@ -35,7 +35,7 @@ class Lines:
         self._axis = 0 if window.kernel[0] > 1 else 1  # rows or columns
         taps = window.kernel[self._axis]
         self._line = line(max(2, taps - 1), taps)
-        self._packed = Packed(layer.blobs[:1], self._pack)
+        self._packed: Packed[torch.Tensor] = Packed(layer.blobs[:1])
 
     @staticmethod
     def suits_layer(layer: Convolution, window: Window) -> bool:
@@ -72,7 +72,7 @@ class Lines:
         left[:, : lines * across].view(x.shape).copy_(x)
         bands = -(-rows // BAND)
         blocks = outputs // block
-        made, weights = torch.empty(products, blocks, rows, block), self._packed.get()
+        made, weights = torch.empty(products, blocks, rows, block), self._packed.get(self._pack)
         addresses = left.data_ptr(), weights.data_ptr(), made.data_ptr()
         work = dense.Lines(*addresses, rows, rounded(-(-rows // bands), ROWS), bands, depth, block, blocks)
         workers.do(Jobs([shared(dense.multiply_lines, work, products * blocks * bands, depth * block)]))

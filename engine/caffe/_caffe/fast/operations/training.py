@@ -28,7 +28,7 @@ from ..folding import Folder, opened
 from ..operation import Chain, Kept, Operation, Room
 from ..parameters import pack, packed_shape, unpack
 from ..planes import Plane, PlaneLayout
-from .convolve import Convolve, address, convolution, pixel_tables, work_of
+from .convolve import Convolve, Offsets, address, convolution, pixel_tables, work_of
 from .dense import Dense
 from .light import Pool
 
@@ -83,7 +83,7 @@ class TrainedConvolve(Convolve, Trained):
         super().__init__(chain, epilogue, False)
         self.bottom_grad = Plane()
         self._flags, self._scratch = tuple(flags), scratch
-        self._backs = Kept(self._back)
+        self._backs: Kept[tuple[PlaneLayout, PlaneLayout], Geometry] = Kept()
         self._folder = Folder(scratch.folded)
 
     def _weights(self, tile: Short | None, lanes: int) -> torch.Tensor:
@@ -99,7 +99,7 @@ class TrainedConvolve(Convolve, Trained):
     def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         now = self._now
         if source.layout != self._seen[0]:
-            now = self._geometries((source.layout, grad.layout.dims[2:]))[0]
+            now = self._geometries.get((source.layout, grad.layout.dims[2:]), self._candidates)[0]
         folded = self._folder.fold(result, grad, now.target, self._epilogue.slope)
         blobs = self._layer.blobs
         if len(blobs) > 1 and self._flags[1]:
@@ -145,7 +145,7 @@ class TrainedConvolve(Convolve, Trained):
         weight.put_grad(target)
 
     def _bottom_gradient(self, source: Plane, grad: Plane) -> None:
-        back = self._backs((grad.layout, source.layout))
+        back = self._backs.get((grad.layout, source.layout), self._back)
         self.bottom_grad.lay_out(back.target)
         numbers = torch.ones(2, rounded(back.outputs, COLUMNS))
         numbers[1] = 0
@@ -236,9 +236,9 @@ class TrainedPool(Pool, Trained):
     def __init__(self, chain: Chain) -> None:
         super().__init__(chain)
         self.bottom_grad = Plane()
-        self._backs = Kept(self._back)
+        self._backs: Kept[tuple[PlaneLayout, PoolWindow], tuple[Offsets, Offsets]] = Kept()
 
-    def _back(self, key: tuple[PlaneLayout, PoolWindow]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _back(self, key: tuple[PlaneLayout, PoolWindow]) -> tuple[Offsets, Offsets]:
         """Tables of every row and column: in the bottom, and in its gradient."""
         source, window = key
         shape = Window(window.kernel, window.stride, window.pad)
@@ -251,8 +251,8 @@ class TrainedPool(Pool, Trained):
     def backward(self, source: Plane, result: Plane, grad: Plane, down: bool) -> None:
         if not down:
             return
-        (rows, columns, *_), (to_rows, to_columns, grad_rows, grad_columns) = self._backs(
-            (source.layout, self._layer.window)
+        (rows, columns, *_), (to_rows, to_columns, grad_rows, grad_columns) = self._backs.get(
+            (source.layout, self._layer.window), self._back
         )
         self.bottom_grad.lay_out(opened(source.layout))
         lanes = source.layout.lanes

@@ -24,7 +24,7 @@ class Upscale:
         layer = chain.layers[0]
         assert isinstance(layer, Deconvolution)
         self.chain, self._layer = chain, layer
-        self._weights = Packed(layer.blobs[:1], self._of_channels)
+        self._weights: Packed[torch.Tensor | None] = Packed(layer.blobs[:1])
 
     def _of_channels(self, _: torch.Tensor | None) -> torch.Tensor | None:
         """(C, kh, kw), filled up with zeros to whole vectors, or None if channels mix."""
@@ -36,14 +36,13 @@ class Upscale:
 
     def ready(self, source: Blob) -> bool:
         """Whether this bottom can be upscaled; gives the tops their shapes."""
-        return (
-            source.count > 0 and bool(torch.isfinite(source.value).all()) and self._weights.get() is not None
-        )
+        finite = source.count > 0 and bool(torch.isfinite(source.value).all())
+        return finite and self._weights.get(self._of_channels) is not None
 
     def compute_blob(self, source: Blob, top: Blob) -> None:
         """Fill `top`, (N, C, H, W), in the memory that it has."""
         self.chain.reshape()
-        weights, window = self._weights.get(), self._layer.window
+        weights, window = self._weights.get(self._of_channels), self._layer.window
         assert weights is not None
         batch, channels, height, width = self.chain.made(-1)
         last = self.chain.layers[-1]
