@@ -22,10 +22,10 @@ def dense(name: str, bottom: str, outputs: int, specs: str) -> str:
   inner_product_param {{ num_output: {outputs} weight_filler {{ type: "xavier" }} }} }}\n"""
 
 
-def solver_of(net: str, settings: str = "") -> caffe.SGDSolver:
+def solver_of(net: str, settings: str = "", momentum: float = 0.9) -> caffe.SGDSolver:
     Path("net.prototxt").write_text(net)
     Path("solver.prototxt").write_text(
-        f'net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 random_seed: 2 {settings}'
+        f'net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: {momentum} random_seed: 2 {settings}'
     )
     solver = caffe.get_solver("solver.prototxt")
     for name in ("x", "t"):
@@ -86,7 +86,7 @@ def test_a_momentum_that_was_restored_is_spent_though_the_parameter_no_longer_le
 
 
 @given(
-    kind=st.sampled_from(["SGD", "Adam"]),
+    kind=st.sampled_from(["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"]),
     outputs=st.sampled_from([4096, 20011, 30011, 32768]),
     decay=st.sampled_from([0.0, 0.05]),
     regularization=st.sampled_from(["L1", "L2"]),
@@ -100,10 +100,11 @@ def test_compiled_updates_make_the_numbers_of_the_rules(
     specs = f"param {{ lr_mult: {multiplier} }} param {{ lr_mult: 2 decay_mult: 0 }}"
     text = (
         f'type: "{kind}" weight_decay: {decay} regularization_type: "{regularization}" iter_size: {iter_size}'
-        + (" momentum2: 0.99 delta: 0.001" if kind == "Adam" else "")
+        + ("" if kind in ("SGD", "Nesterov") else " momentum2: 0.99 rms_decay: 0.95 delta: 0.001")
     )
+    momentum = 0 if kind in ("AdaGrad", "RMSProp") else 0.9
     net = DATA + dense("a", "x", outputs, specs) + dense("b", "a", 2, "") + LOSS % "b"
-    solvers = {algorithms: solver_of(net, text) for algorithms in ("reference", "fast")}
+    solvers = {algorithms: solver_of(net, text, momentum) for algorithms in ("reference", "fast")}
     reference, fast = ([b for p in solver.net.params.values() for b in p] for solver in solvers.values())
     for _ in range(4):
         # Of the last bit of a weight Adam makes more, where gradients are small.

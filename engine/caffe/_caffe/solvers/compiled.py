@@ -1,4 +1,4 @@
-"""Updates in one go over memory, by the threads of the fast path: the rules of `updates` that are used most.
+"""Updates in one go over memory, by the threads of the fast path: the rules of `updates`.
 
 They make the numbers that the rules make, but for the rounding of sums.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..machine import descent
 from ..machine.simd import LANES, bits
-from ..machine.workers import Job, Jobs, shared, workers
+from ..machine.workers import Job, Jobs, Piece, shared, workers
 from . import updates
 
 if TYPE_CHECKING:
@@ -29,11 +29,7 @@ Part = tuple[Sequence[Tensor], float, float]
 
 
 class Steps:
-    """Updates by one rule.
-
-    Args:
-        rule: one that `known` knows.
-    """
+    """Updates by one rule."""
 
     def __init__(self, rule: updates.Rule) -> None:
         self._update = _UPDATES[rule]
@@ -48,26 +44,46 @@ class Steps:
         workers.do(self._ready)
 
 
-def known(rule: updates.Rule) -> bool:
-    """Whether there is compiled code for a rule."""
-    return rule in _UPDATES
-
-
 def _sgd(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
-    numbers = (r, param.momentum, decay)
-    work = descent.Momentum(*_addresses(tensors), *map(bits, numbers))
-    return shared(descent.momentum, work, tensors[0].numel() // LANES, LANES)
+    return _job(descent.momentum, descent.Momentum, tensors, (r, param.momentum, decay))
+
+
+def _nesterov(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
+    return _job(descent.ahead, descent.Momentum, tensors, (r, param.momentum, decay))
+
+
+def _adagrad(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
+    return _job(descent.squares, descent.Squares, tensors, (r, 1, 1, param.delta, decay))
+
+
+def _rmsprop(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
+    keep = param.rms_decay
+    return _job(descent.squares, descent.Squares, tensors, (r, keep, 1 - keep, param.delta, decay))
+
+
+def _adadelta(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
+    keep = param.momentum
+    return _job(descent.deltas, descent.Deltas, tensors, (r, keep, 1 - keep, param.delta, decay))
 
 
 def _adam(param: SolverParameter, tensors: Sequence[Tensor], r: float, decay: float, it: int) -> Job:
     beta1, beta2 = param.momentum, param.momentum2
     numbers = (r * updates.correction(param, it), beta1, beta2, 1 - beta1, 1 - beta2, param.delta, decay)
-    work = descent.Moments(*_addresses(tensors), *map(bits, numbers))
-    return shared(descent.moments, work, tensors[0].numel() // LANES, LANES)
+    return _job(descent.moments, descent.Moments, tensors, numbers)
 
 
-def _addresses(tensors: Sequence[Tensor]) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
+def _job(
+    kernel: Piece, record: Callable[..., Sequence[int]], tensors: Sequence[Tensor], numbers: Sequence[float]
+) -> Job:
+    work = record(*(tensor.data_ptr() for tensor in tensors), *map(bits, numbers))
+    return shared(kernel, work, tensors[0].numel() // LANES, LANES)
 
 
-_UPDATES: dict[updates.Rule, _Update] = {updates.sgd: _sgd, updates.adam: _adam}
+_UPDATES: dict[updates.Rule, _Update] = {
+    updates.sgd: _sgd,
+    updates.nesterov: _nesterov,
+    updates.adagrad: _adagrad,
+    updates.rmsprop: _rmsprop,
+    updates.adadelta: _adadelta,
+    updates.adam: _adam,
+}

@@ -1,7 +1,7 @@
 """The parameters of a net updated in few operations: small ones together, each large one on its own.
 
 The numbers are those of an update parameter by parameter: nothing in it mixes elements. On the host an update
-goes over memory once where there is compiled code for its rule: what it waits for is memory.
+goes over memory once where there is compiled code: what it waits for is memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .compiled import Steps
 
 #: Above this many numbers an operation costs more than its call: a parameter is updated on its own, and where
-#: there is compiled code for it all go with it.
+#: there is compiled code all go with it.
 _SMALL = 1 << 16
 _ALIGNED = 16  #: numbers of a cache line, which each parameter starts with where several share memory
 #: The rules under which the history of a parameter that does not learn stays zero, and so does its update.
@@ -91,12 +91,12 @@ class Updates:
 
     @cached_property
     def _steps(self) -> Steps | None:
-        """Compiled code for the rule, if there is such, and Numba."""
+        """Compiled code for the rule, if there is Numba."""
         try:
-            from .compiled import Steps, known
+            from .compiled import Steps
         except ImportError:
             return None
-        return Steps(self._rule) if known(self._rule) else None
+        return Steps(self._rule)
 
 
 def _grouped(parameters: Sequence[Parameter], blobs: Sequence[Blob]) -> Iterable[list[int]]:
