@@ -83,8 +83,11 @@ class PlaneLayout:
 
     @property
     def room(self) -> int:
-        """How many numbers there is memory for: what is stored, and the zeros after it, a vector at least."""
-        return self.count + max(self.margin * self.pitch, LANES)
+        """How many numbers there is memory for: what is stored, and the zeros after it.
+
+        Pixels that are no whole vectors are read a vector at a time, which may begin at the last of these.
+        """
+        return self.count + self.margin * self.pitch + (LANES if self.pitch % LANES else 0)
 
     def row_offsets(self, wanted: np.ndarray) -> np.ndarray:
         """Offsets of rows, for each image in turn; those outside of the map are rows of zeros.
