@@ -15,12 +15,10 @@ import caffe
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from caffe._caffe.fast.operations.dense import Dense
-from caffe._caffe.machine.simd import LANES
 from caffe._caffe.machine.transforms.circle import line
-from caffe._caffe.machine.unrolled import COLUMNS
 
-#: Enough outputs that a layer has more weights than pixels are worth.
-OUTPUTS = 16 * COLUMNS
+#: Enough that a layer has more weights than pixels are worth, and whole vectors of every processor.
+CHANNELS, OUTPUTS = 64, 512
 
 
 @given(outputs=st.integers(2, 12), taps=st.integers(2, 11), seed=st.integers(0, 99))
@@ -41,7 +39,7 @@ def dense_net(net_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> 
         caffe.set_random_seed(batch + height)
         return net_of(
             f'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: {batch} '
-            f"dim: {4 * LANES} dim: {height} dim: {width} }} }} }}\n"
+            f"dim: {CHANNELS} dim: {height} dim: {width} }} }} }}\n"
             'layer { name: "fc6" type: "Convolution" bottom: "data" top: "fc6" convolution_param { '
             f"num_output: {OUTPUTS} kernel_size: {kernel} pad: {pad} "
             'weight_filler { type: "msra" } bias_filler { type: "gaussian" } } }\n'
@@ -101,7 +99,7 @@ def test_the_sums_are_those_of_a_plain_convolution(
 def test_the_same_image_has_the_same_sums_whatever_came_before(dense_net: Callable[..., Any]) -> None:
     fresh, used = dense_net(1, 17, 22), dense_net(1, 17, 22)
     for size in ((30, 12), (9, 9), (17, 22)):
-        used.blobs["data"].reshape(1, 4 * LANES, *size)
+        used.blobs["data"].reshape(1, CHANNELS, *size)
         passed(used)
     np.testing.assert_array_equal(passed(fresh, 5), passed(used, 5))
 
@@ -115,7 +113,7 @@ def test_weights_and_sizes_that_change_between_passes(
         [(1.0, (17, 22)), (1.0, (17, 22)), (0.5, (17, 22)), (1.0, (17, 22)), (1.0, (25, 19)), (2.0, (40, 40))]
     ):
         held *= change
-        net.blobs["data"].reshape(1, 4 * LANES, *size)
+        net.blobs["data"].reshape(1, CHANNELS, *size)
         made, wanted = passed(net, number), exact(monkeypatch, net, number)
         np.testing.assert_allclose(made, wanted, atol=3e-6 * np.abs(wanted).max(), err_msg=str(number))
     assert by_lines(net)
