@@ -167,6 +167,7 @@ bench-parts: $(READY)  ## what weights, data, scoring and small nets cost, besid
 	$(PY) -m benchmarks.parts.data
 	$(PY) -m benchmarks.parts.scoring
 	$(PY) -m benchmarks.parts.small
+	$(PY) -m benchmarks.parts.updates
 	$(PY) -m benchmarks.parts.paths
 	$(PY) -m benchmarks.parts.memory
 	$(PY) -m benchmarks.parts.ranks

@@ -14,6 +14,7 @@ PARTS = {
     "data": ["--width", "0.05"],
     "scoring": ["--width", "0.05", "--pairs", "2"],
     "small": [],
+    "updates": ["--width", "300"],
     "paths": ["--width", "0.1", "--size", "64x64"],
     "memory": ["--width", "0.1", "--size", "64x64"],
     "ranks": ["--width", "0.1", "--size", "64x64"],
